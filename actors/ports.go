@@ -1,0 +1,121 @@
+package actors
+
+import (
+	"context"
+	"time"
+
+	"github.com/chumiai/chumi/chat"
+)
+
+// The ports: what the actors need from the other wings. Every method is safe
+// for concurrent use. Errors are *chat.Error; a method that returns one changed
+// nothing unless it says otherwise.
+
+// Journal is the durable record. An activation is the only writer of its
+// conversation; others may read.
+type Journal interface {
+	// Append makes c durable or tells why not, and returns only then. It blocks
+	// for one fsync. An error means the process cannot write at all; every
+	// other outcome, Unknown included, is in the Receipt.
+	Append(ctx context.Context, c chat.Commit) (chat.Receipt, error)
+	// Load returns the conversation's state; found is false for one without events.
+	Load(t chat.TenantID, c chat.ConversationID) (state chat.Conversation, found bool, err error)
+	// Events returns up to limit events with seq > after, in order, unsealed.
+	Events(t chat.TenantID, c chat.ConversationID, after chat.Seq, limit int) ([]chat.Event, error)
+}
+
+// Index looks up what Step must know besides the state.
+type Index interface {
+	// Locate resolves a customer's addresses on a channel. For an unknown
+	// person it returns the ids that a first commit shall claim: they are a
+	// keyed hash of channel and address, so that racing deliveries agree.
+	Locate(t chat.TenantID, ch chat.ChannelID, addresses []chat.Address) (chat.Place, error)
+	// Row returns the index row of a remote id on a channel.
+	Row(t chat.TenantID, ch chat.ChannelID, remote chat.RemoteID, revision string) (row chat.RemoteRow, found bool, err error)
+	// Claimed reports whether a digest or idempotency claim exists.
+	Claimed(t chat.TenantID, kind chat.ClaimKind, key string) (o chat.Original, found bool, err error)
+}
+
+// Contacts reads the people side of a conversation, unsealed.
+type Contacts interface {
+	Contact(t chat.TenantID, id chat.ContactID) (chat.Contact, error)
+}
+
+// Barrier waits until all that can be read of a tenant now is durable. A reader
+// that answers "duplicate" from a row must wait first: rows are visible before
+// their fsync returned.
+type Barrier interface {
+	Barrier(ctx context.Context, t chat.TenantID) error
+}
+
+// Directory knows channels and settings; all from memory.
+type Directory interface {
+	// Channel resolves the account in a webhook to a channel bound to app.
+	// found is false when there is none, or when it is bound to another app.
+	Channel(app chat.AppID, kind chat.ChannelKind, account, waba string) (ch chat.Channel, found bool)
+	// ChannelByID returns a channel with its token.
+	ChannelByID(id chat.ChannelID) (ch chat.Channel, found bool)
+	// Settings returns the tenant's resolved settings; never nil, never mutated.
+	Settings(t chat.TenantID) *chat.Settings
+}
+
+// Quarantine keeps, durably and sealed, what cannot be given to a tenant.
+type Quarantine interface {
+	// Keep is durable when it returns. Keeping the same item again is a no-op.
+	Keep(ctx context.Context, app chat.AppID, reason string, in *chat.Inbound, now time.Time) error
+}
+
+// Leadership tells which group a tenant is in and which epoch rules it.
+type Leadership interface {
+	Group(t chat.TenantID) chat.Group
+	Groups() int
+	// Epoch is one atomic load; a change fences every activation born before.
+	Epoch(g chat.Group) chat.Epoch
+}
+
+// Owed is one row of the agenda.
+type Owed struct {
+	Tenant       chat.TenantID
+	Conversation chat.ConversationID
+	At           time.Time
+}
+
+// Agenda lists what is owed, per group.
+type Agenda interface {
+	// Due returns up to max rows with At <= until and after the cursor
+	// (nil cursor: from the start), oldest first, only durable ones, and the
+	// cursor to go on from.
+	Due(g chat.Group, until time.Time, cursor []byte, max int) (rows []Owed, next []byte, err error)
+	// Live returns rows, of any due time, whose obligation died with the
+	// process that armed it: a running turn or an attempt of an older epoch, a
+	// queued send that no sender knows of.
+	Live(g chat.Group, cursor []byte, max int) (rows []Owed, next []byte, err error)
+	// Earliest blocks until a row earlier than `than` may have become durable
+	// in g, or ctx ends.
+	Earliest(ctx context.Context, g chat.Group, than time.Time) error
+}
+
+// Model answers prompts. An error is *ModelError.
+type Model interface {
+	Complete(ctx context.Context, p chat.Prompt) (chat.Answer, error)
+}
+
+// Graph sends one message, once. It returns within ctx; every outcome is a value.
+type Graph interface {
+	Send(ctx context.Context, out chat.Outbound) chat.SendOutcome
+}
+
+// Strikes remembers, across a crash of the process, which updates were in Step.
+type Strikes interface {
+	// Enter marks fingerprint as being processed and returns a slot for Leave
+	// and how many unclean exits found it marked.
+	Enter(fingerprint uint64) (slot int, strikes int)
+	Leave(slot int)
+}
+
+// Clock is the wall clock and the monotonic one, injected.
+type Clock interface {
+	Now() time.Time
+	// AfterFunc calls f on its own goroutine after d.
+	AfterFunc(d time.Duration, f func()) (stop func() bool)
+}

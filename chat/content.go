@@ -1,0 +1,115 @@
+package chat
+
+import "time"
+
+// AddressKind tells which identifier of a person an Address is. Stored; values
+// never change.
+type AddressKind uint8
+
+// The address kinds. A person may have several, and none need be a phone number.
+const (
+	WaID         AddressKind = 1 // WhatsApp id: digits, usually a phone number
+	BSUID        AddressKind = 2 // business-scoped user id, CC.xxx
+	ParentBSUID  AddressKind = 3 // parent business-scoped user id, CC.ENT.xxx
+	IGSID        AddressKind = 4 // Instagram-scoped user id
+	Username     AddressKind = 5 // display handle; never used to route
+	Phone        AddressKind = 6 // phone number in "from" when it differs from wa_id
+	GroupAddress AddressKind = 7 // WhatsApp group id
+)
+
+// Address is one identifier of a person on a channel.
+type Address struct {
+	Kind  AddressKind
+	Value string
+}
+
+// Routable reports whether the address may identify a conversation.
+// Usernames change hands and never do.
+func (a Address) Routable() bool { return a.Value != "" && a.Kind != Username }
+
+// Contact is the person on the other side.
+type Contact struct {
+	ID        ContactID
+	Name      string
+	Addresses []Address
+}
+
+// Direction tells who a message travels to. Stored; values never change.
+type Direction uint8
+
+// The directions.
+const (
+	DirectionIn  Direction = 1
+	DirectionOut Direction = 2
+)
+
+// String returns the API word.
+func (d Direction) String() string {
+	if d == DirectionOut {
+		return "outbound"
+	}
+	return "inbound"
+}
+
+// Author tells who wrote a message. Stored; values never change.
+type Author uint8
+
+// The authors.
+const (
+	AuthorCustomer  Author = 1 // the contact
+	AuthorAssistant Author = 2 // the model
+	AuthorMember    Author = 3 // a person of the team, through this engine
+	AuthorElsewhere Author = 4 // the business, through another app (echo)
+	AuthorEngine    Author = 5 // the engine itself: the apology
+)
+
+// String returns the API word.
+func (a Author) String() string {
+	switch a {
+	case AuthorCustomer:
+		return "customer"
+	case AuthorAssistant:
+		return "assistant"
+	case AuthorMember:
+		return "member"
+	case AuthorElsewhere:
+		return "elsewhere"
+	case AuthorEngine:
+		return "engine"
+	}
+	return "unknown"
+}
+
+// TypeText is the type of a plain text message. Other types keep Meta's word
+// ("image", "reaction", "interactive", ...).
+const TypeText = "text"
+
+// Message is something a person could read in the chat, in either direction.
+type Message struct {
+	ID        MessageID
+	RemoteID  RemoteID
+	Direction Direction
+	Author    Author
+	// Type is Meta's word for the content.
+	Type string
+	// Text is the readable text; empty for kinds that have none.
+	Text string
+	// ReplyTo is the message this one quotes.
+	ReplyTo RemoteID
+	// Group is the WhatsApp group the message was written in; group messages
+	// are stored and never answered.
+	Group string
+	// ProviderTime is when Meta says it was written; zero if unknown.
+	ProviderTime time.Time
+	// Name is the profile name that came with it.
+	Name string
+	// Turn names the assistant turn that wrote it.
+	Turn TurnID
+	// Class is the policy of an outbound message when a send is ambiguous.
+	Class Class
+	// Simulated is true when the built-in model simulator wrote it.
+	Simulated bool
+	// Raw is the update as Meta sent it, kept whenever the fields above do not
+	// say all of it.
+	Raw []byte
+}

@@ -1,0 +1,138 @@
+package chat
+
+import "time"
+
+// Holder tells who answers a conversation. Stored; values never change.
+type Holder uint8
+
+// The holders.
+const (
+	HolderAssistant Holder = 0 // the assistant answers
+	HolderNobody    Holder = 1 // handed off, waiting for a person
+	HolderMember    Holder = 2 // a person holds it
+)
+
+// String returns the API word.
+func (h Holder) String() string {
+	switch h {
+	case HolderNobody:
+		return "nobody"
+	case HolderMember:
+		return "member"
+	}
+	return "assistant"
+}
+
+// TurnPhase is where the conversation's turn stands. Stored; values never change.
+type TurnPhase uint8
+
+// The phases.
+const (
+	TurnNone    TurnPhase = 0 // nothing to answer, or nobody to answer it
+	TurnWaiting TurnPhase = 1 // messages wait for the quiet period or a retry
+	TurnRunning TurnPhase = 2 // a model call is under way
+)
+
+// Turn is the assistant's current work in a conversation.
+type Turn struct {
+	Phase TurnPhase
+	// ID is of the running turn, or of the one being retried.
+	ID TurnID
+	// Call counts model calls of this turn.
+	Call int
+	// Epoch is the epoch the running call was started in: after a crash it
+	// differs from the activation's and the call is made again.
+	Epoch Epoch
+	// From and UpTo are the seqs the running turn answers.
+	From, UpTo Seq
+	// At is when the waiting turn may start, or when the running call is overdue.
+	At time.Time
+	// Restarts counts supersessions since the first unanswered message.
+	Restarts int
+}
+
+// SendState is where an outbox entry stands. Stored; values never change.
+type SendState uint8
+
+// The states of entries that are still owed. Accepted, refused and cancelled
+// entries leave the outbox; unknown ones leave it when their class says so.
+const (
+	SendQueued     SendState = 1
+	SendAttempting SendState = 2
+	SendUnknown    SendState = 3
+)
+
+// OutboxEntry is a send that is still owed. Its text stays in the journal, at
+// the seq of its message_queued event.
+type OutboxEntry struct {
+	Message MessageID
+	Seq     Seq
+	Author  Author
+	State   SendState
+	Class   Class
+	// N counts attempts; Epoch is of the latest.
+	N     int
+	Epoch Epoch
+	// At is when the next attempt may begin (queued), when an attempt is
+	// overdue (attempting), or when reconciliation ends (unknown).
+	At time.Time
+	// Covers is the last customer message this entry answers.
+	Covers Seq
+	// TextHash lets an echo that arrives before the send response find its entry.
+	TextHash uint64
+}
+
+// Conversation is the state of one conversation: small, without personal data,
+// a pure function of its events. It is owned by the activation.
+type Conversation struct {
+	ID      ConversationID
+	Tenant  TenantID
+	Channel ChannelID
+	Kind    ChannelKind
+	Contact ContactID
+	// Seq is of the last event.
+	Seq Seq
+	// Started is the time of the first event, Active of the last that a person
+	// would call activity (a message in either direction).
+	Started, Active time.Time
+
+	Holder Holder
+	// PausedUntil ends an automatic pause of the assistant; zero when none.
+	PausedUntil time.Time
+
+	// WindowFrom is the time the customer service window counts from:
+	// min(event, received) of the latest customer message.
+	WindowFrom time.Time
+
+	// LastIn is the seq of the latest answerable customer message;
+	// WaitingFrom and WaitingSince are of the first one without an answer.
+	LastIn       Seq
+	WaitingFrom  Seq
+	WaitingSince time.Time
+	// Unread counts customer messages since the business last wrote.
+	Unread int
+
+	Turn   Turn
+	Outbox []OutboxEntry
+
+	// Armed is the stored due time, zero when there is no row. It may be
+	// earlier than the earliest obligation: re-arming later is lazy.
+	Armed time.Time
+}
+
+// Clone returns a copy that shares nothing mutable with c.
+func (c *Conversation) Clone() Conversation {
+	d := *c
+	d.Outbox = append([]OutboxEntry(nil), c.Outbox...)
+	return d
+}
+
+// Entry returns the outbox entry of a message, or nil.
+func (c *Conversation) Entry(id MessageID) *OutboxEntry {
+	for i := range c.Outbox {
+		if c.Outbox[i].Message == id {
+			return &c.Outbox[i]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,92 @@
+package chat
+
+import (
+	"errors"
+	"strings"
+)
+
+// ErrorKind sorts errors by what the caller can do. It crosses the wire, so it
+// is append-only.
+type ErrorKind uint8
+
+// The error kinds.
+const (
+	KindOther       ErrorKind = 0
+	KindInvalid     ErrorKind = 1 // the request is wrong; do not repeat it
+	KindNotFound    ErrorKind = 2
+	KindConflict    ErrorKind = 3 // an idempotency key reused, a rule of state
+	KindBusy        ErrorKind = 4 // too much at once; repeat later
+	KindUnavailable ErrorKind = 5 // cannot be made durable now; repeat later
+	KindUnknown     ErrorKind = 6 // may or may not have happened; repeat with the same key
+	KindFenced      ErrorKind = 7 // the activation is not the owner any more
+	KindCorrupt     ErrorKind = 8 // stored bytes are not what was written
+)
+
+// String returns a word for logs and API codes.
+func (k ErrorKind) String() string {
+	switch k {
+	case KindInvalid:
+		return "invalid"
+	case KindNotFound:
+		return "not_found"
+	case KindConflict:
+		return "conflict"
+	case KindBusy:
+		return "busy"
+	case KindUnavailable:
+		return "unavailable"
+	case KindUnknown:
+		return "unknown"
+	case KindFenced:
+		return "fenced"
+	case KindCorrupt:
+		return "corrupt"
+	}
+	return "error"
+}
+
+// Error is the engine's one error type. Its text never holds personal data or
+// secrets.
+type Error struct {
+	// Op is the failing operation, such as "journal.Append".
+	Op   string
+	Kind ErrorKind
+	// Reason says what is wrong and what to do.
+	Reason string
+	Err    error
+}
+
+// Error joins the parts that are set.
+func (e *Error) Error() string {
+	parts := make([]string, 0, 4)
+	if e.Op != "" {
+		parts = append(parts, e.Op)
+	}
+	if e.Kind != KindOther {
+		parts = append(parts, e.Kind.String())
+	}
+	if e.Reason != "" {
+		parts = append(parts, e.Reason)
+	}
+	if e.Err != nil {
+		parts = append(parts, e.Err.Error())
+	}
+	return strings.Join(parts, ": ")
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// E builds an *Error.
+func E(op string, kind ErrorKind, reason string, err error) error {
+	return &Error{Op: op, Kind: kind, Reason: reason, Err: err}
+}
+
+// KindOf is the kind of the outermost *Error in err's chain.
+func KindOf(err error) ErrorKind {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return KindOther
+}

@@ -1,0 +1,152 @@
+package chat
+
+import "time"
+
+// EventKind tells what an event says. Stored and append-only: new kinds may be
+// added, existing ones never change meaning or number.
+type EventKind uint16
+
+// The event kinds.
+const (
+	ConversationStarted EventKind = 1  // Contact: the person and the addresses
+	ContactLinked       EventKind = 2  // Contact: addresses or name changed
+	MessageReceived     EventKind = 3  // Message: a customer wrote
+	MessageEchoed       EventKind = 4  // Message: the business wrote from another app
+	MessageQueued       EventKind = 5  // Message: an outbox entry was created
+	AttemptStarted      EventKind = 6  // Attempt: an HTTP attempt may begin
+	AttemptEnded        EventKind = 7  // Attempt: refused for now, will be retried
+	MessageAccepted     EventKind = 8  // Attempt: Graph accepted, with its remote id
+	MessageFailed       EventKind = 9  // Attempt: known refused for good
+	MessageCancelled    EventKind = 10 // Attempt: withdrawn before any attempt was under way
+	StatusChanged       EventKind = 11 // Status
+	TurnStarted         EventKind = 12 // Turn
+	TurnAnswered        EventKind = 13 // Turn: the model's answer, recorded before use
+	TurnFailed          EventKind = 14 // Turn: a model call ended without an answer
+	TurnSuperseded      EventKind = 15 // Turn: newer messages replaced it
+	TurnAbandoned       EventKind = 16 // Turn: given up; a handoff or takeover follows or came first
+	HandoffRequested    EventKind = 17 // Handoff: people are asked to take over
+	HandoffTaken        EventKind = 18 // Handoff: a person holds the conversation
+	HandoffReturned     EventKind = 19 // Handoff: the assistant holds it again
+	UpdateReceived      EventKind = 20 // Update: anything without a mapping, kept raw
+	ReceivedQuarantined EventKind = 21 // Update: an update that broke the engine, kept raw
+	Erased              EventKind = 22 // the skeleton of an erased record
+)
+
+var eventWords = [...]string{
+	ConversationStarted: "conversation_started", ContactLinked: "contact_linked",
+	MessageReceived: "message_received", MessageEchoed: "message_echoed",
+	MessageQueued: "message_queued", AttemptStarted: "attempt_started",
+	AttemptEnded: "attempt_ended", MessageAccepted: "message_accepted",
+	MessageFailed: "message_failed", MessageCancelled: "message_cancelled",
+	StatusChanged: "status_changed", TurnStarted: "turn_started",
+	TurnAnswered: "turn_answered", TurnFailed: "turn_failed",
+	TurnSuperseded: "turn_superseded", TurnAbandoned: "turn_abandoned",
+	HandoffRequested: "handoff_requested", HandoffTaken: "handoff_taken",
+	HandoffReturned: "handoff_returned", UpdateReceived: "update_received",
+	ReceivedQuarantined: "received_quarantined", Erased: "erased",
+}
+
+// String returns the API word, or "" for an unknown kind.
+func (k EventKind) String() string {
+	if int(k) < len(eventWords) {
+		return eventWords[k]
+	}
+	return ""
+}
+
+// Event is a fact the engine decided and stored; nothing else is called an
+// event. Exactly the pointer its kind names is set.
+type Event struct {
+	Seq  Seq
+	Pos  Pos // set by the journal when read; zero in a decision
+	Kind EventKind
+	// Time is the engine's clock when it was decided.
+	Time         time.Time
+	Tenant       TenantID
+	Channel      ChannelID
+	Conversation ConversationID // empty for an update without a conversation
+
+	Contact *Contact
+	Message *Message
+	Attempt *Attempt
+	Status  *StatusChange
+	Turn    *TurnRecord
+	Handoff *Handoff
+	Update  *Update
+}
+
+// Attempt is what happened to an outbound message at Graph.
+type Attempt struct {
+	Message MessageID
+	// N counts attempts from 1; 0 when the message never was attempted.
+	N int
+	// Epoch is the epoch the attempt was started in.
+	Epoch Epoch
+	// Remote is the id Graph gave, on acceptance.
+	Remote RemoteID
+	// Code and Subcode are Graph's, zero when there were none.
+	Code, Subcode int
+	// Reason is a word for people: "accepted", "throttled", "window_closed", ...
+	Reason string
+	// RetryAt is when the next attempt may begin.
+	RetryAt time.Time
+}
+
+// StatusChange is one delivery report.
+type StatusChange struct {
+	// Message is our id, empty for a message this engine does not know.
+	Message MessageID
+	Remote  RemoteID
+	// Status is zero when Word is not one this version knows.
+	Status Status
+	Word   string
+	// Code and Detail are of a failed status.
+	Code   int
+	Detail string
+	// Participant is the group member it is about.
+	Participant  string
+	ProviderTime time.Time
+	Raw          []byte
+}
+
+// TurnRecord is one step of an assistant turn.
+type TurnRecord struct {
+	ID TurnID
+	// Call counts model calls of this turn from 1.
+	Call int
+	// Epoch is the epoch the call was started in.
+	Epoch Epoch
+	// From and UpTo are the seqs of the customer messages it answers.
+	From, UpTo Seq
+	// Answer is the model's text, in TurnAnswered.
+	Answer string
+	// Model, PromptHash and the token counts explain and bill the call.
+	Model                   string
+	PromptHash              string
+	PromptTokens, OutTokens int64
+	Simulated               bool
+	// Reason says why it failed, was superseded or abandoned.
+	Reason string
+}
+
+// Handoff is the conversation changing holder.
+type Handoff struct {
+	// Reason is a word: "requested", "silence", "model_failed", "no_assistant",
+	// "window_closed", "send_failed", "send_unknown", "turn_limit", "echo", "api", ...
+	Reason string
+	// Member is who took it, empty for the engine's own decisions.
+	Member string
+	// Until is when an automatic pause ends; zero for a person's takeover.
+	Until time.Time
+}
+
+// Update is something kept as received.
+type Update struct {
+	Type     string
+	Remote   RemoteID
+	Revision string
+	Reason   string
+	// ProviderTime is when Meta says it happened.
+	ProviderTime time.Time
+	Raw          []byte
+}

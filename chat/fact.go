@@ -1,0 +1,136 @@
+package chat
+
+import "time"
+
+// Fact is something that happened to a conversation: what Step decides about.
+// The set is closed.
+type Fact interface{ fact() }
+
+// Tick says that a due time of the conversation has come. It carries nothing:
+// Step looks at the clock.
+type Tick struct{}
+
+// ModelAnswered is a finished model call.
+type ModelAnswered struct {
+	Turn   TurnID
+	Call   int
+	Answer Answer
+}
+
+// Answer is what a model said and what it cost.
+type Answer struct {
+	Text                    string
+	Model                   string
+	PromptHash              string
+	PromptTokens, OutTokens int64
+	Simulated               bool
+}
+
+// ModelFailed is a model call that ended without a usable answer.
+type ModelFailed struct {
+	Turn TurnID
+	Call int
+	// Reason is a word without personal data: "timeout", "throttled", ...
+	Reason string
+	// Permanent is true when calling again cannot help.
+	Permanent bool
+	// RetryAfter is the provider's wish; zero means none.
+	RetryAfter time.Duration
+}
+
+// TurnLimitReached says that the tenant's daily limit of turns refused the
+// commit that would have started a turn.
+type TurnLimitReached struct{}
+
+// AttemptDue says that the channel's sender has room and pace for the message.
+type AttemptDue struct{ Message MessageID }
+
+// AttemptFinished is the outcome of one HTTP attempt.
+type AttemptFinished struct {
+	Message MessageID
+	N       int
+	Outcome SendOutcome
+}
+
+// MemberSend is a person or an API client writing to the customer.
+type MemberSend struct {
+	Text   string
+	Member string
+	// Idempotency is the client's key, scoped by tenant; empty for none.
+	Idempotency string
+	// Digest is a hash of the request, to refuse a key reused for another one.
+	Digest string
+}
+
+// TakeOver is a person taking the conversation from the assistant.
+type TakeOver struct{ Member string }
+
+// HandBack returns the conversation to the assistant.
+type HandBack struct{ Member string }
+
+// Poison is an update whose processing panicked or killed the process: it is
+// recorded raw instead of being processed.
+type Poison struct {
+	Inbound *Inbound
+	Reason  string
+}
+
+func (*Inbound) fact()         {}
+func (Tick) fact()             {}
+func (ModelAnswered) fact()    {}
+func (ModelFailed) fact()      {}
+func (TurnLimitReached) fact() {}
+func (AttemptDue) fact()       {}
+func (AttemptFinished) fact()  {}
+func (MemberSend) fact()       {}
+func (TakeOver) fact()         {}
+func (HandBack) fact()         {}
+func (Poison) fact()           {}
+
+// SendResult tells how an HTTP attempt ended. The policy behind it is by
+// Graph's code and subcode, never by HTTP status or text.
+type SendResult uint8
+
+// The send results.
+const (
+	SendAccepted  SendResult = 1 // Graph gave a remote id
+	SendRefused   SendResult = 2 // known refused, for good
+	SendThrottled SendResult = 3 // known refused for now; RetryAfter says when
+	SendAmbiguous SendResult = 4 // no answer, or one that says nothing: may have gone
+	SendBlocked   SendResult = 5 // the whole channel is refused (token, account); nothing went
+	SendUnstarted SendResult = 6 // the request never left this process
+)
+
+// SendOutcome is a SendResult with what is known about it.
+type SendOutcome struct {
+	Result        SendResult
+	Remote        RemoteID
+	Code, Subcode int
+	// Reason is a word for people: "window_closed", "pair_limit", "timeout", ...
+	Reason     string
+	RetryAfter time.Duration
+}
+
+// Input is one fact with everything Step may look at besides the state.
+type Input struct {
+	// Now is max(clock, the group's last now), in UTC, milliseconds.
+	Now time.Time
+	// Epoch is the epoch of the activation.
+	Epoch    Epoch
+	Settings *Settings
+	Known    Known
+	Fact     Fact
+}
+
+// Known is stored knowledge the shell looks up before Step.
+type Known struct {
+	// Place is where the inbound's addresses lead.
+	Place Place
+	// Row is the index row of the inbound's (Remote, Revision); for a status,
+	// of the message it reports. RowFound tells whether there is one.
+	Row      RemoteRow
+	RowFound bool
+	// Seen is true when the digest of an update without a remote id, or a
+	// client's idempotency key, was claimed before.
+	Seen bool
+}

@@ -1,0 +1,71 @@
+package chat
+
+import "time"
+
+// InboundKind tells what one decoded update is.
+type InboundKind uint8
+
+// The inbound kinds.
+const (
+	InboundMessage InboundKind = 1 // a customer wrote something, of any type
+	InboundStatus  InboundKind = 2 // a delivery report for a message of the business
+	InboundEcho    InboundKind = 3 // the business wrote from somewhere
+	InboundRead    InboundKind = 4 // Instagram: the customer read up to a message
+	InboundUpdate  InboundKind = 5 // anything else: kept raw, shown, no effect yet
+)
+
+// Inbound is one thing the outside did, decoded from a webhook. Every string
+// and slice in it is an owned copy. It is a Fact.
+type Inbound struct {
+	Kind InboundKind
+	App  AppID
+	// Channel kind and the account Meta routes by (phone_number_id or Instagram
+	// account id). Account is empty for WhatsApp account-level fields; WABA is
+	// then the routing key.
+	ChannelKind ChannelKind
+	Account     string
+	WABA        string
+	// Remote is the wamid or mid the update is about: the message itself, or
+	// the message whose status, edit or reaction it reports.
+	Remote RemoteID
+	// Type is Meta's word: a message type, a status, or the webhook field.
+	Type string
+	// Revision tells apart updates about one remote id that are different facts:
+	// a deletion, an edit number, a reaction. Empty for the message itself.
+	Revision string
+	// Customer holds the identifiers of the person on the other side, best
+	// routing address first. Empty for account-level updates.
+	Customer []Address
+	Name     string
+	Text     string
+	ReplyTo  RemoteID
+	Group    string
+	// Time is when Meta says it happened; zero when absent or unreadable.
+	Time time.Time
+	// Callback is biz_opaque_callback_data as echoed in a status.
+	Callback string
+	// Code and Detail describe the first error of a failed status.
+	Code   int
+	Detail string
+	// Participant is the member of a group a status is about.
+	Participant string
+	// Digest identifies an update without a remote id: a hash of its canonical
+	// value. Hex, 32 characters.
+	Digest string
+	// Raw is the update as received, kept whenever the fields above do not say
+	// all of it. Owned.
+	Raw []byte
+	// Problem is set when this item could not be decoded; it is then quarantined.
+	Problem string
+}
+
+// Place is where an update belongs: the conversation and contact its addresses
+// lead to. Found is false for a person never seen on this channel; the ids are
+// then the ones the first commit will claim.
+type Place struct {
+	Conversation ConversationID
+	Contact      ContactID
+	Found        bool
+	// Missing lists routable addresses that do not lead here yet.
+	Missing []Address
+}

@@ -1,0 +1,205 @@
+package chat
+
+import "time"
+
+// ChannelKind tells WhatsApp from Instagram. Stored; values never change.
+type ChannelKind uint8
+
+// The channel kinds.
+const (
+	WhatsApp  ChannelKind = 1
+	Instagram ChannelKind = 2
+)
+
+// String returns the word used in configuration and the API.
+func (k ChannelKind) String() string {
+	switch k {
+	case WhatsApp:
+		return "whatsapp"
+	case Instagram:
+		return "instagram"
+	}
+	return "unknown"
+}
+
+// ParseChannelKind is the inverse of String.
+func ParseChannelKind(s string) (ChannelKind, bool) {
+	switch s {
+	case "whatsapp":
+		return WhatsApp, true
+	case "instagram":
+		return Instagram, true
+	}
+	return 0, false
+}
+
+// Secret is a credential in memory. Every way of printing it gives
+// "[redacted]"; call Reveal where the bytes themselves are needed.
+type Secret string
+
+// Reveal returns the secret itself.
+func (s Secret) Reveal() string { return string(s) }
+
+// String hides the secret.
+func (s Secret) String() string { return "[redacted]" }
+
+// GoString hides the secret from %#v.
+func (s Secret) GoString() string { return "[redacted]" }
+
+// MarshalText hides the secret from JSON, YAML and slog.
+func (s Secret) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
+
+// App is a Meta app: the secrets that sign its webhooks and the token of its
+// subscription handshake.
+type App struct {
+	ID AppID
+	// Secrets holds one or two app secrets; two are valid during a rotation.
+	Secrets     []Secret
+	VerifyToken Secret
+}
+
+// Tenant is a business.
+type Tenant struct {
+	ID   TenantID
+	Name string
+}
+
+// Channel is one business endpoint of a tenant.
+type Channel struct {
+	ID     ChannelID
+	Tenant TenantID
+	App    AppID
+	Kind   ChannelKind
+	// Account is the id Meta routes by: phone_number_id or Instagram account id.
+	Account string
+	// WABA is the WhatsApp Business Account that owns the number; empty on Instagram.
+	WABA string
+	// Token is the Graph access token.
+	Token Secret
+	// Simulated is true for a channel that is served by the built-in simulator.
+	Simulated bool
+}
+
+// Settings is what decisions depend on besides the conversation: the tenant's
+// and the engine's configuration, resolved by the shell. All durations are
+// positive after EnsureDefaults.
+type Settings struct {
+	// Assistant is true when a model may answer for this tenant. When false,
+	// customer messages are handed to people.
+	Assistant bool
+	// Simulated marks answers as coming from the built-in model simulator.
+	Simulated bool
+	// QuietPeriod is how long a customer must pause before a turn starts.
+	QuietPeriod time.Duration
+	// RestartMax and RestartWindow bound how often and how long newer messages
+	// may restart a turn, counted from the first unanswered message.
+	RestartMax    int
+	RestartWindow time.Duration
+	// TurnTimeout bounds one model call.
+	TurnTimeout time.Duration
+	// ModelTryMax bounds model calls per turn.
+	ModelTryMax int
+	// SilenceDeadline is the longest a customer may wait without an answer, an
+	// apology or a handoff.
+	SilenceDeadline time.Duration
+	// ReconcileAfter is how long an ambiguous send waits for a status or echo.
+	ReconcileAfter time.Duration
+	// AttemptMax bounds attempts of one send.
+	AttemptMax int
+	// EchoPause is how long the assistant stays silent after a person of the
+	// business wrote from another app.
+	EchoPause time.Duration
+	// WhatsAppClass and InstagramClass say what to do with an ambiguous
+	// ordinary reply after ReconcileAfter.
+	WhatsAppClass, InstagramClass Class
+	// TurnsPerDayMax is the tenant's daily limit of turns; 0 means no limit.
+	TurnsPerDayMax int64
+	// Apology is sent when the assistant cannot answer in time.
+	Apology string
+	// Instructions is the assistant's system prompt for this tenant.
+	Instructions string
+}
+
+// The defaults of Settings.
+const (
+	DefaultQuietPeriod     = 2 * time.Second
+	DefaultRestartMax      = 3
+	DefaultRestartWindow   = 15 * time.Second
+	DefaultTurnTimeout     = 45 * time.Second
+	DefaultModelTryMax     = 3
+	DefaultSilenceDeadline = 3 * time.Minute
+	DefaultReconcileAfter  = 60 * time.Second
+	DefaultAttemptMax      = 8
+	DefaultEchoPause       = time.Hour
+	DefaultApology         = "Sorry, I could not answer that just now. A colleague will get back to you."
+	DefaultInstructions    = "You are the assistant of a business. Answer the customer briefly, in the customer's language, and only about this business."
+)
+
+// EnsureDefaults fills every unset field.
+func (s *Settings) EnsureDefaults() {
+	def := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	def(&s.QuietPeriod, DefaultQuietPeriod)
+	def(&s.RestartWindow, DefaultRestartWindow)
+	def(&s.TurnTimeout, DefaultTurnTimeout)
+	def(&s.SilenceDeadline, DefaultSilenceDeadline)
+	def(&s.ReconcileAfter, DefaultReconcileAfter)
+	def(&s.EchoPause, DefaultEchoPause)
+	if s.RestartMax <= 0 {
+		s.RestartMax = DefaultRestartMax
+	}
+	if s.ModelTryMax <= 0 {
+		s.ModelTryMax = DefaultModelTryMax
+	}
+	if s.AttemptMax <= 0 {
+		s.AttemptMax = DefaultAttemptMax
+	}
+	if s.WhatsAppClass == 0 {
+		s.WhatsAppClass = AtLeastOnce
+	}
+	if s.InstagramClass == 0 {
+		s.InstagramClass = AtMostOnce
+	}
+	if s.Apology == "" {
+		s.Apology = DefaultApology
+	}
+	if s.Instructions == "" {
+		s.Instructions = DefaultInstructions
+	}
+}
+
+// ClassOf is the send class of an ordinary reply on a channel.
+func (s *Settings) ClassOf(k ChannelKind) Class {
+	if k == Instagram {
+		return s.InstagramClass
+	}
+	return s.WhatsAppClass
+}
+
+// Class is the policy for an ambiguous send. Stored; values never change.
+type Class uint8
+
+// The classes. AtLeastOnce is sent again after reconciliation failed;
+// AtMostOnce is left as unknown and shown to the team.
+const (
+	AtLeastOnce Class = 1
+	AtMostOnce  Class = 2
+)
+
+// Principal is who an API request acts as.
+type Principal struct {
+	Tenant TenantID
+	// Key is the public id of the API key.
+	Key string
+	// Scopes holds "*" or permission words.
+	Scopes []string
+}
+
+// ConversationView is one conversation as lists show it.
+type ConversationView struct {
+	State   Conversation
+	Contact Contact
+}

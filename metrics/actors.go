@@ -1,0 +1,46 @@
+package metrics
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Actors is what the actor system reports.
+type Actors struct {
+	// Activations is resident actors by kind: conversation, tenant, sender.
+	Activations *prometheus.GaugeVec
+	// Activated counts activations started; Passivated those stopped for room or idleness.
+	Activated, Passivated prometheus.Counter
+	// Busy counts mail refused by a full mailbox, by receiver kind.
+	Busy *prometheus.CounterVec
+	// Fenced counts mail refused because of an old epoch.
+	Fenced prometheus.Counter
+	// Inbound counts updates by outcome: applied, duplicate, quarantined, refused, unavailable.
+	Inbound *prometheus.CounterVec
+	// Panics counts recovered panics; Restarts actor restarts.
+	Panics, Restarts prometheus.Counter
+	// Ticks counts agenda rows fired; AgendaLag is how late.
+	Ticks     prometheus.Counter
+	AgendaLag prometheus.Histogram
+	// DeadLetters counts mail to actors that were gone.
+	DeadLetters prometheus.Counter
+	// Handoffs counts handoffs by reason.
+	Handoffs *prometheus.CounterVec
+}
+
+func newActors(reg prometheus.Registerer) Actors {
+	a := Actors{
+		Activated:   counter(reg, "chumi_activations_started_total", "Activations started."),
+		Passivated:  counter(reg, "chumi_activations_passivated_total", "Activations stopped for room or idleness."),
+		Busy:        counters(reg, "chumi_mail_busy_total", "Mail refused by a full mailbox.", "receiver"),
+		Fenced:      counter(reg, "chumi_mail_fenced_total", "Mail refused because of an old epoch."),
+		Inbound:     counters(reg, "chumi_inbound_total", "Updates by outcome.", "outcome"),
+		Panics:      counter(reg, "chumi_panics_total", "Panics recovered while handling mail."),
+		Restarts:    counter(reg, "chumi_actor_restarts_total", "Actors restarted after a panic."),
+		Ticks:       counter(reg, "chumi_agenda_ticks_total", "Due rows fired."),
+		AgendaLag:   histogram(reg, "chumi_agenda_lag_seconds", "How late due rows were fired."),
+		DeadLetters: counter(reg, "chumi_dead_letters_total", "Mail to actors that were gone."),
+		Handoffs:    counters(reg, "chumi_handoffs_total", "Handoffs by reason.", "reason"),
+	}
+	a.Activations = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "chumi_activations", Help: "Resident actors by kind."}, []string{"kind"})
+	reg.MustRegister(a.Activations)
+	return a
+}

@@ -1,0 +1,69 @@
+// Package failpoint names the steps of a message's life at which a torture
+// build can kill its own process, and the bugs a planted build can switch on.
+// In every other build both are constants the compiler removes.
+//
+// It is the one package beside metrics that all wings may import; it imports
+// nothing of the module.
+package failpoint
+
+// Point is a named step.
+type Point string
+
+// The points, in the order a message meets them.
+const (
+	WebhookVerified  Point = "webhook-verified"  // HMAC is right, nothing decoded
+	WebhookDecoded   Point = "webhook-decoded"   // updates decoded, none delivered
+	StepDecided      Point = "step-decided"      // Step ran, nothing appended
+	CommitQueued     Point = "commit-queued"     // sealed and in the committer's queue
+	BatchStaged      Point = "batch-staged"      // in a Pebble batch, not written
+	BatchSynced      Point = "batch-synced"      // fsynced, nobody told
+	CommitAnswered   Point = "commit-answered"   // the activation knows, effects not released
+	EffectsReleased  Point = "effects-released"  // effects handed out, caller not answered
+	WebhookAnswering Point = "webhook-answering" // durable, 200 not yet written
+	AgendaFired      Point = "agenda-fired"      // a due row was read, no tick delivered
+	TurnRequested    Point = "turn-requested"    // turn_started durable, model not called
+	ModelAnswering   Point = "model-answering"   // model answered, result not mailed
+	TurnRecorded     Point = "turn-recorded"     // answer and reply durable, sender not woken
+	AttemptCommitted Point = "attempt-committed" // attempt_started durable, request not made
+	SendAnswered     Point = "send-answered"     // Graph answered, result not mailed
+	SendRecorded     Point = "send-recorded"     // outcome durable, sender not told
+	StatusDecided    Point = "status-decided"    // a status changed the state, not appended
+	APIAnswering     Point = "api-answering"     // an API write is durable, not answered
+)
+
+// Points lists every point in order.
+func Points() []Point {
+	return []Point{WebhookVerified, WebhookDecoded, StepDecided, CommitQueued, BatchStaged,
+		BatchSynced, CommitAnswered, EffectsReleased, WebhookAnswering, AgendaFired,
+		TurnRequested, ModelAnswering, TurnRecorded, AttemptCommitted, SendAnswered,
+		SendRecorded, StatusDecided, APIAnswering}
+}
+
+// Bug is a known mistake that a planted build makes on purpose, to show that
+// the torture run notices it.
+type Bug string
+
+// The bugs.
+const (
+	BugAckBeforeCommit     Bug = "ack-before-commit"     // 200 before the append is durable
+	BugNoSync              Bug = "no-sync"               // commits are not fsynced
+	BugSkipDedupe          Bug = "skip-dedupe"           // remote-id rows are not looked at
+	BugEffectsFirst        Bug = "effects-first"         // effects run before the append
+	BugRetryUnknown        Bug = "retry-unknown"         // ambiguous sends are repeated at once
+	BugUnknownIsSent       Bug = "unknown-is-sent"       // ambiguous sends are taken for accepted
+	BugForgetQueued        Bug = "forget-queued"         // recovery does not wake queued sends
+	BugAnswerTwice         Bug = "answer-twice"          // a finished turn's answer is used again
+	BugBodyAliased         Bug = "body-aliased"          // decoded strings alias the request buffer
+	BugBatchTailDropped    Bug = "batch-tail-dropped"    // only the first update of a POST is delivered
+	BugFeedOffByOne        Bug = "feed-off-by-one"       // a feed reader skips an event at each page
+	BugAttemptingIsQueued  Bug = "attempting-is-queued"  // recovery repeats attempts under way
+	BugBatchReversed       Bug = "batch-reversed"        // updates of one POST are applied backwards
+	BugDuplicateNotDurable Bug = "duplicate-not-durable" // a duplicate is answered before the original is durable
+)
+
+// Bugs lists every bug.
+func Bugs() []Bug {
+	return []Bug{BugAckBeforeCommit, BugNoSync, BugSkipDedupe, BugEffectsFirst, BugRetryUnknown,
+		BugUnknownIsSent, BugForgetQueued, BugAnswerTwice, BugBodyAliased, BugBatchTailDropped,
+		BugFeedOffByOne, BugAttemptingIsQueued, BugBatchReversed, BugDuplicateNotDurable}
+}

@@ -1,0 +1,28 @@
+package metrics
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Graph is what sends report.
+type Graph struct {
+	// Attempts counts HTTP attempts by channel kind and result.
+	Attempts *prometheus.CounterVec
+	// Attempt is the duration of an attempt.
+	Attempt prometheus.Histogram
+	// Errors counts Graph errors by code.
+	Errors *prometheus.CounterVec
+	// Waiting is sends known to senders that are not under way.
+	Waiting prometheus.Gauge
+	// Engine is the engine's own time per reply: webhook in to Graph call out,
+	// without model time and quiet period.
+	Engine prometheus.Histogram
+}
+
+func newGraph(reg prometheus.Registerer) Graph {
+	return Graph{
+		Attempts: counters(reg, "chumi_send_attempts_total", "Send attempts by channel kind and result.", "channel", "result"),
+		Attempt:  histogram(reg, "chumi_send_attempt_seconds", "Duration of a send attempt."),
+		Errors:   counters(reg, "chumi_send_errors_total", "Graph errors by code.", "code"),
+		Waiting:  gauge(reg, "chumi_sends_waiting", "Sends known to senders that are not under way."),
+		Engine:   histogram(reg, "chumi_reply_engine_seconds", "Engine time per reply, without model time and quiet period."),
+	}
+}

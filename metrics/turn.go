@@ -1,0 +1,26 @@
+package metrics
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Turn is what assistant turns report.
+type Turn struct {
+	// Turns counts turns by outcome: answered, superseded, failed, abandoned.
+	Turns *prometheus.CounterVec
+	// InFlight is model calls under way; Call their duration.
+	InFlight prometheus.Gauge
+	Call     prometheus.Histogram
+	// Tokens counts tokens by direction: prompt, output.
+	Tokens *prometheus.CounterVec
+	// Errors counts failed calls by reason.
+	Errors *prometheus.CounterVec
+}
+
+func newTurn(reg prometheus.Registerer) Turn {
+	return Turn{
+		Turns:    counters(reg, "chumi_turns_total", "Assistant turns by outcome.", "outcome"),
+		InFlight: gauge(reg, "chumi_model_calls_in_flight", "Model calls under way."),
+		Call:     histogram(reg, "chumi_model_call_seconds", "Duration of model calls."),
+		Tokens:   counters(reg, "chumi_model_tokens_total", "Model tokens by direction.", "direction"),
+		Errors:   counters(reg, "chumi_model_errors_total", "Failed model calls by reason.", "reason"),
+	}
+}

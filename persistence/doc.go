@@ -1,0 +1,50 @@
+// Package persistence is what the engine remembers: Pebble lives here and
+// nowhere else.
+//
+// # The keyspace
+//
+// Permanent from the first release; the comparer's name and its Split are part
+// of it. Integers are big endian. A word (tenant, app) is its bytes followed by
+// 0x00. conv and contact are the 16 raw bytes of their ids. h16 is the first 16
+// bytes of HMAC-SHA256 with the tenant's pepper: phone numbers, BSUIDs and
+// wamids (which embed phone numbers) never stand in a key.
+//
+//	0x00                                       node-local
+//	  'f'                                      format version
+//	  'k'                                      fingerprint of the key-encryption key
+//	  'g' group16                              epoch: raised durably at every open
+//	0x01 group16                               Raft log and hard state (Cluster)
+//	0x02 group16 'T' tenant word               all that a tenant owns, one range:
+//	    'a' h16(channel, kind, address)        -> conv, contact
+//	    'c' conv                               state: header, then recordpb.State
+//	    'e' conv seq64                         event: pos64, then recordpb.Event
+//	    'f' pos64                              feed: conv seq64; empty for 'x' events
+//	    'i' h16(claim kind, key)               claims: idempotency, digests
+//	    'k' contact                            the contact's key, wrapped by the tenant's
+//	    'm'                                    tenant meta: last pos, wrapped tenant key, wrapped pepper
+//	    'p' contact                            contact, sealed
+//	    'r' h16(channel, revision, remote id)  remote-id row
+//	    'u' counter word                       usage and budget counters
+//	    'v' ^active64 conv                     inbox view, latest activity first
+//	    'x' pos64                              events without a conversation
+//	0x02 group16 'I'                           indexes ordered over the group's tenants:
+//	    'd' due64 tenant word conv             agenda: flags
+//	    'x' day32 tenant word h16              expiry of claims
+//	0x02 group16 'Q' app word fingerprint16    quarantine: what no tenant can be given
+//	0x02 0xffff 'M'                            metadata: apps, tenants, channels, API keys
+//
+// Every boundary of a group and of a tenant is a whole prefix under Split.
+//
+// # The durability contract
+//
+// One committer per group drains queued commits, runs stage for each, in order,
+// into one batch that reads its own writes, makes the batch durable, and only
+// then answers callers and advances the group's durable position. stage is the
+// only writer of state and is deterministic: it draws no time, randomness or
+// encryption. Pebble shows a batch to readers before its fsync returns, so
+// nothing outside may act on what it reads past the durable position.
+//
+// Bodies, names, numbers, remote ids and model I/O are sealed with a key per
+// contact before the commit is formed; what stage and every file see is
+// ciphertext.
+package persistence

@@ -1,0 +1,40 @@
+package api
+
+import (
+	"context"
+
+	"github.com/chumiai/chumi/chat"
+)
+
+// Keys resolves a bearer token. Safe for concurrent use.
+type Keys interface {
+	Authenticate(secret string) (p chat.Principal, ok bool)
+}
+
+// Views reads what is stored and durable. Errors are *chat.Error; an unknown
+// conversation is KindNotFound, also when another tenant owns it.
+type Views interface {
+	// Conversations lists a tenant's conversations, latest activity first.
+	// cursor is "" or the next of an earlier page; next is "" at the end.
+	Conversations(ctx context.Context, t chat.TenantID, cursor string, limit int) (page []chat.ConversationView, next string, err error)
+	Conversation(ctx context.Context, t chat.TenantID, id chat.ConversationID) (chat.ConversationView, error)
+	// ConversationEvents returns up to limit events with seq > after, with Pos.
+	ConversationEvents(ctx context.Context, t chat.TenantID, id chat.ConversationID, after chat.Seq, limit int) ([]chat.Event, error)
+}
+
+// Feed reads the tenant's one ordered feed, never past the durable position.
+type Feed interface {
+	// Feed returns up to limit events with pos > after.
+	Feed(ctx context.Context, t chat.TenantID, after chat.Pos, limit int) ([]chat.Event, error)
+	// WaitFeed returns when an event with pos > after may be durable, or ctx ends.
+	WaitFeed(ctx context.Context, t chat.TenantID, after chat.Pos) error
+}
+
+// Commands are the writes: each goes the one road webhooks go. The verdict is
+// durable when they return without error.
+type Commands interface {
+	Send(ctx context.Context, t chat.TenantID, id chat.ConversationID, m chat.MemberSend) (chat.Verdict, error)
+	// TakeOver returns when no attempt of the assistant is under way any more.
+	TakeOver(ctx context.Context, t chat.TenantID, id chat.ConversationID, m chat.TakeOver) (chat.Verdict, error)
+	HandBack(ctx context.Context, t chat.TenantID, id chat.ConversationID, m chat.HandBack) (chat.Verdict, error)
+}
