@@ -95,7 +95,7 @@ type Agenda interface {
 	Earliest(ctx context.Context, g chat.Group, than time.Time) error
 }
 
-// Model answers prompts. An error is *ModelError.
+// Model answers prompts. An error is *chat.ModelError.
 type Model interface {
 	Complete(ctx context.Context, p chat.Prompt) (chat.Answer, error)
 }

@@ -109,6 +109,9 @@ type Conversation struct {
 	LastIn       Seq
 	WaitingFrom  Seq
 	WaitingSince time.Time
+	// Deadline is when the customer has waited too long; zero when nobody waits
+	// for the assistant.
+	Deadline time.Time
 	// Unread counts customer messages since the business last wrote.
 	Unread int
 

@@ -3,6 +3,7 @@ package chat
 import (
 	"errors"
 	"strings"
+	"time"
 )
 
 // ErrorKind sorts errors by what the caller can do. It crosses the wire, so it
@@ -90,3 +91,16 @@ func KindOf(err error) ErrorKind {
 	}
 	return KindOther
 }
+
+// ModelError is a model call that ended without a usable answer.
+type ModelError struct {
+	// Reason is a word without personal data: "timeout", "throttled", ...
+	Reason string
+	// Permanent is true when calling again cannot help.
+	Permanent bool
+	// RetryAfter is the provider's wish; zero means none.
+	RetryAfter time.Duration
+}
+
+// Error names the reason.
+func (e *ModelError) Error() string { return "model call failed: " + e.Reason }

@@ -66,6 +66,17 @@ type Event struct {
 	Channel      ChannelID
 	Conversation ConversationID // empty for an update without a conversation
 
+	// At is the due time the event sets, decided from the settings of its time
+	// so that replay needs none: when a waiting turn may start
+	// (MessageReceived, TurnFailed, TurnSuperseded), when a call or an attempt
+	// is overdue (TurnStarted, AttemptStarted), when the next attempt may begin
+	// (MessageQueued, AttemptEnded), when reconciliation ends (StatusChanged to
+	// unknown). Zero when it sets none.
+	At time.Time
+	// Deadline is when the customer has waited too long, set by the first
+	// MessageReceived that is not answered yet.
+	Deadline time.Time
+
 	Contact *Contact
 	Message *Message
 	Attempt *Attempt
