@@ -126,11 +126,16 @@ type Input struct {
 type Known struct {
 	// Place is where the inbound's addresses lead.
 	Place Place
+	// Contact is the stored contact; needed only when the place is found and
+	// has Missing addresses.
+	Contact Contact
 	// Row is the index row of the inbound's (Remote, Revision); for a status,
-	// of the message it reports. RowFound tells whether there is one.
+	// of the message it reports; for an AttemptFinished, of the outcome's
+	// Remote. RowFound tells whether there is one.
 	Row      RemoteRow
 	RowFound bool
-	// Seen is true when the digest of an update without a remote id, or a
-	// client's idempotency key, was claimed before.
-	Seen bool
+	// Seen is true when the inbound's digest (if it has one) or a client's
+	// idempotency key was claimed before; Original is what holds the claim.
+	Seen     bool
+	Original Original
 }

@@ -49,8 +49,9 @@ type Inbound struct {
 	Detail string
 	// Participant is the member of a group a status is about.
 	Participant string
-	// Digest identifies an update without a remote id: a hash of its canonical
-	// value. Hex, 32 characters.
+	// Digest identifies an update that (Remote, Revision) does not: one without a
+	// remote id, a status with a word this version does not know, a status about
+	// one member of a group. A hash of its canonical value, hex, 32 characters.
 	Digest string
 	// Raw is the update as received, kept whenever the fields above do not say
 	// all of it. Owned.

@@ -1,0 +1,182 @@
+package chat
+
+import "time"
+
+// Apply makes e part of the conversation. It is total and deterministic: it
+// depends on nothing but the state and the event.
+func (c *Conversation) Apply(e Event) {
+	c.Seq = e.Seq
+	switch e.Kind {
+	case ConversationStarted:
+		c.ID, c.Tenant, c.Channel = e.Conversation, e.Tenant, e.Channel
+		c.Started, c.Active = e.Time, e.Time
+		if e.Contact != nil {
+			c.Contact = e.Contact.ID
+			c.Kind = kindOf(e.Contact.Addresses)
+		}
+	case MessageReceived:
+		c.applyReceived(e)
+	case MessageEchoed:
+		c.Active, c.Unread = e.Time, 0
+		c.answered()
+	case MessageQueued:
+		c.applyQueued(e)
+	case AttemptStarted, AttemptEnded, MessageAccepted, MessageFailed, MessageCancelled:
+		c.applyAttempt(e)
+	case StatusChanged:
+		c.applyUnknown(e)
+	case TurnStarted, TurnAnswered, TurnFailed, TurnSuperseded, TurnAbandoned:
+		c.applyTurn(e)
+	case HandoffRequested:
+		c.Holder, c.PausedUntil = HolderNobody, time.Time{}
+		c.answered()
+	case HandoffTaken:
+		c.Holder, c.PausedUntil = HolderMember, e.Handoff.Until
+		c.answered()
+	case HandoffReturned:
+		c.Holder, c.PausedUntil = HolderAssistant, time.Time{}
+	case ContactLinked, UpdateReceived, ReceivedQuarantined, Erased:
+	}
+}
+
+// kindOf tells the channel kind from the addresses a person is known by there.
+func kindOf(addresses []Address) ChannelKind {
+	for _, a := range addresses {
+		if a.Kind == IGSID {
+			return Instagram
+		}
+	}
+	return WhatsApp
+}
+
+// answered says that nobody waits for the assistant any more.
+func (c *Conversation) answered() {
+	c.WaitingFrom, c.WaitingSince, c.Deadline = 0, time.Time{}, time.Time{}
+}
+
+func (c *Conversation) applyReceived(e Event) {
+	c.Active = e.Time
+	c.Unread++
+	if e.Message.Group == "" {
+		if from := occurred(e.Message.ProviderTime, e.Time); from.After(c.WindowFrom) {
+			c.WindowFrom = from
+		}
+	}
+	if e.Deadline.IsZero() {
+		return
+	}
+	c.LastIn = e.Seq
+	if c.WaitingFrom == 0 {
+		c.WaitingFrom, c.WaitingSince, c.Deadline = e.Seq, e.Time, e.Deadline
+	}
+	if c.Turn.Phase != TurnRunning && !e.At.IsZero() {
+		c.Turn.Phase, c.Turn.At = TurnWaiting, e.At
+	}
+}
+
+func (c *Conversation) applyQueued(e Event) {
+	m := e.Message
+	covers := c.LastIn
+	if m.Author == AuthorAssistant {
+		covers = c.Turn.UpTo
+	}
+	c.Active, c.Unread = e.Time, 0
+	c.Outbox = append(c.Outbox, OutboxEntry{
+		Message: m.ID, Seq: e.Seq, Author: m.Author, State: SendQueued, Class: m.Class,
+		At: e.At, Covers: covers, TextHash: TextHash(m.Text),
+	})
+}
+
+func (c *Conversation) applyAttempt(e Event) {
+	entry := c.Entry(e.Attempt.Message)
+	if entry == nil {
+		return
+	}
+	switch e.Kind {
+	case AttemptStarted:
+		entry.State, entry.N, entry.Epoch, entry.At = SendAttempting, e.Attempt.N, e.Attempt.Epoch, e.At
+		return
+	case AttemptEnded:
+		entry.State, entry.At = SendQueued, e.At
+		return
+	case MessageAccepted:
+		if entry.Covers >= c.LastIn {
+			c.answered()
+		} else if c.WaitingFrom != 0 && c.WaitingFrom <= entry.Covers {
+			c.WaitingFrom, c.WaitingSince, c.Deadline = entry.Covers+1, e.Time, e.Deadline
+		}
+	}
+	c.dropEntry(e.Attempt.Message)
+}
+
+// applyUnknown moves a send whose fate is not known into reconciliation, or out
+// of the outbox when there is nothing left to wait for.
+func (c *Conversation) applyUnknown(e Event) {
+	if e.Status.Status != StatusUnknown {
+		return
+	}
+	entry := c.Entry(e.Status.Message)
+	switch {
+	case entry == nil:
+	case e.At.IsZero():
+		c.dropEntry(e.Status.Message)
+	default:
+		entry.State, entry.At = SendUnknown, e.At
+	}
+}
+
+func (c *Conversation) dropEntry(id MessageID) {
+	for i := range c.Outbox {
+		if c.Outbox[i].Message == id {
+			c.Outbox = append(c.Outbox[:i], c.Outbox[i+1:]...)
+			break
+		}
+	}
+	if len(c.Outbox) == 0 {
+		c.Outbox = nil
+	}
+}
+
+func (c *Conversation) applyTurn(e Event) {
+	t := &c.Turn
+	switch e.Kind {
+	case TurnStarted:
+		t.Phase, t.ID, t.Call, t.Epoch = TurnRunning, e.Turn.ID, e.Turn.Call, e.Turn.Epoch
+		t.From, t.UpTo, t.At = e.Turn.From, e.Turn.UpTo, e.At
+	case TurnAnswered:
+		t.Phase, t.At, t.Call, t.Restarts = TurnNone, e.At, 0, 0
+		if !e.At.IsZero() {
+			t.Phase = TurnWaiting
+		}
+	case TurnFailed:
+		t.Phase, t.At = TurnWaiting, e.At
+	case TurnSuperseded:
+		t.Phase, t.At, t.Call = TurnWaiting, e.At, 0
+		t.Restarts++
+	case TurnAbandoned:
+		*t = Turn{UpTo: t.UpTo}
+	}
+}
+
+// Owes returns the earliest time at which the conversation has something to do,
+// and whether there is anything at all.
+func (c *Conversation) Owes() (at time.Time, ok bool) {
+	earliest := func(t time.Time) {
+		if !ok || t.Before(at) {
+			at, ok = t, true
+		}
+	}
+	if c.Turn.Phase != TurnNone {
+		earliest(c.Turn.At)
+	}
+	for i := range c.Outbox {
+		earliest(c.Outbox[i].At)
+	}
+	if c.Holder == HolderAssistant && !c.Deadline.IsZero() {
+		earliest(c.Deadline)
+	}
+	if !c.PausedUntil.IsZero() {
+		earliest(c.PausedUntil)
+	}
+	return at, ok
+}

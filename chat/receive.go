@@ -1,0 +1,214 @@
+package chat
+
+import (
+	"time"
+
+	"github.com/chumiai/chumi/metrics/failpoint"
+)
+
+// inbound decides about one decoded update.
+func (p *step) inbound(f *Inbound) {
+	switch f.Kind {
+	case InboundMessage:
+		p.received(f)
+	case InboundStatus, InboundRead:
+		p.reported(f)
+	case InboundEcho:
+		p.echoed(f)
+	case InboundUpdate:
+		p.updated(f)
+	}
+}
+
+// begin starts the conversation with its first update, or links identifiers
+// that are new.
+func (p *step) begin(f *Inbound) {
+	place := p.in.Known.Place
+	if p.c.ID == "" || (p.c.Seq > 0 && len(place.Missing) == 0) {
+		return
+	}
+	kind, contact := ContactLinked, p.in.Known.Contact
+	if p.c.Seq == 0 {
+		kind, contact = ConversationStarted, Contact{ID: place.Contact}
+	}
+	contact.ID = place.Contact
+	contact.Addresses = union(contact.Addresses, f.Customer)
+	if f.Name != "" {
+		contact.Name = f.Name
+	}
+	p.emit(Event{Kind: kind, Contact: &contact})
+	p.d.Contact = &contact
+	for _, a := range place.Missing {
+		p.d.Claims = append(p.d.Claims, Claim{Kind: ClaimAddress, Address: a})
+	}
+}
+
+func union(have, add []Address) []Address {
+	out := append([]Address(nil), have...)
+next:
+	for _, a := range add {
+		for _, b := range out {
+			if a == b {
+				continue next
+			}
+		}
+		out = append(out, a)
+	}
+	return out
+}
+
+// row indexes a remote id that this fact introduces, at the next event's seq.
+func (p *step) row(remote RemoteID, revision string, message MessageID, mask Status) {
+	p.d.Rows = append(p.d.Rows, RemoteRow{
+		Remote: remote, Revision: revision, Conversation: p.c.ID, Seq: p.c.Seq + 1,
+		Message: message, Mask: mask, Fresh: !failpoint.Planted(failpoint.BugSkipDedupe),
+	})
+}
+
+// known reports whether the update was applied before.
+func (p *step) known() bool {
+	return (p.in.Known.RowFound || p.in.Known.Seen) && !failpoint.Planted(failpoint.BugSkipDedupe)
+}
+
+func (p *step) received(f *Inbound) {
+	if p.known() {
+		p.duplicate()
+		return
+	}
+	p.begin(f)
+	id := MessageIDAt(p.c.ID, p.c.Seq+1)
+	p.row(f.Remote, f.Revision, id, 0)
+	e := Event{Kind: MessageReceived, Message: &Message{
+		ID: id, RemoteID: f.Remote, Direction: DirectionIn, Author: AuthorCustomer,
+		Type: f.Type, Text: f.Text, ReplyTo: f.ReplyTo, Group: f.Group,
+		ProviderTime: f.Time, Name: f.Name, Raw: f.Raw,
+	}}
+	wanted := p.c.Holder == HolderAssistant && f.Group == "" && answerable(f.Type)
+	problem := ""
+	switch {
+	case !wanted:
+	case !p.set.Assistant:
+		problem = "no_assistant"
+	case !(Window{From: occurred(f.Time, p.now)}).Open(p.now):
+		problem = "stale"
+	default:
+		e.Deadline = p.now.Add(p.set.SilenceDeadline)
+		e.At = p.quietEnd()
+	}
+	p.emit(e)
+	if problem != "" {
+		p.abandonTurn(problem)
+		p.handoff(problem)
+	} else if wanted {
+		p.restartTurn()
+	}
+}
+
+// quietEnd is when the customer has paused long enough for a turn, bounded so
+// that somebody who never pauses is still answered.
+func (p *step) quietEnd() time.Time {
+	end := p.now.Add(p.set.QuietPeriod)
+	if p.c.WaitingFrom != 0 && p.c.WaitingSince.Add(p.set.RestartWindow).After(p.now) {
+		return earlier(end, p.c.WaitingSince.Add(p.set.RestartWindow))
+	}
+	return end
+}
+
+// answerable tells the message types a customer may expect an answer to.
+// Reactions, edits, withdrawals and notices are facts about other messages.
+func answerable(messageType string) bool {
+	switch messageType {
+	case "reaction", "edit", "revoke", "system", "request_welcome", "standby",
+		"call_permission_reply", "story_mention":
+		return false
+	}
+	return true
+}
+
+func (p *step) echoed(f *Inbound) {
+	if p.known() {
+		p.duplicate()
+		return
+	}
+	p.begin(f)
+	if entry := p.echoOf(f); entry != nil {
+		p.accept(*entry, entry.N, f.Remote, "echo", 0)
+		return
+	}
+	id := MessageIDAt(p.c.ID, p.c.Seq+1)
+	p.row(f.Remote, f.Revision, id, 0)
+	p.emit(Event{Kind: MessageEchoed, Message: &Message{
+		ID: id, RemoteID: f.Remote, Direction: DirectionOut, Author: AuthorElsewhere,
+		Type: f.Type, Text: f.Text, ReplyTo: f.ReplyTo, Group: f.Group, ProviderTime: f.Time, Raw: f.Raw,
+	}})
+	if p.c.Holder == HolderMember && p.c.PausedUntil.IsZero() {
+		return
+	}
+	p.abandonTurn("echo")
+	p.cancelAssistant("echo")
+	p.emit(Event{Kind: HandoffTaken, Handoff: &Handoff{Reason: "echo", Until: p.now.Add(p.set.EchoPause)}})
+}
+
+// echoOf finds the send under way that an echo may be of: the echo can arrive
+// before the answer to the request that caused it.
+func (p *step) echoOf(f *Inbound) *OutboxEntry {
+	hash := TextHash(f.Text)
+	for i := range p.c.Outbox {
+		if e := &p.c.Outbox[i]; e.N > 0 && e.TextHash == hash {
+			return e
+		}
+	}
+	return nil
+}
+
+func (p *step) updated(f *Inbound) {
+	if p.known() {
+		p.duplicate()
+		return
+	}
+	p.begin(f)
+	if f.Remote != "" {
+		p.row(f.Remote, f.Revision, "", 0)
+	} else {
+		p.claimDigest(f)
+	}
+	p.emit(Event{Kind: UpdateReceived, Update: updateOf(f, "")})
+}
+
+func (p *step) claimDigest(f *Inbound) {
+	if f.Digest == "" {
+		return
+	}
+	p.d.Claims = append(p.d.Claims, Claim{
+		Kind: ClaimDigest, Key: f.Digest, Day: Day(occurred(f.Time, p.now)) + ClaimDays,
+	})
+}
+
+// Day is the UTC day of t, counted from 1970.
+func Day(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
+
+func updateOf(f *Inbound, reason string) *Update {
+	return &Update{Type: f.Type, Remote: f.Remote, Revision: f.Revision, Reason: reason, ProviderTime: f.Time, Raw: f.Raw}
+}
+
+// poison records an update that cannot be processed, in place of processing it.
+func (p *step) poison(f Poison) {
+	if p.known() {
+		p.duplicate()
+		return
+	}
+	p.begin(f.Inbound)
+	switch {
+	case f.Inbound.Kind == InboundStatus || f.Inbound.Kind == InboundRead:
+		p.claimDigest(f.Inbound)
+	case f.Inbound.Remote != "":
+		p.row(f.Inbound.Remote, f.Inbound.Revision, "", 0)
+	default:
+		p.claimDigest(f.Inbound)
+	}
+	p.emit(Event{Kind: ReceivedQuarantined, Update: updateOf(f.Inbound, f.Reason)})
+	if f.Inbound.Kind == InboundMessage && p.c.ID != "" {
+		p.abandonTurn("quarantined")
+		p.handoff("quarantined")
+	}
+}

@@ -1,0 +1,242 @@
+package chat
+
+import (
+	"time"
+
+	"github.com/chumiai/chumi/metrics/failpoint"
+)
+
+// attemptDue decides whether an attempt may begin. Sends of a conversation go
+// one after another, in the order they were queued.
+func (p *step) attemptDue(id MessageID) {
+	entry := p.c.Entry(id)
+	if entry == nil || entry.State == SendUnknown {
+		p.effect(ReleaseSend{Message: id})
+		return
+	}
+	if entry.State == SendAttempting {
+		return
+	}
+	if head := p.c.Outbox[0]; head.Message != id {
+		p.effect(ReleaseSend{Message: id})
+		p.wakeHead()
+		return
+	}
+	if wait := entry.At.Sub(p.now); wait > 0 {
+		p.effect(ReleaseSend{Message: id, RetryAfter: wait})
+		p.effect(WakeSender{Message: id, NotBefore: entry.At})
+		return
+	}
+	if !p.c.Window().Open(p.now) {
+		p.fail(*entry, SendOutcome{Reason: "window_closed"})
+		return
+	}
+	n := entry.N + 1
+	seq := entry.Seq
+	p.emit(Event{Kind: AttemptStarted, At: p.now.Add(AttemptOverdue),
+		Attempt: &Attempt{Message: id, N: n, Epoch: p.in.Epoch}})
+	p.effect(StartAttempt{Message: id, N: n, Seq: seq})
+}
+
+// attemptFinished decides about the outcome of one HTTP attempt.
+func (p *step) attemptFinished(f AttemptFinished) {
+	o := f.Outcome
+	found := p.c.Entry(f.Message)
+	if found == nil {
+		p.lateAccept(f)
+		p.effect(ReleaseSend{Message: f.Message})
+		return
+	}
+	entry := *found
+	if o.Result == SendAccepted {
+		p.accept(entry, f.N, o.Remote, "accepted", p.in.Known.Row.Mask)
+		return
+	}
+	if entry.State != SendAttempting || entry.N != f.N {
+		p.effect(ReleaseSend{Message: f.Message})
+		return
+	}
+	switch o.Result {
+	case SendRefused:
+		p.fail(entry, o)
+	case SendUnstarted:
+		p.requeue(entry, o, 0)
+	case SendBlocked:
+		p.requeue(entry, o, backoff(entry.N, o.RetryAfter))
+	case SendThrottled:
+		if o.Code != 0 && entry.N >= p.set.AttemptMax {
+			p.fail(entry, o)
+			return
+		}
+		p.requeue(entry, o, backoff(entry.N, o.RetryAfter))
+	default:
+		p.unanswered(entry, f.N, o)
+	}
+}
+
+// unanswered handles an attempt whose request may have reached Meta.
+func (p *step) unanswered(entry OutboxEntry, n int, o SendOutcome) {
+	switch {
+	case failpoint.Planted(failpoint.BugRetryUnknown):
+		p.requeue(entry, o, 0)
+	case failpoint.Planted(failpoint.BugUnknownIsSent):
+		p.accept(entry, n, "", "assumed", 0)
+	default:
+		p.ambiguous(entry, o)
+	}
+}
+
+// accept records that Graph took the message and indexes its remote id.
+func (p *step) accept(entry OutboxEntry, n int, remote RemoteID, reason string, mask Status) {
+	if remote != "" {
+		p.d.Rows = append(p.d.Rows, RemoteRow{
+			Remote: remote, Conversation: p.c.ID, Seq: entry.Seq, Message: entry.Message,
+			Mask: mask | StatusAccepted, Fresh: !p.in.Known.RowFound,
+		})
+	}
+	p.emit(Event{Kind: MessageAccepted, Deadline: p.nextDeadline(entry), Attempt: &Attempt{
+		Message: entry.Message, N: n, Epoch: entry.Epoch, Remote: remote, Reason: reason}})
+	p.released(ReleaseSend{Message: entry.Message})
+}
+
+// lateAccept records an acceptance that came after the entry was settled, so
+// that its statuses find their message.
+func (p *step) lateAccept(f AttemptFinished) {
+	if f.Outcome.Result != SendAccepted || p.in.Known.RowFound {
+		return
+	}
+	_, seq, ok := f.Message.Parse()
+	if !ok {
+		return
+	}
+	p.d.Rows = append(p.d.Rows, RemoteRow{
+		Remote: f.Outcome.Remote, Conversation: p.c.ID, Seq: seq, Message: f.Message,
+		Mask: StatusAccepted, Fresh: true,
+	})
+	p.emit(Event{Kind: MessageAccepted, Attempt: &Attempt{
+		Message: f.Message, N: f.N, Remote: f.Outcome.Remote, Reason: "late"}})
+}
+
+// nextDeadline restarts the customer's clock when an answer arrived and newer
+// messages still wait.
+func (p *step) nextDeadline(entry OutboxEntry) time.Time {
+	if entry.Covers < p.c.LastIn && p.c.WaitingFrom != 0 {
+		return p.now.Add(p.set.SilenceDeadline)
+	}
+	return time.Time{}
+}
+
+// fail settles a send that is known not to go.
+func (p *step) fail(entry OutboxEntry, o SendOutcome) {
+	p.emit(Event{Kind: MessageFailed, Attempt: &Attempt{
+		Message: entry.Message, N: entry.N, Epoch: entry.Epoch, Code: o.Code, Subcode: o.Subcode, Reason: o.Reason}})
+	p.released(ReleaseSend{Message: entry.Message})
+	if entry.Author != AuthorMember {
+		p.abandonTurn("send_failed")
+		p.handoff("send_failed")
+	}
+}
+
+// requeue lets a send that is known not to have gone try again later, unless a
+// person took over in between.
+func (p *step) requeue(entry OutboxEntry, o SendOutcome, pause time.Duration) {
+	if entry.Author == AuthorAssistant && p.c.Holder == HolderMember {
+		p.cancel(entry, "takeover")
+		return
+	}
+	at := p.now.Add(pause)
+	p.emit(Event{Kind: AttemptEnded, At: at, Attempt: &Attempt{
+		Message: entry.Message, N: entry.N, Epoch: entry.Epoch, Code: o.Code, Subcode: o.Subcode, Reason: o.Reason, RetryAt: at}})
+	p.effect(ReleaseSend{Message: entry.Message, Blocked: o.Result == SendBlocked, RetryAfter: pause})
+	p.effect(WakeSender{Message: entry.Message, NotBefore: at})
+}
+
+func (p *step) cancel(entry OutboxEntry, reason string) {
+	p.emit(Event{Kind: MessageCancelled, Attempt: &Attempt{Message: entry.Message, N: entry.N, Reason: reason}})
+	p.released(ReleaseSend{Message: entry.Message})
+}
+
+// released frees the sender and wakes it for the next entry of the conversation.
+func (p *step) released(r ReleaseSend) {
+	p.effect(r)
+	p.wakeHead()
+}
+
+func (p *step) wakeHead() {
+	if len(p.c.Outbox) > 0 && p.c.Outbox[0].State == SendQueued {
+		p.effect(WakeSender{Message: p.c.Outbox[0].Message, NotBefore: p.c.Outbox[0].At})
+	}
+}
+
+// cancelAssistant withdraws every queued entry the assistant wrote, and returns
+// those whose attempt is under way.
+func (p *step) cancelAssistant(reason string) (pending []MessageID) {
+	for _, entry := range append([]OutboxEntry(nil), p.c.Outbox...) {
+		if entry.Author != AuthorAssistant && entry.Author != AuthorEngine {
+			continue
+		}
+		switch entry.State {
+		case SendQueued:
+			p.cancel(entry, reason)
+		case SendAttempting:
+			pending = append(pending, entry.Message)
+		}
+	}
+	return pending
+}
+
+func (p *step) memberSend(f MemberSend) {
+	switch {
+	case p.in.Known.Seen && p.in.Known.Original.Digest != f.Digest:
+		p.refuse("idempotency_key_reused")
+		return
+	case p.in.Known.Seen:
+		p.d.Verdict = Verdict{Kind: VerdictDuplicate, Message: p.in.Known.Original.Message}
+		return
+	case !p.c.Window().Open(p.now):
+		p.refuse("window_closed")
+		return
+	case f.Text == "" || !FitsText(p.c.Kind, f.Text):
+		p.refuse("text_too_long")
+		return
+	case len(p.c.Outbox) >= OutboxMax:
+		p.refuse("outbox_full")
+		return
+	}
+	p.abandonTurn("member_replied")
+	id := p.queue(Message{Author: AuthorMember, Text: f.Text, Name: f.Member})
+	p.d.Verdict.Message = id
+	if f.Idempotency != "" {
+		p.d.Claims = append(p.d.Claims, Claim{Kind: ClaimIdempotency, Key: f.Idempotency,
+			Digest: f.Digest, Message: id, Day: Day(p.now) + IdempotencyDays})
+	}
+}
+
+func (p *step) takeOver(f TakeOver) {
+	if p.c.Holder == HolderMember && p.c.PausedUntil.IsZero() {
+		p.duplicate()
+		p.d.Verdict.Pending = p.attempting()
+		return
+	}
+	p.abandonTurn("takeover")
+	pending := p.cancelAssistant("takeover")
+	p.emit(Event{Kind: HandoffTaken, Handoff: &Handoff{Reason: "api", Member: f.Member}})
+	p.d.Verdict.Pending = pending
+}
+
+func (p *step) attempting() (pending []MessageID) {
+	for i := range p.c.Outbox {
+		if e := &p.c.Outbox[i]; e.State == SendAttempting && e.Author != AuthorMember {
+			pending = append(pending, e.Message)
+		}
+	}
+	return pending
+}
+
+func (p *step) handBack(f HandBack) {
+	if p.c.Holder == HolderAssistant {
+		p.duplicate()
+		return
+	}
+	p.emit(Event{Kind: HandoffReturned, Handoff: &Handoff{Reason: "api", Member: f.Member}})
+}

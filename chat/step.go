@@ -1,0 +1,168 @@
+package chat
+
+import "time"
+
+// Limits of one conversation.
+const (
+	// OutboxMax bounds the sends a conversation may owe at once.
+	OutboxMax = 64
+	// RewakeAfter is when a conversation whose obligation is already due, and
+	// in other hands (a sender's queue), looks at it again.
+	RewakeAfter = 5 * time.Second
+	// CallGrace is added to a model call's timeout before it counts as lost.
+	CallGrace = 5 * time.Second
+	// AttemptOverdue is when an attempt without a result counts as lost. It is
+	// far above the HTTP timeout.
+	AttemptOverdue = 90 * time.Second
+	// RetryBackoffMax caps the pause between attempts and between model calls.
+	RetryBackoffMax = 5 * time.Minute
+	// ClaimDays is how long claims are kept: Meta repeats a webhook for up to
+	// seven days.
+	ClaimDays = 9
+	// IdempotencyDays is how long a client's key is kept: 24 h, in whole UTC days.
+	IdempotencyDays = 2
+)
+
+// Step decides what follows from one fact. It does not change s: apply the
+// events of the decision to do that. For a conversation without events s holds
+// its identity (ID, Tenant, Channel, Kind); for updates that belong to no
+// conversation ID is empty.
+func Step(s *Conversation, in Input) Decision {
+	p := &step{was: s, now: in.Now, in: in, set: in.Settings, c: s.Clone()}
+	switch f := in.Fact.(type) {
+	case *Inbound:
+		p.inbound(f)
+	case Tick:
+		p.tick()
+	case ModelAnswered:
+		p.modelAnswered(f)
+	case ModelFailed:
+		p.modelFailed(f)
+	case TurnLimitReached:
+		p.giveUp("turn_limit")
+	case AttemptDue:
+		p.attemptDue(f.Message)
+	case AttemptFinished:
+		p.attemptFinished(f)
+	case MemberSend:
+		p.memberSend(f)
+	case TakeOver:
+		p.takeOver(f)
+	case HandBack:
+		p.handBack(f)
+	case Poison:
+		p.poison(f)
+	}
+	p.d.Due = p.due()
+	return p.d
+}
+
+// step is one run of Step: the decision so far and the conversation as it will
+// be. It lives for one call.
+type step struct {
+	was *Conversation
+	now time.Time
+	in  Input
+	set *Settings
+	c   Conversation
+	d   Decision
+}
+
+// emit numbers e, applies it and makes it part of the decision.
+func (p *step) emit(e Event) {
+	e.Time, e.Tenant, e.Channel, e.Conversation = p.now, p.c.Tenant, p.c.Channel, p.c.ID
+	if p.c.ID != "" {
+		e.Seq = p.c.Seq + 1
+		kind := p.c.Kind
+		p.c.Apply(e)
+		if kind != 0 {
+			p.c.Kind = kind
+		}
+	}
+	p.d.Events = append(p.d.Events, e)
+}
+
+func (p *step) effect(e Effect) { p.d.Effects = append(p.d.Effects, e) }
+
+func (p *step) duplicate() { p.d.Verdict.Kind = VerdictDuplicate }
+
+func (p *step) refuse(reason string) { p.d.Verdict = Verdict{Kind: VerdictRefused, Reason: reason} }
+
+// due is the due time to store. Moving it later is lazy: the stored row fires
+// early and this arms it again.
+func (p *step) due() time.Time {
+	at, ok := p.c.Owes()
+	if !ok {
+		return time.Time{}
+	}
+	if !at.After(p.now) {
+		at = p.now.Add(RewakeAfter)
+	}
+	armed := p.was.Armed
+	if !armed.IsZero() && armed.After(p.now) && !at.Before(armed) {
+		return armed
+	}
+	return at
+}
+
+// tick looks at everything that may have come due, in the order a person would
+// want it: pauses, sends, the turn, and last the deadline.
+func (p *step) tick() {
+	if until := p.c.PausedUntil; !until.IsZero() && !until.After(p.now) {
+		p.emit(Event{Kind: HandoffReturned, Handoff: &Handoff{Reason: "pause_ended"}})
+	}
+	p.tickOutbox()
+	p.tickTurn()
+	if p.c.Holder == HolderAssistant && !p.c.Deadline.IsZero() && !p.c.Deadline.After(p.now) {
+		p.giveUp("silence")
+	}
+}
+
+// giveUp hands the conversation to people and tells the customer once.
+func (p *step) giveUp(reason string) {
+	if p.c.Holder != HolderAssistant {
+		return
+	}
+	waiting := p.c.WaitingFrom != 0
+	p.abandonTurn(reason)
+	if waiting && p.c.Window().Open(p.now) && len(p.c.Outbox) < OutboxMax {
+		p.queue(Message{Author: AuthorEngine, Text: p.set.Apology})
+	}
+	p.handoff(reason)
+}
+
+// handoff asks people to take over; once they are asked it stays asked.
+func (p *step) handoff(reason string) {
+	if p.c.Holder == HolderAssistant {
+		p.emit(Event{Kind: HandoffRequested, Handoff: &Handoff{Reason: reason}})
+	}
+}
+
+// queue creates an outbox entry and asks the sender for it.
+func (p *step) queue(m Message) MessageID {
+	m.ID = MessageIDAt(p.c.ID, p.c.Seq+1)
+	m.Direction, m.Type = DirectionOut, TypeText
+	if m.Class == 0 {
+		m.Class = p.set.ClassOf(p.c.Kind)
+	}
+	p.emit(Event{Kind: MessageQueued, At: p.now, Message: &m})
+	p.effect(WakeSender{Message: m.ID, NotBefore: p.now})
+	return m.ID
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// backoff doubles from one second per try, up to RetryBackoffMax, and is never
+// less than what the other side asked for.
+func backoff(try int, asked time.Duration) time.Duration {
+	d := RetryBackoffMax
+	if try >= 1 && try <= 8 {
+		d = time.Second << (try - 1)
+	}
+	return min(max(d, asked), RetryBackoffMax)
+}

@@ -1,0 +1,35 @@
+package chat
+
+import "time"
+
+// WindowSpan is how long after a customer's message free-form replies are
+// allowed, and WindowMargin what the engine keeps from it: a reply decided at
+// the last moment must still arrive inside.
+const (
+	WindowSpan   = 24 * time.Hour
+	WindowMargin = 5 * time.Minute
+)
+
+// Window is the customer service window of a conversation.
+type Window struct {
+	// From is the time it counts from: min(event, received) of the latest
+	// customer message; zero when the customer never wrote.
+	From time.Time
+}
+
+// Open reports whether a free-form reply may be sent now.
+func (w Window) Open(now time.Time) bool {
+	return !w.From.IsZero() && now.Before(w.From.Add(WindowSpan-WindowMargin))
+}
+
+// Window returns the conversation's window.
+func (c *Conversation) Window() Window { return Window{From: c.WindowFrom} }
+
+// occurred is the time a customer's message counts from: Meta's clock may be
+// ahead of ours, and a late delivery must not reopen a window.
+func occurred(provider, received time.Time) time.Time {
+	if provider.IsZero() || provider.After(received) {
+		return received
+	}
+	return provider
+}
