@@ -1,0 +1,175 @@
+package main
+
+import (
+	"time"
+
+	"github.com/chumiai/chumi/chat"
+)
+
+// Config is everything an operator can set. Each leaf is one key: its path is
+// the koanf tags joined by dots, and the same tags drive the file, the
+// environment, the JSON Schema and `config print`.
+//
+// Tags: doc explains the key in one sentence; enum lists the allowed words; rule
+// names a further check (addr, loopback, url, url_opt, optional); secret hides
+// the value wherever it is printed. A duration or number must be greater than
+// zero unless its rule is "optional".
+type Config struct {
+	DataDir   string          `koanf:"data_dir" doc:"Directory of everything the engine stores."`
+	Edge      EdgeConfig      `koanf:"edge" doc:"The listener Meta posts webhooks to."`
+	API       APIConfig       `koanf:"api" doc:"The listener of the REST API and the console."`
+	Ops       OpsConfig       `koanf:"ops" doc:"The listener of metrics, health and profiles."`
+	Peer      PeerConfig      `koanf:"peer" doc:"The address nodes of a cluster meet at; a single node does not listen on it."`
+	Meta      MetaConfig      `koanf:"meta" doc:"Where Graph is."`
+	Assistant AssistantConfig `koanf:"assistant" doc:"The model that answers, and its limits."`
+	Sends     SendsConfig     `koanf:"sends" doc:"What happens to a send whose outcome is not known."`
+	Engine    EngineConfig    `koanf:"engine" doc:"Limits of the actor system and of the disk."`
+	Keys      KeysConfig      `koanf:"keys" doc:"The key-encryption key."`
+	Log       LogConfig       `koanf:"log" doc:"What is logged, and how."`
+}
+
+// EdgeConfig is the webhook listener with its limits.
+type EdgeConfig struct {
+	Addr           string        `koanf:"addr" rule:"addr" doc:"Address to listen on; port 0 picks a free one."`
+	BodyBytesMax   int           `koanf:"body_bytes_max" doc:"Largest webhook body in bytes; Meta sends at most 3 MB."`
+	ConnectionsMax int           `koanf:"connections_max" doc:"Open connections over all clients."`
+	PerIPMax       int           `koanf:"per_ip_max" doc:"Open connections of one client address."`
+	InFlightMax    int           `koanf:"in_flight_max" doc:"POSTs being made durable at once; more are answered 503 and repeated by Meta."`
+	ReadTimeout    time.Duration `koanf:"read_timeout" doc:"Time a client has to send one request."`
+	WriteTimeout   time.Duration `koanf:"write_timeout" doc:"Time a client has to take one answer."`
+	IdleTimeout    time.Duration `koanf:"idle_timeout" doc:"Time a connection may stay idle."`
+	DeliverTimeout time.Duration `koanf:"deliver_timeout" doc:"Time a POST may take to become durable before it is answered 503."`
+}
+
+// APIConfig is the REST and console listener.
+type APIConfig struct {
+	Addr         string `koanf:"addr" rule:"loopback" doc:"Address to listen on; port 0 picks a free one."`
+	AllowRemote  bool   `koanf:"allow_remote" doc:"Allow addr to be reachable from other machines; put TLS in front of it."`
+	BodyBytesMax int    `koanf:"body_bytes_max" doc:"Largest request body in bytes."`
+}
+
+// OpsConfig is the listener for operators.
+type OpsConfig struct {
+	Addr        string `koanf:"addr" rule:"loopback" doc:"Address to listen on; port 0 picks a free one."`
+	AllowRemote bool   `koanf:"allow_remote" doc:"Allow addr to be reachable from other machines; it serves profiles and metrics without a password."`
+}
+
+// PeerConfig is the address of node to node traffic.
+type PeerConfig struct {
+	Addr string `koanf:"addr" rule:"addr" doc:"Address other nodes reach this node at."`
+}
+
+// MetaConfig says where Graph is.
+type MetaConfig struct {
+	GraphURL     string        `koanf:"graph_url" rule:"url" doc:"Base URL of WhatsApp and Facebook Graph calls."`
+	InstagramURL string        `koanf:"instagram_url" rule:"url" doc:"Base URL of Instagram Graph calls."`
+	GraphVersion string        `koanf:"graph_version" rule:"graph_version" doc:"Graph version in the path of every call, such as v25.0."`
+	SendTimeout  time.Duration `koanf:"send_timeout" doc:"Time one send may take before its outcome counts as unknown."`
+}
+
+// AssistantConfig is the model and its limits.
+type AssistantConfig struct {
+	BaseURL         string        `koanf:"base_url" rule:"url_opt" doc:"Base URL of an OpenAI-compatible API; empty with a key means OpenAI itself, empty without a key means that people answer."`
+	APIKey          chat.Secret   `koanf:"api_key" rule:"optional" secret:"true" doc:"Key of that API; a local model may need none."`
+	Model           string        `koanf:"model" doc:"Name of the model."`
+	Instructions    string        `koanf:"instructions" doc:"System prompt: what the assistant is and how it answers."`
+	Apology         string        `koanf:"apology" doc:"Sent when the assistant cannot answer in time."`
+	QuietPeriod     time.Duration `koanf:"quiet_period" doc:"How long a customer must pause before a turn starts; messages within it make one turn."`
+	TurnTimeout     time.Duration `koanf:"turn_timeout" doc:"Time one model call may take."`
+	SilenceDeadline time.Duration `koanf:"silence_deadline" doc:"Longest a customer waits for an answer, an apology or a handoff."`
+	TurnsPerDay     int           `koanf:"turns_per_day" rule:"optional" doc:"Turns a tenant may start per UTC day; 0 means no limit."`
+	CallsMax        int           `koanf:"calls_max" doc:"Model calls under way at once, over all tenants."`
+}
+
+// SendsConfig is the policy of ambiguous sends.
+type SendsConfig struct {
+	ReconcileAfter time.Duration `koanf:"reconcile_after" doc:"How long an ambiguous send waits for a status or an echo before its class decides."`
+	WhatsAppClass  string        `koanf:"whatsapp_class" enum:"at_least_once,at_most_once" doc:"at_least_once sends an ambiguous WhatsApp reply again; at_most_once shows it as unknown."`
+	InstagramClass string        `koanf:"instagram_class" enum:"at_least_once,at_most_once" doc:"The same for Instagram, where a repeated message cannot be recognised."`
+}
+
+// EngineConfig bounds memory and disk.
+type EngineConfig struct {
+	ResidentMax  int           `koanf:"resident_max" doc:"Conversations kept in memory; the least recently used are put to sleep."`
+	DiskFreeMin  int           `koanf:"disk_free_min" rule:"optional" doc:"Free bytes of the data directory's disk below which webhooks are answered 503; 0 switches the reserve off."`
+	CacheBytes   int           `koanf:"cache_bytes" doc:"Block cache of the store in bytes."`
+	DrainTimeout time.Duration `koanf:"drain_timeout" doc:"Time a stop may take before what is left is cut; everything acknowledged is durable already."`
+}
+
+// KeysConfig says where the key-encryption key is.
+type KeysConfig struct {
+	File string `koanf:"file" rule:"optional" doc:"File of the key-encryption key, readable by this user only; empty means secrets/kek in the data directory, created on the first start."`
+}
+
+// LogConfig is how the engine logs.
+type LogConfig struct {
+	Level  string `koanf:"level" enum:"debug,info,warn,error" doc:"Least severe line that is logged."`
+	Format string `koanf:"format" enum:"auto,json,text" doc:"auto is text on a terminal and JSON elsewhere."`
+}
+
+// DefaultModel is asked for when assistant.model is not set.
+const DefaultModel = "gpt-4.1-mini"
+
+// DefaultAssistantURL is used when a key is set and assistant.base_url is not.
+const DefaultAssistantURL = "https://api.openai.com/v1"
+
+// DefaultConfig is what an empty file means.
+func DefaultConfig() Config {
+	return Config{
+		DataDir: "data",
+		Edge: EdgeConfig{
+			Addr: "127.0.0.1:8080", BodyBytesMax: 4 << 20, ConnectionsMax: 4096, PerIPMax: 512,
+			InFlightMax: 1024, ReadTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second,
+			IdleTimeout: 30 * time.Second, DeliverTimeout: 10 * time.Second,
+		},
+		API:  APIConfig{Addr: "127.0.0.1:8081", BodyBytesMax: 1 << 20},
+		Ops:  OpsConfig{Addr: "127.0.0.1:8082"},
+		Peer: PeerConfig{Addr: "127.0.0.1:8083"},
+		Meta: MetaConfig{
+			GraphURL: "https://graph.facebook.com", InstagramURL: "https://graph.instagram.com",
+			GraphVersion: "v25.0", SendTimeout: 20 * time.Second,
+		},
+		Assistant: AssistantConfig{
+			Model: DefaultModel, Instructions: chat.DefaultInstructions, Apology: chat.DefaultApology,
+			QuietPeriod: chat.DefaultQuietPeriod, TurnTimeout: chat.DefaultTurnTimeout,
+			SilenceDeadline: chat.DefaultSilenceDeadline, CallsMax: 1024,
+		},
+		Sends: SendsConfig{
+			ReconcileAfter: chat.DefaultReconcileAfter,
+			WhatsAppClass:  "at_least_once", InstagramClass: "at_most_once",
+		},
+		Engine: EngineConfig{ResidentMax: 100_000, DiskFreeMin: 512 << 20, CacheBytes: 128 << 20, DrainTimeout: 25 * time.Second},
+		Log:    LogConfig{Level: "info", Format: "auto"},
+	}
+}
+
+// AssistantReady reports whether a model is configured. Without one, customer
+// messages are handed to people.
+func (c *Config) AssistantReady() bool {
+	return c.Assistant.BaseURL != "" || c.Assistant.APIKey != ""
+}
+
+// Settings resolves what decisions of a tenant depend on.
+func (c *Config) Settings() chat.Settings {
+	s := chat.Settings{
+		Assistant:       c.AssistantReady(),
+		QuietPeriod:     c.Assistant.QuietPeriod,
+		TurnTimeout:     c.Assistant.TurnTimeout,
+		SilenceDeadline: c.Assistant.SilenceDeadline,
+		ReconcileAfter:  c.Sends.ReconcileAfter,
+		TurnsPerDayMax:  int64(c.Assistant.TurnsPerDay),
+		Apology:         c.Assistant.Apology,
+		Instructions:    c.Assistant.Instructions,
+		WhatsAppClass:   classOf(c.Sends.WhatsAppClass),
+		InstagramClass:  classOf(c.Sends.InstagramClass),
+	}
+	s.EnsureDefaults()
+	return s
+}
+
+func classOf(word string) chat.Class {
+	if word == "at_most_once" {
+		return chat.AtMostOnce
+	}
+	return chat.AtLeastOnce
+}

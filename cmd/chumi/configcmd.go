@@ -1,0 +1,69 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"reflect"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+func (c *cli) configCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "config", Short: "Show, check and describe the configuration",
+		Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+
+	print := &cobra.Command{Use: "print", Short: "Print every key with its value and where it came from; secrets are hidden",
+		Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+			loaded, err := c.load(cmd)
+			if err != nil {
+				return err
+			}
+			return loaded.print(c.stdout)
+		}}
+	c.configFlags(print, listenKeys...)
+
+	validate := &cobra.Command{Use: "validate", Short: "Check the configuration as serve would; say nothing more than ok",
+		Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := c.load(cmd); err != nil {
+				return err
+			}
+			_, err := fmt.Fprintln(c.stdout, "ok")
+			return err
+		}}
+	c.configFlags(validate, listenKeys...)
+
+	schema := &cobra.Command{Use: "schema", Short: "Print the JSON Schema of chumi.yaml, for editors",
+		Args: noArgs, RunE: func(*cobra.Command, []string) error { return writeSchema(c.stdout) }}
+
+	cmd.AddCommand(print, validate, schema)
+	return cmd
+}
+
+// print writes the configuration as a file that means the same, secrets aside.
+func (l *Loaded) print(w io.Writer) error {
+	var b strings.Builder
+	section := ""
+	for _, s := range settings {
+		indent, name := "", s.Key
+		if head, tail, nested := strings.Cut(s.Key, "."); nested {
+			if head != section {
+				section = head
+				fmt.Fprintf(&b, "%s:\n", head)
+			}
+			indent, name = "  ", tail
+		}
+		value := s.text(&l.Config)
+		if s.Type.Kind() == reflect.String {
+			quoted, err := json.Marshal(value)
+			if err != nil {
+				return fmt.Errorf("printing %s: %w", s.Key, err)
+			}
+			value = string(quoted)
+		}
+		fmt.Fprintf(&b, "%s%s: %s  # %s\n", indent, name, value, l.Origin[s.Key])
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

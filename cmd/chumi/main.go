@@ -1,0 +1,18 @@
+// Command chumi is the engine: one binary that serves, simulates, checks,
+// measures and torments itself. The package wires the wings together; nothing
+// imports it.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}

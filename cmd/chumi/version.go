@@ -1,0 +1,62 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/chumiai/chumi/metrics/failpoint"
+)
+
+// release is the released version, set by -ldflags "-X main.release=...".
+var release = "dev"
+
+// buildInfo is what `chumi version` tells.
+type buildInfo struct {
+	Version  string `json:"version"`
+	Commit   string `json:"commit"`
+	Modified bool   `json:"modified"`
+	Time     string `json:"time,omitempty"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+	// Torture is true in a build that can kill itself; never run one for real.
+	Torture bool `json:"torture"`
+}
+
+func readBuild() buildInfo {
+	out := buildInfo{Version: release, Commit: "unknown", Go: runtime.Version(),
+		Platform: runtime.GOOS + "/" + runtime.GOARCH, Torture: failpoint.Armed}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return out
+	}
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			out.Commit = s.Value
+		case "vcs.modified":
+			out.Modified = s.Value == "true"
+		case "vcs.time":
+			out.Time = s.Value
+		}
+	}
+	return out
+}
+
+func (c *cli) versionCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{Use: "version", Short: "Print the version of this build", Args: noArgs,
+		RunE: func(*cobra.Command, []string) error {
+			b := readBuild()
+			if asJSON {
+				return json.NewEncoder(c.stdout).Encode(b)
+			}
+			_, err := fmt.Fprintf(c.stdout, "chumi %s (commit %.12s, %s, %s)\n", b.Version, b.Commit, b.Go, b.Platform)
+			return err
+		}}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	return cmd
+}
