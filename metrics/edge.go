@@ -4,7 +4,8 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // Edge is what the webhook edge reports.
 type Edge struct {
-	// Posts counts webhook POSTs by code class: "200", "401", "413", "4xx", "503".
+	// Posts counts webhook POSTs that reached the handler by code: "200", "401",
+	// "404", "500", "503".
 	Posts *prometheus.CounterVec
 	// Ack is the time from request read to answer decided, of 200s.
 	Ack prometheus.Histogram
@@ -14,14 +15,27 @@ type Edge struct {
 	Updates *prometheus.CounterVec
 	// SecretUsed counts verified signatures by the index of the app secret.
 	SecretUsed *prometheus.CounterVec
+	// Refused counts requests that no handler saw, by listener and reason:
+	// body_too_large, header_too_large, encoding, malformed, timeout.
+	Refused *prometheus.CounterVec
+	// HandlerPanics counts panics recovered in request handlers by listener.
+	HandlerPanics *prometheus.CounterVec
+	// Connections is open connections by listener.
+	Connections *prometheus.GaugeVec
 }
 
 func newEdge(reg prometheus.Registerer) Edge {
-	return Edge{
-		Posts:      counters(reg, "chumi_webhook_posts_total", "Webhook POSTs by answer.", "code"),
-		Ack:        histogram(reg, "chumi_webhook_ack_seconds", "Time from a webhook read to its 200 decided."),
-		InFlight:   gauge(reg, "chumi_webhook_in_flight", "Webhook POSTs being made durable."),
-		Updates:    counters(reg, "chumi_webhook_updates_total", "Decoded updates by kind.", "kind"),
-		SecretUsed: counters(reg, "chumi_webhook_secret_used_total", "Verified signatures by index of the app secret.", "index"),
+	e := Edge{
+		Posts:         counters(reg, "chumi_webhook_posts_total", "Webhook POSTs by answer.", "code"),
+		Ack:           histogram(reg, "chumi_webhook_ack_seconds", "Time from a webhook read to its 200 decided."),
+		InFlight:      gauge(reg, "chumi_webhook_in_flight", "Webhook POSTs being made durable."),
+		Updates:       counters(reg, "chumi_webhook_updates_total", "Decoded updates by kind.", "kind"),
+		SecretUsed:    counters(reg, "chumi_webhook_secret_used_total", "Verified signatures by index of the app secret.", "index"),
+		Refused:       counters(reg, "chumi_http_refused_total", "Requests refused before a handler saw them.", "listener", "reason"),
+		HandlerPanics: counters(reg, "chumi_http_panics_total", "Panics recovered in request handlers.", "listener"),
 	}
+	e.Connections = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "chumi_http_connections", Help: "Open connections by listener."}, []string{"listener"})
+	reg.MustRegister(e.Connections)
+	return e
 }
