@@ -60,7 +60,7 @@ next:
 // row indexes a remote id that this fact introduces, at the next event's seq.
 func (p *step) row(remote RemoteID, revision string, message MessageID, mask Status) {
 	p.d.Rows = append(p.d.Rows, RemoteRow{
-		Remote: remote, Revision: revision, Conversation: p.c.ID, Seq: p.c.Seq + 1,
+		Remote: remote, Revision: revision, Conversation: p.c.ID, Seq: p.next(),
 		Message: message, Mask: mask, Fresh: !failpoint.Planted(failpoint.BugSkipDedupe),
 	})
 }
@@ -76,7 +76,7 @@ func (p *step) received(f *Inbound) {
 		return
 	}
 	p.begin(f)
-	id := MessageIDAt(p.c.ID, p.c.Seq+1)
+	id := MessageIDAt(p.c.ID, p.next())
 	p.row(f.Remote, f.Revision, id, 0)
 	e := Event{Kind: MessageReceived, Message: &Message{
 		ID: id, RemoteID: f.Remote, Direction: DirectionIn, Author: AuthorCustomer,
@@ -90,7 +90,11 @@ func (p *step) received(f *Inbound) {
 	case !p.set.Assistant:
 		problem = "no_assistant"
 	case !(Window{From: occurred(f.Time, p.now)}).Open(p.now):
-		problem = "stale"
+		// A late copy from the past is history when the customer has written
+		// since; otherwise somebody must look at it.
+		if wanted = !p.c.Window().Open(p.now); wanted {
+			problem = "stale"
+		}
 	default:
 		e.Deadline = p.now.Add(p.set.SilenceDeadline)
 		e.At = p.quietEnd()
@@ -135,7 +139,7 @@ func (p *step) echoed(f *Inbound) {
 		p.accept(*entry, entry.N, f.Remote, "echo", 0)
 		return
 	}
-	id := MessageIDAt(p.c.ID, p.c.Seq+1)
+	id := MessageIDAt(p.c.ID, p.next())
 	p.row(f.Remote, f.Revision, id, 0)
 	p.emit(Event{Kind: MessageEchoed, Message: &Message{
 		ID: id, RemoteID: f.Remote, Direction: DirectionOut, Author: AuthorElsewhere,
@@ -193,18 +197,23 @@ func updateOf(f *Inbound, reason string) *Update {
 
 // poison records an update that cannot be processed, in place of processing it.
 func (p *step) poison(f Poison) {
-	if p.known() {
+	report := f.Inbound.Kind == InboundStatus || f.Inbound.Kind == InboundRead
+	status, _ := ParseStatus(f.Inbound.Type)
+	row := p.in.Known.Row
+	switch {
+	case p.in.Known.Seen, p.in.Known.RowFound && (!report || row.Mask&status != 0):
 		p.duplicate()
 		return
 	}
 	p.begin(f.Inbound)
 	switch {
-	case f.Inbound.Kind == InboundStatus || f.Inbound.Kind == InboundRead:
+	case f.Inbound.Remote == "":
 		p.claimDigest(f.Inbound)
-	case f.Inbound.Remote != "":
-		p.row(f.Inbound.Remote, f.Inbound.Revision, "", 0)
+	case report && p.in.Known.RowFound:
+		row.Mask |= status
+		p.d.Rows = append(p.d.Rows, row)
 	default:
-		p.claimDigest(f.Inbound)
+		p.row(f.Inbound.Remote, f.Inbound.Revision, "", status)
 	}
 	p.emit(Event{Kind: ReceivedQuarantined, Update: updateOf(f.Inbound, f.Reason)})
 	if f.Inbound.Kind == InboundMessage && p.c.ID != "" {

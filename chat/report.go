@@ -17,9 +17,9 @@ func (p *step) reported(f *Inbound) {
 	}
 	p.begin(f)
 	if !found {
-		row = RemoteRow{Remote: f.Remote, Conversation: p.c.ID, Seq: p.c.Seq + 1, Fresh: true}
-		if c, _, ok := MessageID(f.Callback).Parse(); ok && c == p.c.ID {
-			row.Message = MessageID(f.Callback)
+		row = RemoteRow{Remote: f.Remote, Conversation: p.c.ID, Seq: p.next(), Fresh: true}
+		if c, seq, ok := MessageID(f.Callback).Parse(); ok && c == p.c.ID {
+			row.Message, row.Seq = MessageID(f.Callback), seq
 		}
 	}
 	before := row.Mask.Effective()

@@ -29,6 +29,10 @@ const (
 // conversation ID is empty.
 func Step(s *Conversation, in Input) Decision {
 	p := &step{was: s, now: in.Now, in: in, set: in.Settings, c: s.Clone()}
+	if !starts(in.Fact) && s.Seq == 0 {
+		p.refuse("no_conversation")
+		return p.d
+	}
 	switch f := in.Fact.(type) {
 	case *Inbound:
 		p.inbound(f)
@@ -53,8 +57,20 @@ func Step(s *Conversation, in Input) Decision {
 	case Poison:
 		p.poison(f)
 	}
-	p.d.Due = p.due()
+	p.d.Due = s.Armed
+	if _, tick := in.Fact.(Tick); tick || len(p.d.Events) > 0 {
+		p.d.Due = p.due()
+	}
 	return p.d
+}
+
+// starts reports whether a fact may be the first of a conversation.
+func starts(f Fact) bool {
+	switch f.(type) {
+	case *Inbound, Poison:
+		return true
+	}
+	return false
 }
 
 // step is one run of Step: the decision so far and the conversation as it will
@@ -72,14 +88,18 @@ type step struct {
 func (p *step) emit(e Event) {
 	e.Time, e.Tenant, e.Channel, e.Conversation = p.now, p.c.Tenant, p.c.Channel, p.c.ID
 	if p.c.ID != "" {
-		e.Seq = p.c.Seq + 1
-		kind := p.c.Kind
+		e.Seq = p.next()
 		p.c.Apply(e)
-		if kind != 0 {
-			p.c.Kind = kind
-		}
 	}
 	p.d.Events = append(p.d.Events, e)
+}
+
+// next is the seq of the next event; 0 outside a conversation.
+func (p *step) next() Seq {
+	if p.c.ID == "" {
+		return 0
+	}
+	return p.c.Seq + 1
 }
 
 func (p *step) effect(e Effect) { p.d.Effects = append(p.d.Effects, e) }
@@ -140,7 +160,7 @@ func (p *step) handoff(reason string) {
 
 // queue creates an outbox entry and asks the sender for it.
 func (p *step) queue(m Message) MessageID {
-	m.ID = MessageIDAt(p.c.ID, p.c.Seq+1)
+	m.ID = MessageIDAt(p.c.ID, p.next())
 	m.Direction, m.Type = DirectionOut, TypeText
 	if m.Class == 0 {
 		m.Class = p.set.ClassOf(p.c.Kind)

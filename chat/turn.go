@@ -38,7 +38,7 @@ func (p *step) startCall() {
 		r.From = t.UpTo + 1
 	}
 	if t.Call == 0 {
-		r.ID = TurnIDAt(p.c.ID, p.c.Seq+1)
+		r.ID = TurnIDAt(p.c.ID, p.next())
 		if max := p.set.TurnsPerDayMax; max > 0 {
 			p.d.Reserve = append(p.d.Reserve, Reservation{
 				Counter: "turns/" + p.now.Format("2006-01-02"), Amount: 1, Limit: max})

@@ -1,0 +1,244 @@
+package chat_test
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/chumiai/chumi/chat"
+)
+
+var reportWords = []string{"sent", "delivered", "read", "played", "failed", "deleted", "warning"}
+
+// deliveries draws what Meta knows about a few messages: each customer message
+// and each status once.
+func deliveries(t *rapid.T, w *world) []*chat.Inbound {
+	var all []*chat.Inbound
+	for i := range rapid.IntRange(1, 5).Draw(t, "messages") {
+		all = append(all, &chat.Inbound{Kind: chat.InboundMessage, Remote: chat.RemoteID(fmt.Sprintf("in%d", i)),
+			Type: chat.TypeText, Text: fmt.Sprintf("#%d", i), Customer: w.customer(), Time: start})
+	}
+	for i := range rapid.IntRange(0, 3).Draw(t, "reported") {
+		for _, word := range rapid.SliceOfNDistinct(rapid.SampledFrom(reportWords), 1, 5, rapid.ID).Draw(t, "statuses") {
+			all = append(all, &chat.Inbound{Kind: chat.InboundStatus, Remote: chat.RemoteID(fmt.Sprintf("out%d", i)),
+				Type: word, Customer: w.customer(), Time: start})
+		}
+	}
+	return all
+}
+
+// summary is what must not depend on the order or number of deliveries: the
+// messages, each status once, and what each amounts to.
+func summary(w *world) string {
+	var lines []string
+	for _, e := range w.events {
+		switch e.Kind {
+		case chat.MessageReceived:
+			lines = append(lines, "message "+string(e.Message.RemoteID))
+		case chat.StatusChanged:
+			lines = append(lines, "status "+string(e.Status.Remote)+" "+e.Status.Word)
+		}
+	}
+	for key, row := range w.rows {
+		lines = append(lines, "row "+key+" "+row.Mask.Effective().String())
+	}
+	sort.Strings(lines)
+	return strings.Join(lines, "\n")
+}
+
+// C3: any duplication and shuffle of deliveries gives the same messages and statuses.
+func TestStep_DuplicatedAndShuffledDeliveriesAgree(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		once := newWorld(chat.WhatsApp)
+		all := deliveries(t, once)
+		for _, in := range all {
+			if err := once.do(in); err != nil {
+				t.Fatal(err)
+			}
+		}
+		again := newWorld(chat.WhatsApp)
+		copies := append(append([]*chat.Inbound(nil), all...), rapid.SliceOf(rapid.SampledFrom(all)).Draw(t, "duplicates")...)
+		for _, in := range rapid.Permutation(copies).Draw(t, "order") {
+			again.now = again.now.Add(time.Millisecond)
+			if err := again.do(in); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if a, b := summary(once), summary(again); a != b {
+			t.Fatalf("in order:\n%s\n\nshuffled:\n%s", a, b)
+		}
+	})
+}
+
+// C4: a set of statuses amounts to the same in every permutation.
+func TestStatus_EveryPermutationEndsAlike(t *testing.T) {
+	words := []string{"sent", "delivered", "read", "failed"}
+	want := ""
+	permute(words, func(order []string) {
+		w := newWorld(chat.WhatsApp)
+		for _, word := range order {
+			if err := w.do(&chat.Inbound{Kind: chat.InboundStatus, Remote: "r", Type: word, Customer: w.customer(), Time: start}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got := summary(w)
+		if want == "" {
+			want = got
+		}
+		if got != want {
+			t.Fatalf("order %v:\n%s\nwant:\n%s", order, got, want)
+		}
+	})
+	if !strings.Contains(want, "read") {
+		t.Fatalf("read does not win: %s", want)
+	}
+}
+
+func permute(words []string, visit func([]string)) {
+	if len(words) == 0 {
+		visit(nil)
+		return
+	}
+	for i := range words {
+		rest := append(append([]string(nil), words[:i]...), words[i+1:]...)
+		permute(rest, func(tail []string) { visit(append([]string{words[i]}, tail...)) })
+	}
+}
+
+// C1, C2, C5 to C9 hold after any facts in any order; world.do checks them.
+func TestStep_AnyFactsKeepTheInvariants(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(rapid.SampledFrom([]chat.ChannelKind{chat.WhatsApp, chat.Instagram}).Draw(t, "kind"))
+		for i := range rapid.IntRange(1, 60).Draw(t, "steps") {
+			w.now = w.now.Add(time.Duration(rapid.IntRange(0, 90_000).Draw(t, "ms")) * time.Millisecond)
+			f := anyFact(t, w, i)
+			if f == nil {
+				w.epoch++
+				continue
+			}
+			if err := w.do(f); err != nil {
+				t.Fatalf("after %T: %v", f, err)
+			}
+		}
+	})
+}
+
+// C8: the answer of a turn is used at most once, whatever repeats.
+func TestStep_AnswerIsUsedOnce(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(chat.WhatsApp)
+		for i := range rapid.IntRange(5, 60).Draw(t, "steps") {
+			w.now = w.now.Add(time.Duration(rapid.IntRange(0, 4000).Draw(t, "ms")) * time.Millisecond)
+			if f := anyFact(t, w, i); f != nil {
+				if err := w.do(f); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		used := map[chat.TurnID]int{}
+		for _, e := range w.events {
+			if e.Kind == chat.TurnAnswered {
+				if used[e.Turn.ID]++; used[e.Turn.ID] > 1 {
+					t.Fatalf("turn %s answered twice", e.Turn.ID)
+				}
+			}
+		}
+	})
+}
+
+// anyFact draws a fact; nil stands for a crash.
+func anyFact(t *rapid.T, w *world, i int) chat.Fact {
+	entry := w.entry(rapid.IntRange(0, 2).Draw(t, "entry"))
+	n := 1
+	if e := w.state.Entry(entry); e != nil {
+		n = e.N
+	}
+	in := &chat.Inbound{Customer: w.customer(), Type: chat.TypeText, Text: "hi",
+		Time:   w.now.Add(-time.Duration(rapid.IntRange(-10, 2000).Draw(t, "age")) * time.Minute),
+		Remote: chat.RemoteID(fmt.Sprintf("m%d", rapid.IntRange(0, i).Draw(t, "remote")))}
+	switch rapid.IntRange(0, 13).Draw(t, "fact") {
+	case 0, 1:
+		in.Kind = chat.InboundMessage
+		return in
+	case 2:
+		in.Kind, in.Type = chat.InboundStatus, rapid.SampledFrom(reportWords).Draw(t, "word")
+		in.Remote, in.Callback = "x"+in.Remote, string(entry)
+		if e := w.state.Entry(entry); e == nil || e.N == 0 {
+			in.Callback = ""
+		}
+		return in
+	case 3:
+		in.Kind, in.Remote = chat.InboundEcho, "e"+in.Remote
+		return in
+	case 4, 5, 6:
+		return chat.Tick{}
+	case 7:
+		return chat.ModelAnswered{Turn: w.state.Turn.ID, Call: rapid.IntRange(1, 3).Draw(t, "call"), Answer: chat.Answer{Text: "hi"}}
+	case 8:
+		return chat.ModelFailed{Turn: w.state.Turn.ID, Call: w.state.Turn.Call, Reason: "timeout", Permanent: rapid.Bool().Draw(t, "permanent")}
+	case 9:
+		return chat.AttemptDue{Message: entry}
+	case 10:
+		if e := w.state.Entry(entry); e == nil || e.State != chat.SendAttempting {
+			return chat.Tick{}
+		}
+		return chat.AttemptFinished{Message: entry, N: n, Outcome: chat.SendOutcome{
+			Result: chat.SendResult(rapid.IntRange(1, 6).Draw(t, "result")), Remote: chat.RemoteID("s" + string(entry)), Code: 1}}
+	case 11:
+		return rapid.SampledFrom([]chat.Fact{chat.TakeOver{}, chat.HandBack{}, chat.TurnLimitReached{}}).Draw(t, "desk")
+	case 12:
+		return chat.MemberSend{Text: "hi", Idempotency: fmt.Sprint(rapid.IntRange(0, 3).Draw(t, "key")), Digest: "d"}
+	}
+	return nil
+}
+
+// C10: whoever waits is answered, told or handed over by the deadline, when
+// nothing but the clock moves.
+func TestStep_NobodyWaitsInSilence(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(chat.WhatsApp)
+		for i := range rapid.IntRange(1, 30).Draw(t, "steps") {
+			w.now = w.now.Add(time.Duration(rapid.IntRange(0, 20_000).Draw(t, "ms")) * time.Millisecond)
+			if f := anyFact(t, w, i); f != nil {
+				if err := w.do(f); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		end := w.now.Add(2 * w.set.SilenceDeadline)
+		for w.now.Before(end) {
+			w.now = w.now.Add(time.Second)
+			if w.state.Armed.IsZero() || w.state.Armed.After(w.now) {
+				continue
+			}
+			if err := w.do(chat.Tick{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if w.state.Holder == chat.HolderAssistant && w.state.WaitingFrom != 0 {
+			t.Fatalf("a customer waits since %s at %s: %+v", w.state.WaitingSince, w.now, w.state)
+		}
+	})
+}
+
+func TestSplitText_FitsAndLosesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		kind := rapid.SampledFrom([]chat.ChannelKind{chat.WhatsApp, chat.Instagram}).Draw(t, "kind")
+		words := rapid.SliceOfN(rapid.SampledFrom([]string{"hello", "é́", "👩‍👩‍👧‍👦", "🇪🇸", "مرحبا", "line\n", "end. ", strings.Repeat("x", 900)}), 0, 300).Draw(t, "words")
+		text := strings.Join(words, " ")
+		parts := chat.SplitText(kind, text)
+		for _, part := range parts {
+			if part == "" || !chat.FitsText(kind, part) {
+				t.Fatalf("part of %d bytes does not fit", len(part))
+			}
+		}
+		squeeze := func(s string) string { return strings.Join(strings.Fields(s), "") }
+		if squeeze(strings.Join(parts, "")) != squeeze(text) {
+			t.Fatal("text was lost or changed")
+		}
+	})
+}

@@ -1,0 +1,180 @@
+package chat_test
+
+import (
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/chumiai/chumi/chat"
+)
+
+// world is the smallest shell around Step: it keeps what a store would keep,
+// runs effects nowhere, and checks the invariants after every fact.
+type world struct {
+	set    chat.Settings
+	now    time.Time
+	epoch  chat.Epoch
+	state  chat.Conversation
+	events []chat.Event
+	rows   map[string]chat.RemoteRow
+	claims map[string]chat.Original
+	places map[chat.Address]bool
+	last   chat.Decision
+	// queued is the id of every outbound message, in order.
+	queued []chat.MessageID
+}
+
+var start = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+const convBody = "abcdefghijklmnopqrstuvwxyz"
+
+func newWorld(kind chat.ChannelKind) *world {
+	w := &world{
+		now: start, epoch: 1,
+		rows: map[string]chat.RemoteRow{}, claims: map[string]chat.Original{}, places: map[chat.Address]bool{},
+		state: chat.Conversation{ID: chat.ConversationIDFrom(convBody), Tenant: "acme", Channel: "acme-wa", Kind: kind},
+	}
+	w.set.Assistant = true
+	w.set.EnsureDefaults()
+	return w
+}
+
+func (w *world) customer() []chat.Address {
+	if w.state.Kind == chat.Instagram {
+		return []chat.Address{{Kind: chat.IGSID, Value: "7001"}}
+	}
+	return []chat.Address{{Kind: chat.WaID, Value: "15550001"}}
+}
+
+func rowKey(r chat.RemoteID, revision string) string { return string(r) + "|" + revision }
+
+func (w *world) known(f chat.Fact) chat.Known {
+	k := chat.Known{Place: chat.Place{Conversation: w.state.ID, Contact: "ct_1", Found: w.state.Seq > 0}}
+	find := func(remote chat.RemoteID, revision string) {
+		if remote != "" {
+			k.Row, k.RowFound = w.rows[rowKey(remote, revision)]
+		}
+	}
+	look := func(in *chat.Inbound) {
+		if in.Kind == chat.InboundStatus || in.Kind == chat.InboundRead {
+			find(in.Remote, "")
+		} else {
+			find(in.Remote, in.Revision)
+		}
+		if in.Digest != "" {
+			k.Original, k.Seen = w.claims["d"+in.Digest]
+		}
+		for _, a := range in.Customer {
+			if a.Routable() && !w.places[a] {
+				k.Place.Missing = append(k.Place.Missing, a)
+			}
+		}
+	}
+	switch f := f.(type) {
+	case *chat.Inbound:
+		look(f)
+	case chat.Poison:
+		look(f.Inbound)
+	case chat.AttemptFinished:
+		find(f.Outcome.Remote, "")
+	case chat.MemberSend:
+		if f.Idempotency != "" {
+			k.Original, k.Seen = w.claims["i"+f.Idempotency]
+		}
+	}
+	return k
+}
+
+// do runs one fact to its commit and returns the first broken invariant.
+func (w *world) do(f chat.Fact) error {
+	before := w.state.Clone()
+	d := chat.Step(&w.state, chat.Input{Now: w.now, Epoch: w.epoch, Settings: &w.set, Known: w.known(f), Fact: f})
+	if !reflect.DeepEqual(before, w.state.Clone()) {
+		return fmt.Errorf("Step changed its state")
+	}
+	w.last = d
+	for _, e := range d.Events {
+		w.state.Apply(e)
+		w.events = append(w.events, e)
+		if e.Kind == chat.MessageQueued {
+			w.queued = append(w.queued, e.Message.ID)
+		}
+	}
+	w.state.Armed = d.Due
+	for _, r := range d.Rows {
+		key := rowKey(r.Remote, r.Revision)
+		if _, dup := w.rows[key]; dup && r.Fresh {
+			return fmt.Errorf("fresh row %q exists", key)
+		}
+		r.Fresh = false
+		w.rows[key] = r
+	}
+	for _, c := range d.Claims {
+		o := chat.Original{Conversation: w.state.ID, Message: c.Message, Digest: c.Digest}
+		switch c.Kind {
+		case chat.ClaimAddress:
+			w.places[c.Address] = true
+		case chat.ClaimDigest:
+			w.claims["d"+c.Key] = o
+		case chat.ClaimIdempotency:
+			w.claims["i"+c.Key] = o
+		}
+	}
+	return w.check()
+}
+
+func (w *world) check() error {
+	var replay chat.Conversation
+	started := map[chat.MessageID]int{}
+	queued := map[chat.MessageID]chat.Author{}
+	assistantMayStart := true
+	for i, e := range w.events {
+		if e.Seq != chat.Seq(i+1) {
+			return fmt.Errorf("C1: event %d has seq %d", i+1, e.Seq)
+		}
+		replay.Apply(e)
+		switch e.Kind {
+		case chat.MessageQueued:
+			queued[e.Message.ID] = e.Message.Author
+		case chat.HandoffTaken:
+			assistantMayStart = false
+		case chat.HandoffReturned:
+			assistantMayStart = true
+		case chat.AttemptStarted:
+			author, ok := queued[e.Attempt.Message]
+			if !ok {
+				return fmt.Errorf("C5: attempt of %s, which was never queued", e.Attempt.Message)
+			}
+			if author == chat.AuthorAssistant && !assistantMayStart {
+				return fmt.Errorf("C7: attempt of an assistant's message after takeover")
+			}
+			started[e.Attempt.Message]++
+		case chat.MessageAccepted:
+			if started[e.Attempt.Message] == 0 {
+				return fmt.Errorf("C6: %s accepted without an attempt", e.Attempt.Message)
+			}
+		}
+	}
+	if len(w.events) > 0 {
+		replay.Armed = w.state.Armed
+		if !reflect.DeepEqual(replay, w.state.Clone()) {
+			return fmt.Errorf("C2: replay gives\n%+v\nstate is\n%+v", replay, w.state)
+		}
+	}
+	if _, owes := w.state.Owes(); owes == w.state.Armed.IsZero() {
+		return fmt.Errorf("C9: owes %v, armed %v", owes, w.state.Armed)
+	}
+	return nil
+}
+
+// entry returns the id of the i-th outbox entry, from 0; when there is none, of
+// the last message that was ever queued.
+func (w *world) entry(i int) chat.MessageID {
+	switch {
+	case i < len(w.state.Outbox):
+		return w.state.Outbox[i].Message
+	case len(w.queued) > 0:
+		return w.queued[len(w.queued)-1]
+	}
+	return "msg_" + convBody + "_9999"
+}
