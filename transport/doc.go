@@ -1,0 +1,13 @@
+// Package transport holds everything that touches a socket, one package per
+// conversation partner:
+//
+//	edge     the fasthttp servers: listeners, limits, drain. Knows no route's meaning.
+//	webhook  Meta's webhooks: handshake, signature, decode, deliver, answer
+//	meta     all that is known about Meta: payloads, signature, Graph client
+//	openai   the model provider
+//	api      REST and the event stream for integrators and the console
+//
+// Bytes: a request's buffers belong to fasthttp and are used again as soon as
+// the handler returned. webhook and api copy what they keep; no other package
+// sees a request.
+package transport
