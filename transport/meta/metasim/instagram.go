@@ -1,0 +1,44 @@
+package metasim
+
+import "fmt"
+
+// addInstagram appends the update as a messaging item.
+func (e *entry) addInstagram(u Update) error {
+	e.ID = u.Account.ID
+	e.Time = max(e.Time, u.At.UnixMilli())
+	item, err := u.instagram()
+	if err != nil {
+		return err
+	}
+	node, err := raw(item)
+	if err != nil {
+		return err
+	}
+	e.Messaging = append(e.Messaging, node)
+	return nil
+}
+
+func (u Update) instagram() (object, error) {
+	o := object{
+		"sender":    object{"id": u.Customer.ID},
+		"recipient": object{"id": u.Account.ID},
+		"timestamp": u.At.UnixMilli(),
+	}
+	switch u.Kind {
+	case UpdateText:
+		o["message"] = object{"mid": u.RemoteID, "text": u.Text}
+	case UpdateImage:
+		o["message"] = object{"mid": u.RemoteID, "attachments": []object{
+			{"type": "image", "payload": object{"url": "https://lookaside.example/ig/" + u.RemoteID}}}}
+	case UpdateUnknown:
+		o["hologram"] = object{"mid": u.RemoteID, "projection": u.Text}
+	case UpdateEcho:
+		o["sender"], o["recipient"] = object{"id": u.Account.ID}, object{"id": u.Customer.ID}
+		o["message"] = object{"mid": u.RemoteID, "text": u.Text, "is_echo": true}
+	case UpdateRead:
+		o["read"] = object{"mid": u.RemoteID}
+	default:
+		return nil, fmt.Errorf("metasim: Instagram has no %q update", u.Kind)
+	}
+	return o, nil
+}

@@ -1,0 +1,110 @@
+package metasim
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// UpdateKind tells what one update is.
+type UpdateKind string
+
+// The update kinds.
+const (
+	UpdateText    UpdateKind = "text"
+	UpdateImage   UpdateKind = "image"   // with Text as the caption on WhatsApp
+	UpdateUnknown UpdateKind = "unknown" // a message type no client knows yet
+	UpdateStatus  UpdateKind = "status"  // WhatsApp only
+	UpdateEcho    UpdateKind = "echo"    // the business wrote: from another app, or Instagram's echo of a send
+	UpdateRead    UpdateKind = "read"    // Instagram only
+)
+
+// Update is one thing Meta tells the business. The zero value of a field means
+// that the payload does not carry it.
+type Update struct {
+	Kind     UpdateKind
+	Account  Account
+	Customer Customer
+	// RemoteID is the wamid or mid of the message, or of the message a status
+	// or read is about.
+	RemoteID string
+	// Number counts the customer messages of a conversation; only the ledger
+	// carries it.
+	Number int64
+	Text   string
+	// Status is sent, delivered, read, played or failed, of an UpdateStatus.
+	Status string
+	// Code is the error code of a failed status.
+	Code int
+	// Callback is echoed in a status as biz_opaque_callback_data.
+	Callback string
+	// At is when it happened.
+	At time.Time
+}
+
+// Body encodes updates as one webhook body, in Meta's escaping. Consecutive
+// updates of an account share an entry, and consecutive WhatsApp updates of one
+// sort share a change value, as Meta batches them. All updates must be of
+// accounts of one Kind.
+func Body(updates ...Update) ([]byte, error) {
+	if len(updates) == 0 {
+		return nil, fmt.Errorf("metasim: a body needs an update")
+	}
+	kind := updates[0].Account.Kind
+	n := notification{Object: "whatsapp_business_account"}
+	if kind == Instagram {
+		n.Object = "instagram"
+	}
+	for i, u := range updates {
+		if u.Account.Kind != kind {
+			return nil, fmt.Errorf("metasim: %s and %s updates in one body", kind, u.Account.Kind)
+		}
+		if i == 0 || updates[i-1].Account.ID != u.Account.ID {
+			n.Entry = append(n.Entry, entry{})
+		}
+		e := &n.Entry[len(n.Entry)-1]
+		var err error
+		if kind == Instagram {
+			err = e.addInstagram(u)
+		} else {
+			err = e.addWhatsApp(u)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(n); err != nil {
+		return nil, fmt.Errorf("metasim: encoding a body: %w", err)
+	}
+	return Escape(bytes.TrimSuffix(b.Bytes(), []byte("\n"))), nil
+}
+
+type notification struct {
+	Object string  `json:"object"`
+	Entry  []entry `json:"entry"`
+}
+
+type entry struct {
+	ID        string            `json:"id"`
+	Time      int64             `json:"time,omitempty"`
+	Changes   []change          `json:"changes,omitempty"`
+	Messaging []json.RawMessage `json:"messaging,omitempty"`
+}
+
+// object is a JSON object with few keys; encoding/json writes them sorted, so
+// bodies are the same in every run.
+type object map[string]any
+
+func raw(o object) (json.RawMessage, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(o); err != nil {
+		return nil, fmt.Errorf("metasim: encoding an update: %w", err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
