@@ -1,0 +1,103 @@
+# Two commands do everything on a machine with Go: `make run` and `make test`.
+# Bare `make` prints the targets.
+
+GO      ?= go
+BIN     := bin
+VERSION ?= dev
+LDFLAGS := -s -w -X main.release=$(VERSION)
+BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
+
+# Tests that cut the power of a store or kill processes, thousands of times.
+# The race detector would make them ten times slower and find nothing in them:
+# they look for what is on disk.
+CRASH := Crash|PowerCut|Kill
+
+.DEFAULT_GOAL := help
+.PHONY: help run build test race lint gofmt vet gen verify verify-gen verify-mod torture bench fuzz e2e clean
+
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: build ## build, start the engine with both simulators, print the address of the page
+	$(BIN)/chumi dev
+
+build: ## build bin/chumi
+	@mkdir -p $(BIN)
+	$(BUILD) -o $(BIN)/chumi ./cmd/chumi
+
+test: vet ## vet and all tests; with the race detector where a C compiler works
+	@if $(MAKE) -s has-cc 2>/dev/null; then \
+		echo "$(GO) test -race -skip '$(CRASH)' ./..."; \
+		CGO_ENABLED=1 $(GO) test -race -timeout 20m -skip '$(CRASH)' ./... && \
+		echo "$(GO) test -run '$(CRASH)' ./..." && \
+		CGO_ENABLED=0 $(GO) test -timeout 20m -run '$(CRASH)' ./... ; \
+	else \
+		echo "no working C compiler: the tests run without the race detector"; \
+		CGO_ENABLED=0 $(GO) test -timeout 20m ./... ; \
+	fi
+
+race: ## all tests but the crash suites with the race detector; fails without a C compiler
+	@$(MAKE) -s has-cc 2>/dev/null || { echo "make race needs a C compiler (gcc or clang); make test runs without one" >&2; exit 1; }
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m -skip '$(CRASH)' ./...
+
+# has-cc succeeds when the C compiler Go would use can build a program.
+.PHONY: has-cc
+has-cc:
+	@t=$$(mktemp -d) && echo 'int main(void){return 0;}' > $$t/a.c && \
+	$$(CGO_ENABLED=1 $(GO) env CC) -o $$t/a $$t/a.c >/dev/null 2>&1; r=$$?; rm -rf $$t; exit $$r
+
+gofmt:
+	@out=$$(gofmt -l $$(find . -name '*.go' -not -path './.*/*')); \
+	if [ -n "$$out" ]; then echo "not formatted; run gofmt -w on:" >&2; echo "$$out" >&2; exit 1; fi
+
+vet:
+	CGO_ENABLED=0 $(GO) vet ./...
+
+lint: gofmt vet ## format, vet, the rules of the house, and golangci-lint where installed
+	$(GO) test ./internal/lint
+	@if command -v golangci-lint >/dev/null 2>&1; then golangci-lint run; \
+	else echo "golangci-lint is not installed: its checks run in CI only"; fi
+
+gen: ## write the generated code anew (needs protoc)
+	@command -v protoc >/dev/null 2>&1 || { echo "make gen needs protoc" >&2; exit 1; }
+	@mkdir -p $(BIN)
+	$(GO) build -o $(BIN)/protoc-gen-go google.golang.org/protobuf/cmd/protoc-gen-go
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(GO) generate ./...
+
+verify: gofmt verify-mod verify-gen lint ## what a change must pass: format, modules, generated code, lint
+
+verify-mod:
+	$(GO) mod tidy -diff
+	$(GO) mod verify
+
+verify-gen:
+	@if ! command -v protoc >/dev/null 2>&1; then echo "protoc is not installed: the generated code is not compared"; exit 0; fi; \
+	t=$$(mktemp -d) && find . -name '*.pb.go' -exec cp --parents {} $$t \; && \
+	$(MAKE) -s gen && r=0 && \
+	for f in $$(find . -name '*.pb.go'); do diff -u -I '^// 	protoc ' $$t/$$f $$f || r=1; done; \
+	rm -rf $$t; [ $$r = 0 ] || { echo "generated code was stale; commit what make gen wrote" >&2; exit 1; }
+
+torture: build ## kill the engine at every step and compare what it promised with what it kept
+	$(BUILD) -tags torture -o $(BIN)/chumi-torture ./cmd/chumi
+	$(BUILD) -tags 'torture planted' -o $(BIN)/chumi-planted ./cmd/chumi
+	$(BIN)/chumi torture --binary $(BIN)/chumi-torture --planted $(BIN)/chumi-planted
+
+bench: build ## measure the engine against bare handlers in the same run
+	$(BIN)/chumi bench
+
+FUZZTIME ?= 20s
+fuzz: ## run every fuzz target for FUZZTIME (default 20s)
+	@for f in $$(grep -rl '^func Fuzz' --include='*_test.go' .); do \
+		for n in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' $$f); do \
+			echo "$$(dirname $$f) $$n"; \
+			$(GO) test -run '^$$' -fuzz "^$$n\$$" -fuzztime $(FUZZTIME) $$(dirname $$f) || exit 1; \
+		done; \
+	done
+
+e2e: ## drive the page of chumi dev in a headless chromium, where there is one
+	@if command -v chromium >/dev/null 2>&1 || command -v chromium-headless-shell >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1; then \
+		$(GO) test -tags e2e -count 1 -run E2E -v ./cmd/chumi; \
+	else echo "no chromium: the page is not tested"; fi
+
+clean: ## remove what was built
+	rm -rf $(BIN)
