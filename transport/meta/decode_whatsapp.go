@@ -1,0 +1,311 @@
+package meta
+
+import (
+	"github.com/valyala/fastjson"
+
+	"github.com/chumiai/chumi/chat"
+)
+
+// whatsappChange decodes one {field, value}. Only the fields messages and
+// smb_message_echoes are conversations; a history import also has messages in
+// it, which must never be answered.
+func (d *decoder) whatsappChange(s *scope, c *fastjson.Value) {
+	value := c.Get("value")
+	if empty(value) {
+		if field := word(c.Get("field")); field != "" {
+			s.field = field
+			d.update(s, field, c)
+		}
+		return
+	}
+	s.field = word(c.Get("field"))
+	isMessages := s.field == "messages" || s.field == ""
+	isEchoes := s.field == "smb_message_echoes" || s.field == "message_echoes"
+	if !(isMessages && hasAny(value, "messages", "statuses", "errors") || (isMessages || isEchoes) && hasAny(value, "message_echoes")) {
+		d.whatsappUpdate(s, value, isMessages)
+		return
+	}
+	if s.field == "" {
+		s.field = "messages"
+	}
+	// The digest of errors covers the whole value: it tells apart equal errors
+	// of different messages.
+	if errs := value.Get("errors"); !empty(errs) {
+		d.valueErrors(s, value, errs)
+	}
+	s.account = idOf(value.Get("metadata", "phone_number_id"))
+	var lone [1]*fastjson.Value
+	s.people = listOf(value.Get("contacts"), lone[:])
+
+	messages := value.Get("messages")
+	s.oneSender = oneSender(messages.GetArray(), "from", "from_user_id")
+	d.items(s, messages, (*decoder).whatsappMessage)
+
+	statuses := value.Get("statuses")
+	s.oneSender = oneSender(statuses.GetArray(), "recipient_id", "recipient_user_id")
+	d.items(s, statuses, (*decoder).whatsappStatus)
+
+	echoes := value.Get("message_echoes")
+	s.oneSender = oneSender(echoes.GetArray(), "to", "to_user_id")
+	d.items(s, echoes, (*decoder).whatsappEcho)
+
+	d.leftovers(s, value, knownValueKey)
+}
+
+func knownValueKey(k string) bool {
+	switch k {
+	case "messaging_product", "metadata", "contacts", "messages", "statuses", "errors", "message_echoes":
+		return true
+	}
+	return false
+}
+
+func hasAny(v *fastjson.Value, keys ...string) bool {
+	for _, k := range keys {
+		if !empty(v.Get(k)) {
+			return true
+		}
+	}
+	return false
+}
+
+// carriesNothing reports whether a messages value has only its frame.
+func carriesNothing(v *fastjson.Value) bool {
+	o := v.GetObject()
+	if o == nil {
+		return false
+	}
+	nothing := true
+	o.Visit(func(k []byte, m *fastjson.Value) {
+		switch string(k) {
+		case "messaging_product", "metadata":
+		default:
+			nothing = nothing && empty(m)
+		}
+	})
+	return nothing
+}
+
+// whatsappUpdate keeps a value without a mapping, of a number when it names one
+// and of the whole WABA otherwise. A messages value that has only its frame is
+// nothing.
+func (d *decoder) whatsappUpdate(s *scope, value *fastjson.Value, isMessages bool) {
+	raw := d.raw(value)
+	if isMessages && carriesNothing(value) {
+		return
+	}
+	s.account = idOf(value.Get("metadata", "phone_number_id"))
+	if s.waba == "" {
+		s.waba = idOf(value.Get("waba_info", "waba_id"))
+	}
+	in := d.base(s, chat.InboundUpdate)
+	in.Type = s.field
+	in.Digest = digestOf(value, s.entry, s.field)
+	in.Time = s.time
+	if t := timeOf(value.Get("timestamp")); !t.IsZero() {
+		in.Time = t
+	}
+	d.emit(in, raw, true)
+}
+
+// valueErrors keeps errors that belong to the number or to messages beside them.
+func (d *decoder) valueErrors(s *scope, value, errs *fastjson.Value) {
+	raw := d.raw(errs)
+	digest := digestOf(errs, s.entry, idOf(value.Get("metadata", "phone_number_id")), s.field)
+	var lone [1]*fastjson.Value
+	for _, m := range listOf(value.Get("messages"), lone[:]) {
+		digest = digestOf(errs, digest, string(bytesOf(m.Get("id"))))
+	}
+	in := d.base(s, chat.InboundUpdate)
+	in.Account = idOf(value.Get("metadata", "phone_number_id"))
+	in.Type = s.field + "/errors"
+	in.Digest = digest
+	in.Time = s.time
+	in.Code, in.Detail = firstError(errs)
+	d.emit(in, raw, true)
+}
+
+// whatsappMessage decodes one messages[] item of any type.
+func (d *decoder) whatsappMessage(s *scope, m *fastjson.Value) {
+	raw := d.raw(m)
+	p := person{
+		from:   bytesOf(m.Get("from")),
+		user:   bytesOf(m.Get("from_user_id")),
+		parent: bytesOf(m.Get("from_parent_user_id")),
+	}
+	p.contact = s.contactOf(p)
+	d.whatsappContent(s, m, chat.InboundMessage, p, raw)
+}
+
+// whatsappEcho decodes one message_echoes[] item: the business wrote from its
+// own app, and the customer is the receiver.
+func (d *decoder) whatsappEcho(s *scope, m *fastjson.Value) {
+	raw := d.raw(m)
+	p := person{
+		from:   bytesOf(m.Get("to")),
+		user:   bytesOf(m.Get("to_user_id")),
+		parent: bytesOf(m.Get("to_parent_user_id")),
+	}
+	p.contact = s.contactOf(p)
+	d.whatsappContent(s, m, chat.InboundEcho, p, raw)
+}
+
+func (d *decoder) whatsappContent(s *scope, m *fastjson.Value, kind chat.InboundKind, p person, raw []byte) {
+	in := d.base(s, kind)
+	in.Remote = chat.RemoteID(idOf(m.Get("id")))
+	in.Customer = p.addresses()
+	switch {
+	case in.Remote == "":
+		d.problemRaw(s, m, raw, "no usable id")
+		return
+	case in.Customer == nil:
+		d.problemRaw(s, m, raw, "no usable customer")
+		return
+	}
+	in.Name = p.name()
+	in.Type = word(m.Get("type"))
+	if in.Type == "" {
+		in.Type = untyped(m)
+	}
+	in.Text = textOf(whatsappText(m, in.Type))
+	in.ReplyTo = chat.RemoteID(idOf(m.Get("context", "id")))
+	in.Group = idOf(m.Get("group_id"))
+	in.Time = timeOf(m.Get("timestamp"))
+	plain := in.Type == chat.TypeText && !in.Time.IsZero() && onlyText(m)
+	d.emit(in, raw, !plain)
+}
+
+// untyped names a message without a type by what it holds.
+func untyped(m *fastjson.Value) string {
+	if m.Get("text").GetObject() != nil {
+		return chat.TypeText
+	}
+	return "unknown"
+}
+
+// whatsappText is what a person would read, for types that have it.
+func whatsappText(m *fastjson.Value, kind string) []byte {
+	switch kind {
+	case chat.TypeText:
+		return bytesOf(m.Get("text", "body"))
+	case "image", "video", "document":
+		return bytesOf(m.Get(kind, "caption"))
+	case "button":
+		return bytesOf(m.Get("button", "text"))
+	case "interactive":
+		if t := bytesOf(m.Get("interactive", "button_reply", "title")); t != nil {
+			return t
+		}
+		return bytesOf(m.Get("interactive", "list_reply", "title"))
+	case "order":
+		return bytesOf(m.Get("order", "text"))
+	case "system":
+		return bytesOf(m.Get("system", "body"))
+	case "edit":
+		edited := m.Get("edit", "message")
+		if inner := word(edited.Get("type")); inner != "edit" {
+			return whatsappText(edited, inner)
+		}
+	}
+	return nil
+}
+
+// onlyText reports whether a text message says nothing beyond the fields of an
+// Inbound, so that its JSON need not be kept.
+func onlyText(m *fastjson.Value) bool {
+	only := true
+	m.GetObject().Visit(func(k []byte, v *fastjson.Value) {
+		switch string(k) {
+		case "from", "from_user_id", "from_parent_user_id", "to", "to_user_id", "to_parent_user_id", "id", "timestamp", "type", "group_id":
+		case "text":
+			only = only && lenOf(v) == 1 && v.Exists("body")
+		case "context":
+			known := 0
+			for _, key := range [...]string{"from", "id"} {
+				if v.Exists(key) {
+					known++
+				}
+			}
+			only = only && lenOf(v) == known
+		default:
+			only = false
+		}
+	})
+	return only
+}
+
+// whatsappStatus decodes one statuses[] item.
+func (d *decoder) whatsappStatus(s *scope, m *fastjson.Value) {
+	raw := d.raw(m)
+	in := d.base(s, chat.InboundStatus)
+	in.Remote = chat.RemoteID(idOf(m.Get("id")))
+	in.Type = word(m.Get("status"))
+	switch {
+	case in.Remote == "":
+		d.problemRaw(s, m, raw, "no usable id")
+		return
+	case in.Type == "":
+		d.problemRaw(s, m, raw, "no status")
+		return
+	}
+	in.Participant = idOf(m.Get("recipient_participant_id"))
+	if in.Participant == "" {
+		in.Participant = idOf(m.Get("recipient_participant_user_id"))
+	}
+	if string(bytesOf(m.Get("recipient_type"))) == "group" {
+		in.Group = idOf(m.Get("recipient_id"))
+		if in.Group != "" {
+			in.Customer = []chat.Address{{Kind: chat.GroupAddress, Value: in.Group}}
+		}
+	} else {
+		p := person{
+			from:   bytesOf(m.Get("recipient_id")),
+			user:   bytesOf(m.Get("recipient_user_id")),
+			parent: bytesOf(m.Get("recipient_parent_user_id")),
+		}
+		if p.parent == nil {
+			p.parent = bytesOf(m.Get("parent_recipient_user_id"))
+		}
+		p.contact = s.contactOf(p)
+		in.Customer = p.addresses()
+		in.Name = p.name()
+	}
+	in.Time = timeOf(m.Get("timestamp"))
+	in.Callback = idOf(m.Get("biz_opaque_callback_data"))
+	in.Code, in.Detail = firstError(m.Get("errors"))
+	lost := in.Time.IsZero() || in.Callback == "" && !empty(m.Get("biz_opaque_callback_data"))
+	d.emit(in, raw, lost || !onlyStatus(m))
+}
+
+// onlyStatus reports whether a status says nothing beyond the fields of an Inbound.
+func onlyStatus(m *fastjson.Value) bool {
+	only := true
+	m.GetObject().Visit(func(k []byte, _ *fastjson.Value) {
+		switch string(k) {
+		case "id", "status", "timestamp", "recipient_id", "recipient_user_id", "recipient_type",
+			"recipient_participant_id", "recipient_participant_user_id", "biz_opaque_callback_data",
+			"recipient_parent_user_id", "parent_recipient_user_id":
+		default:
+			only = false
+		}
+	})
+	return only
+}
+
+// firstError reads code and the most telling text of the first error.
+func firstError(errs *fastjson.Value) (code int, detail string) {
+	if errs == nil {
+		return 0, ""
+	}
+	var lone [1]*fastjson.Value
+	for _, e := range listOf(errs, lone[:]) {
+		code, _ = codeOf(e.Get("code"))
+		for _, path := range [...][]string{{"error_data", "details"}, {"message"}, {"title"}} {
+			if b := bytesOf(e.Get(path...)); len(b) > 0 {
+				return code, clip(b, nameMax)
+			}
+		}
+		return code, ""
+	}
+	return 0, ""
+}

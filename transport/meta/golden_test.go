@@ -1,0 +1,173 @@
+package meta
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chumiai/chumi/chat"
+)
+
+var update = flag.Bool("update", false, "rewrite the expected parts of testdata")
+
+// A golden file holds cases:
+//
+//	== name | frame
+//	{payload}
+//	----
+//	expected
+//
+// A frame wraps the payload so that a case shows only what matters. Text before
+// the first case is comment.
+var frames = map[string]string{
+	"raw": "%s",
+	"wa-message": `{"object":"whatsapp_business_account","entry":[{"id":"9001","changes":[{"value":{"messaging_product":"whatsapp",
+		"metadata":{"display_phone_number":"4915550001","phone_number_id":"7001"},
+		"contacts":[{"profile":{"name":"Ada"},"wa_id":"491701"}],"messages":[%s]},"field":"messages"}]}]}`,
+	"wa-status": `{"object":"whatsapp_business_account","entry":[{"id":"9001","changes":[{"value":{"messaging_product":"whatsapp",
+		"metadata":{"display_phone_number":"4915550001","phone_number_id":"7001"},"statuses":[%s]},"field":"messages"}]}]}`,
+	"wa-value": `{"object":"whatsapp_business_account","entry":[{"id":"9001","time":1760000000,"changes":[{"value":{"messaging_product":"whatsapp",
+		"metadata":{"display_phone_number":"4915550001","phone_number_id":"7001"},%s},"field":"messages"}]}]}`,
+	"wa-change": `{"object":"whatsapp_business_account","entry":[{"id":"9001","time":1760000000,"changes":[%s]}]}`,
+	"ig-item": `{"object":"instagram","entry":[{"id":"5001","time":1760000000000,"messaging":[%s]}]}`,
+	"ig-entry": `{"object":"instagram","entry":[{"id":"5001","time":1760000000000,%s}]}`,
+}
+
+type goldenCase struct {
+	name, frame, payload, want string
+}
+
+func (c goldenCase) body() []byte { return fmt.Appendf(nil, frames[c.frame], c.payload) }
+
+func readGolden(t testing.TB, path string) (head string, cases []goldenCase) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split("\n"+string(b), "\n== ")
+	for _, p := range parts[1:] {
+		title, rest, _ := strings.Cut(p, "\n")
+		name, frame, _ := strings.Cut(title, " | ")
+		payload, want, _ := strings.Cut(rest+"\n", "\n----\n")
+		if _, ok := frames[frame]; !ok {
+			t.Fatalf("%s: case %q has unknown frame %q", path, name, frame)
+		}
+		cases = append(cases, goldenCase{name, frame, strings.TrimSpace(payload), strings.TrimSpace(want)})
+	}
+	return strings.TrimPrefix(parts[0], "\n"), cases
+}
+
+func goldenFiles(t testing.TB) []string {
+	t.Helper()
+	files, err := filepath.Glob("testdata/*/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no golden files: %v", err)
+	}
+	return files
+}
+
+func TestDecode_Golden(t *testing.T) {
+	for _, path := range goldenFiles(t) {
+		head, cases := readGolden(t, path)
+		var out strings.Builder
+		out.WriteString(head)
+		for _, c := range cases {
+			t.Run(filepath.Base(path)+"/"+c.name, func(t *testing.T) {
+				got := show(Decode("app", c.body()))
+				if got != c.want && !*update {
+					t.Errorf("%s\ngot:\n%s\nwant:\n%s", c.payload, got, c.want)
+				}
+				fmt.Fprintf(&out, "\n== %s | %s\n%s\n----\n%s\n", c.name, c.frame, c.payload, got)
+			})
+		}
+		if *update {
+			if err := os.WriteFile(path, []byte(out.String()), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// show prints inbounds, only the fields that are set, one line each; JSON that
+// was kept stands on a line of its own.
+func show(list []chat.Inbound, err error) string {
+	if err != nil {
+		return "error " + err.Error()
+	}
+	if len(list) == 0 {
+		return "nothing"
+	}
+	var b strings.Builder
+	for i := range list {
+		b.WriteString(showOne(&list[i]))
+	}
+	return strings.TrimSpace(b.String())
+}
+
+func showOne(in *chat.Inbound) string {
+	var b strings.Builder
+	kinds := map[chat.InboundKind]string{chat.InboundMessage: "message", chat.InboundStatus: "status",
+		chat.InboundEcho: "echo", chat.InboundRead: "read", chat.InboundUpdate: "update"}
+	b.WriteString(kinds[in.Kind])
+	put := func(key, value string) {
+		if value != "" {
+			fmt.Fprintf(&b, " %s=%s", key, value)
+		}
+	}
+	quote := func(key, value string) {
+		if value != "" {
+			fmt.Fprintf(&b, " %s=%q", key, value)
+		}
+	}
+	put("type", in.Type)
+	put("remote", string(in.Remote))
+	put("revision", in.Revision)
+	if in.ChannelKind != 0 {
+		put("on", in.ChannelKind.String()+":"+in.Account)
+	}
+	put("waba", in.WABA)
+	kind := map[chat.AddressKind]string{chat.WaID: "wa", chat.BSUID: "bsuid", chat.ParentBSUID: "parent",
+		chat.IGSID: "igsid", chat.Username: "username", chat.Phone: "phone", chat.GroupAddress: "group"}
+	var who []string
+	for _, a := range in.Customer {
+		who = append(who, kind[a.Kind]+":"+a.Value)
+	}
+	put("customer", strings.Join(who, ","))
+	quote("name", in.Name)
+	quote("text", in.Text)
+	put("reply", string(in.ReplyTo))
+	put("group", in.Group)
+	if !in.Time.IsZero() {
+		put("time", in.Time.Format(time.RFC3339Nano))
+	}
+	quote("callback", in.Callback)
+	if in.Code != 0 {
+		fmt.Fprintf(&b, " code=%d", in.Code)
+	}
+	quote("detail", in.Detail)
+	put("participant", in.Participant)
+	put("digest", in.Digest)
+	quote("problem", in.Problem)
+	b.WriteByte('\n')
+	if in.Raw != nil {
+		fmt.Fprintf(&b, "  %s\n", in.Raw)
+	}
+	return b.String()
+}
+
+// compact is what Raw must be: the JSON as received without white space.
+func compact(t testing.TB, b []byte) string {
+	t.Helper()
+	var buf bytes.Buffer
+	if err := json.Compact(&buf, b); err != nil {
+		t.Fatal(err)
+	}
+	return buf.String()
+}

@@ -1,0 +1,37 @@
+package meta
+
+// What the platform allows, and what this package allows the platform.
+const (
+	// WhatsAppTextMax is the longest text body, in characters. Longer ones are
+	// refused by Graph with code 100.
+	WhatsAppTextMax = 4096
+	// InstagramTextMax is the longest text, in bytes of UTF-8: about 500
+	// Arabic letters or 250 emoji.
+	InstagramTextMax = 1000
+
+	// depthMax is the deepest nesting of a webhook body. Meta's own bodies
+	// reach about 14; the parser recurses, so depth is stack.
+	depthMax = 32
+	// entryMax is the number of entries of one body: Meta batches at most
+	// 1,000 updates.
+	entryMax = 1000
+	// valueMax bounds the JSON values of a body, which cost about 100 bytes
+	// each while it is decoded. A 3 MB history import has some 300,000.
+	valueMax = 1 << 19
+	// idMax is the longest id in bytes. Meta's longest are mids of about 200;
+	// ids become keys on disk.
+	idMax = 512
+	// wordMax is the longest type, field or status word that is kept as one;
+	// the whole word stays in the raw update.
+	wordMax = 128
+	// nameMax is the longest profile name, in bytes. WhatsApp allows 25
+	// characters.
+	nameMax = 1024
+	// pooledBodyMax is the largest body whose parser is kept for reuse: beyond
+	// it a rare import would pin megabytes for each processor.
+	pooledBodyMax = 256 << 10
+
+	// responseMax is how much of a Graph response is read. Answers to sends
+	// are below 1 KB.
+	responseMax = 64 << 10
+)
