@@ -74,11 +74,7 @@ type Leadership interface {
 }
 
 // Owed is one row of the agenda.
-type Owed struct {
-	Tenant       chat.TenantID
-	Conversation chat.ConversationID
-	At           time.Time
-}
+type Owed = chat.Owed
 
 // Agenda lists what is owed, per group.
 type Agenda interface {
