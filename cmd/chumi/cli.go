@@ -88,7 +88,7 @@ Exit codes: 0 success, 1 the operation failed, 2 wrong usage or configuration,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError(fmt.Errorf("%w (%s --help lists the flags)", err, cmd.CommandPath()))
 	})
-	root.AddCommand(c.configCommand(), c.versionCommand())
+	root.AddCommand(c.benchCommand(), c.configCommand(), c.versionCommand())
 	return root
 }
 

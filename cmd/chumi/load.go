@@ -93,10 +93,21 @@ func merge(origin map[string]string, layers ...layer) (*Loaded, error) {
 	if err := k.UnmarshalWithConf("", &out.Config, koanf.UnmarshalConf{Tag: "koanf"}); err != nil {
 		return nil, fmt.Errorf("merging the configuration: %w", err)
 	}
+	out.derive()
 	if err := out.validate(); err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+// derive moves defaults that depend on what was set.
+func (l *Loaded) derive() {
+	const key = "assistant.silence_deadline"
+	a := &l.Config.Assistant
+	if l.Origin[key] == "default" && a.SilenceDeadline < a.QuietPeriod+answerMin {
+		a.SilenceDeadline += a.QuietPeriod
+		l.Origin[key] = "default, counted from the end of assistant.quiet_period"
+	}
 }
 
 // fileLayer reads the config file. A missing file is an error only when it was

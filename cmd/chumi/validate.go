@@ -36,8 +36,8 @@ func (l *Loaded) validate() error {
 	for _, same := range samePorts(c) {
 		refuse(same[1], "is the same address as %s; each listener needs its own", same[0])
 	}
-	if c.Assistant.SilenceDeadline < c.Assistant.QuietPeriod+time.Second {
-		refuse("assistant.silence_deadline", "must be at least one second longer than assistant.quiet_period, or no answer can come in time")
+	if c.Assistant.SilenceDeadline < c.Assistant.QuietPeriod+answerMin {
+		refuse("assistant.silence_deadline", "must be at least %s longer than assistant.quiet_period, or no answer can come in time", answerMin)
 	}
 	if c.Edge.BodyBytesMax < metaBodyBytesMax {
 		refuse("edge.body_bytes_max", "must be at least %d: Meta sends bodies that large, and repeats one that is refused", metaBodyBytesMax)
@@ -56,6 +56,8 @@ func (l *Loaded) validate() error {
 const (
 	// metaBodyBytesMax is the largest webhook body Meta documents.
 	metaBodyBytesMax = 3 << 20
+	// answerMin is the least time a turn needs after the quiet period.
+	answerMin = time.Second
 	// drainMax leaves time to close the store within the 30 s a stop may take.
 	drainMax = 28 * time.Second
 )

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/chumiai/chumi/bench"
+)
+
+func (c *cli) benchCommand() *cobra.Command {
+	var (
+		o      = bench.Options{Log: c.stderr}
+		asJSON bool
+	)
+	o.EnsureDefaults()
+	o.Requests = 0 // counted from the length of a round unless given
+	cmd := &cobra.Command{Use: "bench", Short: "Measure the engine against bare handlers in the same run",
+		Long: `bench starts engines and bare handlers as child processes, posts signed webhooks
+to them in turn, and compares. Every acknowledged message is looked up in the
+export; a run that lost one prints no throughput.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			report, err := bench.Run(cmd.Context(), o)
+			if report == nil {
+				return err
+			}
+			if asJSON {
+				enc := json.NewEncoder(c.stdout)
+				enc.SetIndent("", "  ")
+				if err := enc.Encode(report); err != nil {
+					return err
+				}
+			} else if _, err := fmt.Fprint(c.stdout, report.Text()); err != nil {
+				return err
+			}
+			if errors.Is(err, bench.ErrLossy) {
+				return &exitError{code: exitViolation, err: err}
+			}
+			return err
+		}}
+	f := cmd.Flags()
+	f.StringVar(&o.Binary, "binary", "", "chumi executable to measure (default this one)")
+	f.StringVar(&o.Dir, "dir", "", "where data directories are made, on the disk to be measured (default the system's temporary directory)")
+	f.StringVar(&o.Out, "out", "", "directory for report.json, report.txt and report.svg")
+	f.BoolVar(&asJSON, "json", false, "print the report as JSON")
+	f.StringSliceVar(&o.Parts, "parts", o.Parts, "parts to run")
+	f.StringSliceVar(&o.Bounds, "bounds", o.Bounds, "bare handlers to compare with")
+	f.IntVar(&o.Tenants, "tenants", o.Tenants, "tenants")
+	f.IntVar(&o.Conversations, "conversations", o.Conversations, "conversations per tenant")
+	f.Float64Var(&o.Skew, "skew", o.Skew, "Zipf exponent of how conversations are chosen")
+	f.Uint64Var(&o.Seed, "seed", o.Seed, "seed of the workload")
+	f.IntVar(&o.Conns, "conns", o.Conns, "connections")
+	f.IntVar(&o.Rounds, "rounds", o.Rounds, "rounds, each A-B-B-A; the median counts")
+	f.DurationVar(&o.Warm, "warm", o.Warm, "warm-up of a round")
+	f.DurationVar(&o.Measure, "measure", o.Measure, "measured time of a round")
+	f.Float64SliceVar(&o.Rates, "rates", o.Rates, "open-loop rates, requests per second")
+	f.BoolVar(&o.Poisson, "poisson", false, "draw exponential gaps between arrivals")
+	f.Float64Var(&o.ReplyRate, "reply-rate", o.ReplyRate, "messages per second while reply time is measured")
+	f.IntVar(&o.Resident, "resident", o.Resident, "conversations that memory is measured with")
+	cmd.AddCommand(c.boundCommand())
+	return cmd
+}
+
+// boundCommand serves a bare handler; bench starts it in a process of its own.
+func (c *cli) boundCommand() *cobra.Command {
+	var kind, addr, dir string
+	cmd := &cobra.Command{Use: "bound", Short: "Serve a bare handler to compare with", Hidden: true, Args: noArgs,
+		RunE: func(*cobra.Command, []string) error { return bench.ServeBound(kind, addr, dir) }}
+	cmd.Flags().StringVar(&kind, "kind", bench.BoundPebble, "which handler")
+	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:0", "address to listen on")
+	cmd.Flags().StringVar(&dir, "dir", ".", "directory of its store")
+	return cmd
+}
