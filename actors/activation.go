@@ -1,0 +1,293 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/metrics"
+	"github.com/chumiai/chumi/metrics/failpoint"
+)
+
+// factsPerCommitMax bounds one commit: a POST of Meta holds up to 1,000 updates.
+const factsPerCommitMax = 128
+
+// aloneMax is how often a fact is decided alone before its mail is given back:
+// once with refreshed knowledge after a lost race, and once more.
+const aloneMax = 3
+
+// core is what the activations of a node share. It knows nothing of actors.
+type core struct {
+	opt *Options
+	met *metrics.Set
+	// life ends when the process stops; set before the first activation.
+	life context.Context
+	// nows holds the latest decision time of each group, in Unix milliseconds.
+	nows []atomic.Int64
+	// step decides; chat.Step in production.
+	step func(*chat.Conversation, chat.Input) chat.Decision
+}
+
+func newCore(o *Options) *core {
+	return &core{opt: o, met: o.Metrics, nows: make([]atomic.Int64, o.Leadership.Groups()), step: chat.Step}
+}
+
+// now is the decision time of a group: the clock, never earlier than a time
+// that was used before, in UTC and whole milliseconds.
+func (c *core) now(g chat.Group) time.Time {
+	clock := c.opt.Clock.Now().UnixMilli()
+	for {
+		last := c.nows[g].Load()
+		if clock <= last {
+			return time.UnixMilli(last).UTC()
+		}
+		if c.nows[g].CompareAndSwap(last, clock) {
+			return time.UnixMilli(clock).UTC()
+		}
+	}
+}
+
+// sink takes effects whose commit is durable. It does not block.
+type sink interface{ release([]chat.Effect) }
+
+// activation is the one live instance of a conversation on this node: it
+// serializes what happens to it. Of two activations the older is fenced by its
+// epoch, or by the expected seq of its commits.
+//
+// All fields are owned by whoever calls handle, one call at a time.
+type activation struct {
+	core  *core
+	group chat.Group
+	epoch chat.Epoch
+	// tenant and id are of the conversation; id is empty for the tenant level.
+	tenant chat.TenantID
+	id     chat.ConversationID
+
+	// state is what is stored, once loaded.
+	state  chat.Conversation
+	born   bool
+	loaded bool
+	// settled is true when state is known to be durable, not only visible.
+	settled bool
+	// dead is set when the state cannot be trusted any more; all further mail is
+	// refused and the parent makes a new activation.
+	dead bool
+
+	waiters []*waiter
+}
+
+// birth makes an activation for the conversation that m is for.
+func (a *activation) birth(c *core, m *mail) {
+	*a = activation{core: c, group: m.group, epoch: c.opt.Leadership.Epoch(m.group),
+		tenant: m.tenant, id: m.conversation, born: true}
+}
+
+// handle makes the facts of a mail durable, releases what follows from them,
+// and answers the mail.
+func (a *activation) handle(m *mail, out sink) {
+	if a.dead || a.epoch == 0 || a.core.opt.Leadership.Epoch(a.group) != a.epoch {
+		a.dead = true
+		a.core.met.Actors.Fenced.Inc()
+		m.refuse(errFenced)
+		a.abandon()
+		return
+	}
+	if err := a.load(m, out); err != nil {
+		m.refuse(err)
+		return
+	}
+	verdicts := make([]chat.Verdict, 0, len(m.items))
+	for items := m.items; len(items) > 0; {
+		n := min(len(items), factsPerCommitMax)
+		some, err := a.settle(m, items[:n], out)
+		if err != nil {
+			m.refuse(err)
+			if a.dead {
+				a.abandon()
+			}
+			return
+		}
+		verdicts = append(verdicts, some...)
+		items = items[n:]
+	}
+	a.reply(m, verdicts)
+}
+
+// load reads the state before the first mail, and makes the sender know what
+// is queued: it may have lost it.
+func (a *activation) load(m *mail, out sink) error {
+	if a.id == "" {
+		a.state = chat.Conversation{Tenant: a.tenant, Channel: m.channel, Kind: m.kind}
+		return nil
+	}
+	if !a.loaded {
+		state, found, err := a.core.opt.Journal.Load(a.tenant, a.id)
+		if err != nil {
+			return err
+		}
+		if !found {
+			state = chat.Conversation{}
+		}
+		a.state, a.loaded, a.settled = state, true, !found
+		a.identify(m)
+		if found && !failpoint.Planted(failpoint.BugForgetQueued) {
+			out.release(wakeQueued(&a.state))
+		}
+	}
+	if a.state.Seq == 0 {
+		if m.exists || (len(m.items) > 0 && m.items[0].byCallback) {
+			return errAbsent
+		}
+		a.identify(m)
+	}
+	return nil
+}
+
+// identify fills in what a conversation without events is, and shares the
+// strings every resident conversation would otherwise hold twice.
+func (a *activation) identify(m *mail) {
+	a.state.ID, a.state.Tenant = a.id, a.tenant
+	if a.state.Seq == 0 {
+		a.state.Channel, a.state.Kind = m.channel, m.kind
+	}
+}
+
+// wakeQueued tells the sender of every entry that waits for it.
+func wakeQueued(st *chat.Conversation) (effects []chat.Effect) {
+	for i := range st.Outbox {
+		if e := &st.Outbox[i]; e.State == chat.SendQueued {
+			effects = append(effects, chat.WakeSender{Message: e.Message, NotBefore: e.At})
+		}
+	}
+	return effects
+}
+
+// settle makes items durable in one commit, or one by one when that commit met
+// a race or a limit. Any error but errMoved leaves the activation dead or the
+// items undone; what was applied before stays applied.
+func (a *activation) settle(m *mail, items []item, out sink) ([]chat.Verdict, error) {
+	d, err := a.draft(items)
+	if err != nil {
+		return nil, err
+	}
+	receipt, err := a.commit(m, d, out)
+	if err != nil {
+		return nil, err
+	}
+	if receipt.Answer == chat.Applied {
+		return d.verdicts, nil
+	}
+	verdicts := make([]chat.Verdict, 0, len(items))
+	for i := range items {
+		v, err := a.settleAlone(m, items[i:i+1], out)
+		if err != nil {
+			return nil, err
+		}
+		verdicts = append(verdicts, v)
+	}
+	return verdicts, nil
+}
+
+// settleAlone decides one fact with what is known now. A tenant at its limit of
+// turns gets that fact first, after which the fact itself wants no turn.
+func (a *activation) settleAlone(m *mail, one []item, out sink) (chat.Verdict, error) {
+	for range aloneMax {
+		if err := a.relocate(&one[0]); err != nil {
+			return chat.Verdict{}, err
+		}
+		d, err := a.draft(one)
+		if err != nil {
+			return chat.Verdict{}, err
+		}
+		receipt, err := a.commit(m, d, out)
+		if err != nil {
+			return chat.Verdict{}, err
+		}
+		switch receipt.Answer {
+		case chat.Applied:
+			return d.verdicts[0], nil
+		case chat.LimitReached:
+			limit := []item{{fact: chat.TurnLimitReached{}}}
+			if d, err = a.draft(limit); err != nil {
+				return chat.Verdict{}, err
+			}
+			if _, err := a.commit(m, d, out); err != nil {
+				return chat.Verdict{}, err
+			}
+		}
+	}
+	return chat.Verdict{}, chat.E("activation.settle", chat.KindUnavailable, "the same race was lost too often; repeat", nil)
+}
+
+// commit makes a draft durable, adopts its state and releases its effects.
+// Only Applied, Duplicate and LimitReached come back without error.
+func (a *activation) commit(m *mail, d *draft, out sink) (chat.Receipt, error) {
+	if !d.dirty() {
+		return chat.Receipt{Answer: chat.Applied}, a.unchanged(d, out)
+	}
+	failpoint.Hit(failpoint.StepDecided)
+	if failpoint.Planted(failpoint.BugEffectsFirst) {
+		out.release(d.effects)
+	}
+	if failpoint.Planted(failpoint.BugAckBeforeCommit) {
+		m.answer(answer{verdicts: make([]chat.Verdict, len(m.items))})
+	}
+	receipt, err := a.core.opt.Journal.Append(a.core.life, d.commit)
+	if err != nil {
+		a.dead = true
+		return receipt, err
+	}
+	failpoint.Hit(failpoint.CommitAnswered)
+	switch receipt.Answer {
+	case chat.Applied:
+	case chat.Duplicate, chat.LimitReached:
+		return receipt, nil
+	case chat.Unknown:
+		a.dead = true
+		return receipt, chat.E("activation.commit", chat.KindUnknown, "it may or may not be durable; repeat with the same key", nil)
+	default:
+		a.dead = true
+		a.core.met.Actors.Fenced.Inc()
+		return receipt, chat.E("activation.commit", chat.KindFenced, "commit answered "+receipt.Answer.String()+"; repeat", nil)
+	}
+	a.state, a.settled = d.next, true
+	d.recorded()
+	if d.duplicate {
+		if err := a.barrier(); err != nil {
+			return receipt, err
+		}
+	}
+	if !failpoint.Planted(failpoint.BugEffectsFirst) {
+		out.release(d.effects)
+	}
+	failpoint.Hit(failpoint.EffectsReleased)
+	a.core.count(d)
+	a.settleWaiters()
+	return receipt, nil
+}
+
+// unchanged ends a draft that stores nothing. What it tells or releases may
+// rest on rows that are visible and not durable yet.
+func (a *activation) unchanged(d *draft, out sink) error {
+	if d.duplicate || (len(d.effects) > 0 && !a.settled) {
+		if err := a.barrier(); err != nil {
+			return err
+		}
+		a.settled = true
+	}
+	out.release(d.effects)
+	a.core.count(d)
+	return nil
+}
+
+func (a *activation) barrier() error {
+	if failpoint.Planted(failpoint.BugDuplicateNotDurable) {
+		return nil
+	}
+	return a.core.opt.Barrier.Barrier(a.core.life, a.tenant)
+}
+
+// panicWord names a panic without its text, which could hold a message.
+func panicWord(r any) string { return fmt.Sprintf("%T", r) }

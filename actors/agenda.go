@@ -1,0 +1,216 @@
+package actors
+
+import (
+	"context"
+	"time"
+
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/metrics/failpoint"
+)
+
+// Pace of a walker.
+const (
+	// walkEvery is the shortest time between two looks at the agenda.
+	walkEvery = 2 * time.Millisecond
+	// walkAtLeast is the longest: a missed wake-up costs no more than this.
+	walkAtLeast = time.Second
+	// walkRetry is the pause before a row whose tick failed is fired again.
+	walkRetry = 250 * time.Millisecond
+	// tickLost is when a tick without an answer no longer counts as in flight.
+	tickLost = time.Minute
+)
+
+// walker fires what is due in one group: each due row becomes a Tick for its
+// conversation, which decides, acts and moves or removes the row. Whatever the
+// process owed when it died is in the agenda too, so a walker is also the whole
+// of recovery. All fields are owned by the goroutine of run.
+type walker struct {
+	sys   *System
+	group chat.Group
+
+	// flying holds rows that are fired and not to be fired again before the
+	// given time.
+	flying map[flight]time.Time
+	// done brings the answers of ticks; its capacity bounds them.
+	done inbox
+	free int
+}
+
+// flight identifies a conversation in a group.
+type flight struct {
+	tenant       chat.TenantID
+	conversation chat.ConversationID
+}
+
+func newWalker(s *System, g chat.Group) *walker {
+	k := s.opt.TicksInFlightMax
+	return &walker{sys: s, group: g, flying: make(map[flight]time.Time), done: make(inbox, k), free: k}
+}
+
+// run first resumes what died with an earlier process, then fires rows as they
+// come due, until the walk ends.
+func (w *walker) run() {
+	ctx := w.sys.walk
+	if !failpoint.Planted(failpoint.BugForgetQueued) {
+		w.resume(ctx)
+	}
+	for ctx.Err() == nil {
+		next := w.fireDue(ctx)
+		w.wait(ctx, next)
+	}
+}
+
+// resume fires rows whose obligation died with the process that armed it.
+func (w *walker) resume(ctx context.Context) {
+	var cursor []byte
+	for ctx.Err() == nil {
+		rows, next, err := w.sys.opt.Agenda.Live(w.group, cursor, w.sys.opt.TicksInFlightMax)
+		if err != nil {
+			w.failed(ctx, err)
+			continue
+		}
+		w.fire(ctx, rows)
+		if len(rows) == 0 || len(next) == 0 {
+			return
+		}
+		cursor = next
+	}
+}
+
+// fireDue fires every row that is due and returns when the next one will be.
+func (w *walker) fireDue(ctx context.Context) (next time.Time) {
+	now := w.sys.opt.Clock.Now()
+	next = now.Add(walkAtLeast)
+	var cursor []byte
+	for ctx.Err() == nil {
+		rows, after, err := w.sys.opt.Agenda.Due(w.group, next, cursor, w.sys.opt.TicksInFlightMax)
+		if err != nil {
+			w.failed(ctx, err)
+			return now
+		}
+		due := 0
+		for due < len(rows) && !rows[due].At.After(now) {
+			due++
+		}
+		w.fire(ctx, rows[:due])
+		if due < len(rows) {
+			return rows[due].At
+		}
+		if len(rows) == 0 || len(after) == 0 {
+			return next
+		}
+		cursor = after
+	}
+	return next
+}
+
+// fire posts a tick for each row that is not in flight, tenants in turns, and
+// waits for room when there is none.
+func (w *walker) fire(ctx context.Context, rows []Owed) {
+	for _, row := range inTurns(rows) {
+		w.collect()
+		key := flight{row.Tenant, row.Conversation}
+		now := w.sys.opt.Clock.Now()
+		if until, ok := w.flying[key]; ok && now.Before(until) {
+			continue
+		}
+		for w.free == 0 {
+			select {
+			case a := <-w.done:
+				w.landed(a)
+			case <-ctx.Done():
+				return
+			}
+		}
+		w.free--
+		w.flying[key] = now.Add(tickLost)
+		w.sys.met.Actors.Ticks.Inc()
+		if late := now.Sub(row.At); late >= 0 {
+			w.sys.met.Actors.AgendaLag.Observe(late.Seconds())
+		}
+		failpoint.Hit(failpoint.AgendaFired)
+		w.sys.post(&mail{tenant: row.Tenant, group: w.group, conversation: row.Conversation,
+			exists: true, items: []item{{fact: chat.Tick{}}}, to: w.done})
+	}
+}
+
+// collect takes the answers that are there, without waiting.
+func (w *walker) collect() {
+	for {
+		select {
+		case a := <-w.done:
+			w.landed(a)
+		default:
+			return
+		}
+	}
+}
+
+// landed ends a flight. A row that stayed due is fired again after a pause.
+func (w *walker) landed(a answer) {
+	w.free++
+	key := flight{a.mail.tenant, a.mail.conversation}
+	now := w.sys.opt.Clock.Now()
+	if a.err == nil && (a.armed.IsZero() || a.armed.After(now)) {
+		delete(w.flying, key)
+		return
+	}
+	w.flying[key] = now.Add(walkRetry)
+}
+
+// wait returns when a row may be due: the next known one is, an earlier one was
+// stored, or one to be repeated is.
+func (w *walker) wait(ctx context.Context, next time.Time) {
+	now := w.sys.opt.Clock.Now()
+	for key, until := range w.flying {
+		if !now.Before(until) {
+			delete(w.flying, key)
+		} else if until.Before(next) {
+			next = until
+		}
+	}
+	if !pause(ctx, w.sys.opt.Clock, walkEvery) {
+		return
+	}
+	rest := next.Sub(w.sys.opt.Clock.Now())
+	if rest <= 0 {
+		return
+	}
+	woken, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := w.sys.opt.Clock.AfterFunc(rest, cancel)
+	defer stop()
+	_ = w.sys.opt.Agenda.Earliest(woken, w.group, next)
+}
+
+// failed pauses after the agenda could not be read.
+func (w *walker) failed(ctx context.Context, err error) {
+	w.sys.opt.Logger.Error("agenda cannot be read", "err", err)
+	pause(ctx, w.sys.opt.Clock, walkAtLeast)
+}
+
+// inTurns reorders a page so that tenants take turns and each tenant's rows
+// keep their order.
+func inTurns(rows []Owed) []Owed {
+	if len(rows) < 3 {
+		return rows
+	}
+	nth := make(map[chat.TenantID]int, 8)
+	rounds := make([][]Owed, 0, 8)
+	for _, row := range rows {
+		n := nth[row.Tenant]
+		nth[row.Tenant]++
+		if n == len(rounds) {
+			rounds = append(rounds, nil)
+		}
+		rounds[n] = append(rounds[n], row)
+	}
+	if len(nth) == 1 {
+		return rows
+	}
+	out := make([]Owed, 0, len(rows))
+	for _, round := range rounds {
+		out = append(out, round...)
+	}
+	return out
+}

@@ -1,0 +1,252 @@
+package actors
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/metrics/failpoint"
+)
+
+const (
+	// attemptStartMax is how long after its commit a request may begin: later
+	// than that somebody may have taken it for lost.
+	attemptStartMax = 2 * time.Second
+	// tokenLookEvery is how often a blocked channel is looked at for a new token.
+	tokenLookEvery = 5 * time.Second
+)
+
+// senderActor is the shell of one SenderCore: it asks conversations for
+// attempts and makes the requests on goroutines of their own. It never blocks
+// in Receive and never appends.
+type senderActor struct {
+	sys *System
+	// tenant, channel and kind are known from the first work on.
+	tenant  chat.TenantID
+	channel chat.ChannelID
+	group   chat.Group
+	core    *SenderCore
+	// refusedToken is the token the channel was blocked with.
+	refusedToken chat.Secret
+	self         *actor.PID
+	// waiting is what this sender added to the gauge of waiting sends.
+	waiting int
+
+	timer uint64
+	wake  time.Time
+	stop  func() bool
+}
+
+func newSender(s *System) *senderActor { return &senderActor{sys: s} }
+
+// Receive implements actor.Actor.
+func (s *senderActor) Receive(ctx actor.Context) {
+	defer s.sys.recovered(ctx, "sender")
+	now := s.sys.opt.Clock.Now()
+	switch m := ctx.Message().(type) {
+	case *sendWork:
+		s.work(ctx, now, m)
+	case *attemptRefused:
+		s.core.Refused(now, m.conversation, m.message)
+	case senderTimer:
+		if m.n != s.timer {
+			return
+		}
+		s.wake = time.Time{}
+		s.lookForToken(now)
+	case sweep:
+		if s.core != nil && s.core.Idle() {
+			ctx.Send(ctx.Parent(), &leaveNotice{key: keyOf(ctx.Self())})
+		}
+		return
+	case *actor.Stopping, *actor.Restarting:
+		s.disarm()
+		s.sys.met.Graph.Waiting.Sub(float64(s.waiting))
+		return
+	default:
+		return
+	}
+	s.poll(ctx, now)
+}
+
+func (s *senderActor) work(ctx actor.Context, now time.Time, w *sendWork) {
+	if s.core == nil {
+		s.tenant, s.channel, s.self = w.tenant, w.channel, ctx.Self()
+		s.group = s.sys.opt.Leadership.Group(w.tenant)
+		s.core = NewSenderCore(w.kind, s.sys.opt.SendWindow)
+	}
+	switch e := w.effect.(type) {
+	case chat.WakeSender:
+		s.core.Wake(now, w.conversation, e.Message, e.NotBefore)
+	case chat.StartAttempt:
+		s.core.Started(now, w.conversation, e.Message)
+		s.attempt(w, e)
+	case chat.ReleaseSend:
+		if e.Blocked {
+			if ch, ok := s.sys.opt.Directory.ChannelByID(s.channel); ok {
+				s.refusedToken = ch.Token
+			}
+		}
+		s.core.Release(now, w.conversation, e)
+	}
+}
+
+func (s *senderActor) lookForToken(now time.Time) {
+	if s.core == nil || !s.core.Blocked(now) {
+		return
+	}
+	if ch, ok := s.sys.opt.Directory.ChannelByID(s.channel); ok && ch.Token != s.refusedToken {
+		s.core.Unblock(now)
+	}
+}
+
+// poll asks for what may be attempted and arms the timer for what may not yet.
+func (s *senderActor) poll(ctx actor.Context, now time.Time) {
+	if s.core == nil || !s.sys.attempts.open() {
+		return
+	}
+	asks, next := s.core.Poll(now)
+	for _, a := range asks {
+		ctx.Send(ctx.Parent(), &mail{tenant: s.tenant, group: s.group, conversation: a.Conversation,
+			exists: true, items: []item{{fact: chat.AttemptDue{Message: a.Message}}},
+			to: &asker{sender: s, ask: a}})
+	}
+	waiting := s.core.Waiting()
+	s.sys.met.Graph.Waiting.Add(float64(waiting - s.waiting))
+	s.waiting = waiting
+	if s.core.Blocked(now) {
+		next = sooner(next, now.Add(tokenLookEvery))
+	}
+	s.arm(now, next)
+}
+
+// asker returns an AttemptDue mail that was not processed to its sender.
+type asker struct {
+	sender *senderActor
+	ask    Ask
+}
+
+func (a *asker) reply(r answer) {
+	if r.err != nil {
+		s := a.sender
+		s.sys.root.Send(s.self, &attemptRefused{conversation: a.ask.Conversation, message: a.ask.Message})
+	}
+}
+
+func (s *senderActor) arm(now, next time.Time) {
+	if next.Equal(s.wake) {
+		return
+	}
+	s.disarm()
+	if s.wake = next; next.IsZero() {
+		return
+	}
+	s.timer++
+	n, self := s.timer, s.self
+	s.stop = s.sys.opt.Clock.AfterFunc(next.Sub(now), func() { s.sys.root.Send(self, senderTimer{n}) })
+}
+
+func (s *senderActor) disarm() {
+	if s.stop != nil {
+		s.stop()
+		s.stop = nil
+	}
+}
+
+// attempt makes the request on its own goroutine and brings the outcome to the
+// conversation.
+func (s *senderActor) attempt(w *sendWork, e chat.StartAttempt) {
+	sys, group := s.sys, s.group
+	counted := sys.attempts.enter()
+	sys.workers.run(func() {
+		outcome := chat.SendOutcome{Result: chat.SendUnstarted, Reason: "shutting_down"}
+		if counted {
+			defer sys.attempts.leave()
+			outcome = sys.send(w, e)
+			failpoint.Hit(failpoint.SendAnswered)
+		}
+		sys.insist(w.tenant, group, w.conversation,
+			chat.AttemptFinished{Message: e.Message, N: e.N, Outcome: outcome})
+	})
+}
+
+// send loads what the request needs and makes it.
+func (s *System) send(w *sendWork, e chat.StartAttempt) chat.SendOutcome {
+	failpoint.Hit(failpoint.AttemptCommitted)
+	out, missing := s.outbound(w, e)
+	if missing.Result != 0 {
+		return missing
+	}
+	began := s.opt.Clock.Now()
+	if began.Sub(w.at) > attemptStartMax {
+		return chat.SendOutcome{Result: chat.SendUnstarted, Reason: "started_late"}
+	}
+	ctx, cancel := context.WithCancel(s.life)
+	defer cancel()
+	stop := s.opt.Clock.AfterFunc(s.opt.AttemptTimeout, cancel)
+	defer stop()
+	outcome := s.opt.Graph.Send(ctx, out)
+	s.met.Graph.Attempt.Observe(s.opt.Clock.Now().Sub(began).Seconds())
+	s.met.Graph.Attempts.WithLabelValues(w.kind.String(), resultWord(outcome.Result)).Inc()
+	if outcome.Code != 0 {
+		s.met.Graph.Errors.WithLabelValues(strconv.Itoa(outcome.Code)).Inc()
+	}
+	return outcome
+}
+
+// unreadablePause is when a send is tried again whose message or receiver could
+// not be read.
+const unreadablePause = 30 * time.Second
+
+// outbound gathers the message, its receiver and its channel. When one of them
+// is missing, the outcome with a result says so: nothing has left.
+func (s *System) outbound(w *sendWork, e chat.StartAttempt) (out chat.Outbound, missing chat.SendOutcome) {
+	events, err := s.opt.Journal.Events(w.tenant, w.conversation, e.Seq-1, 1)
+	if err != nil || len(events) == 0 || events[0].Message == nil {
+		return out, chat.SendOutcome{Result: chat.SendThrottled, Reason: "message_unreadable", RetryAfter: unreadablePause}
+	}
+	contact, err := s.opt.Contacts.Contact(w.tenant, w.contact)
+	if err != nil {
+		return out, chat.SendOutcome{Result: chat.SendThrottled, Reason: "contact_unreadable", RetryAfter: unreadablePause}
+	}
+	ch, ok := s.opt.Directory.ChannelByID(w.channel)
+	if !ok {
+		return out, chat.SendOutcome{Result: chat.SendBlocked, Reason: "channel_unknown"}
+	}
+	to, ok := recipient(contact.Addresses)
+	if !ok {
+		return out, chat.SendOutcome{Result: chat.SendRefused, Reason: "no_address"}
+	}
+	m := events[0].Message
+	return chat.Outbound{Channel: ch, To: to, Message: m.ID, Text: m.Text, ReplyTo: m.ReplyTo}, missing
+}
+
+// recipient picks the address a message goes to, best first.
+func recipient(addresses []chat.Address) (chat.Address, bool) {
+	for _, kind := range [...]chat.AddressKind{chat.WaID, chat.Phone, chat.IGSID, chat.BSUID, chat.ParentBSUID} {
+		for _, a := range addresses {
+			if a.Kind == kind && a.Value != "" {
+				return a, true
+			}
+		}
+	}
+	return chat.Address{}, false
+}
+
+func resultWord(r chat.SendResult) string {
+	switch r {
+	case chat.SendAccepted:
+		return "accepted"
+	case chat.SendRefused:
+		return "refused"
+	case chat.SendThrottled:
+		return "throttled"
+	case chat.SendBlocked:
+		return "blocked"
+	case chat.SendUnstarted:
+		return "unstarted"
+	}
+	return "ambiguous"
+}

@@ -1,0 +1,60 @@
+package actors
+
+import (
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/chumiai/chumi/chat"
+)
+
+// conversationActor is the shell of one activation: it gives it mail and hands
+// its effects on. It learns who it is from its first mail.
+type conversationActor struct {
+	sys *System
+	act activation
+}
+
+// Receive implements actor.Actor. It blocks while a commit is appended.
+func (c *conversationActor) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *mail:
+		c.handle(ctx, m)
+	case *actor.Restarting, *actor.Stopping:
+		c.act.abandon()
+	}
+}
+
+func (c *conversationActor) handle(ctx actor.Context, m *mail) {
+	defer c.sys.recovered(ctx, "conversation")
+	if !c.act.born {
+		c.act.birth(c.sys.core, m)
+	}
+	was := c.act.dead
+	c.act.handle(m, &outlet{sys: c.sys, ctx: ctx, act: &c.act})
+	if c.act.dead && !was {
+		ctx.Send(ctx.Parent(), &leaveNotice{key: keyOf(ctx.Self())})
+	}
+}
+
+// outlet hands the effects of one mail to those who act on them.
+type outlet struct {
+	sys *System
+	ctx actor.Context
+	act *activation
+}
+
+// release implements sink.
+func (o *outlet) release(effects []chat.Effect) {
+	st := &o.act.state
+	for _, e := range effects {
+		switch e := e.(type) {
+		case chat.StartTurn:
+			o.sys.turns.start(turnJob{tenant: st.Tenant, group: o.act.group, conversation: st.ID, effect: e})
+		case chat.CancelTurn:
+			o.sys.turns.cancel(e.Turn)
+		case chat.WakeSender, chat.StartAttempt, chat.ReleaseSend:
+			o.ctx.Send(o.ctx.Parent(), &sendWork{
+				tenant: st.Tenant, channel: st.Channel, kind: st.Kind, conversation: st.ID,
+				contact: st.Contact, effect: e, at: o.sys.opt.Clock.Now(),
+			})
+		}
+	}
+}

@@ -1,0 +1,45 @@
+package actors
+
+import "github.com/chumiai/chumi/chat"
+
+// count reports what a settled draft means.
+func (c *core) count(d *draft) {
+	inbound := c.met.Actors.Inbound
+	for i := range d.verdicts {
+		if inboundOf(d.facts[i].fact) == nil {
+			continue
+		}
+		switch d.verdicts[i].Kind {
+		case chat.VerdictDuplicate:
+			inbound.WithLabelValues("duplicate").Inc()
+		case chat.VerdictRefused:
+			inbound.WithLabelValues("refused").Inc()
+		default:
+			inbound.WithLabelValues("applied").Inc()
+		}
+	}
+	if d.poisoned > 0 {
+		inbound.WithLabelValues("quarantined").Add(float64(d.poisoned))
+	}
+	for i := range d.commit.Events {
+		c.countEvent(&d.commit.Events[i])
+	}
+}
+
+func (c *core) countEvent(e *chat.Event) {
+	turns := c.met.Turn.Turns
+	switch e.Kind {
+	case chat.TurnAnswered:
+		turns.WithLabelValues("answered").Inc()
+		c.met.Turn.Tokens.WithLabelValues("prompt").Add(float64(e.Turn.PromptTokens))
+		c.met.Turn.Tokens.WithLabelValues("output").Add(float64(e.Turn.OutTokens))
+	case chat.TurnFailed:
+		turns.WithLabelValues("failed").Inc()
+	case chat.TurnSuperseded:
+		turns.WithLabelValues("superseded").Inc()
+	case chat.TurnAbandoned:
+		turns.WithLabelValues("abandoned").Inc()
+	case chat.HandoffRequested, chat.HandoffTaken, chat.HandoffReturned:
+		c.met.Actors.Handoffs.WithLabelValues(e.Handoff.Reason).Inc()
+	}
+}

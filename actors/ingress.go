@@ -1,0 +1,238 @@
+package actors
+
+import (
+	"context"
+
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/metrics/failpoint"
+)
+
+// routesMax is how often the facts of one delivery are led anew after they
+// turned out to belong elsewhere.
+const routesMax = 8
+
+// Ingress is the one road into the actors: webhooks, API writes and nothing
+// else. Safe for concurrent use.
+type Ingress struct{ sys *System }
+
+// Ingress returns the way in.
+func (s *System) Ingress() *Ingress { return &Ingress{sys: s} }
+
+// Deliver makes updates durable, in order per conversation. It returns nil iff
+// every one is applied, a duplicate of something durable, or quarantined. Any
+// error is KindUnavailable: the caller answers 503 and the redelivery is
+// absorbed. It waits no longer than ctx and keeps the updates.
+func (i *Ingress) Deliver(ctx context.Context, app chat.AppID, updates []chat.Inbound) error {
+	if !i.sys.asking.enter() {
+		return errDraining
+	}
+	defer i.sys.asking.leave()
+	if failpoint.Planted(failpoint.BugBatchTailDropped) && len(updates) > 1 {
+		updates = updates[:1]
+	}
+	r := router{sys: i.sys, ctx: ctx, app: app}
+	for n := range updates {
+		at := n
+		if failpoint.Planted(failpoint.BugBatchReversed) {
+			at = len(updates) - 1 - n
+		}
+		if err := r.lead(&updates[at]); err != nil {
+			return i.unavailable(len(updates), err)
+		}
+	}
+	for range routesMax {
+		again, err := r.exchange()
+		if err != nil {
+			return i.unavailable(len(updates), err)
+		}
+		if len(again) == 0 {
+			return nil
+		}
+		for _, m := range again {
+			if err := r.relead(m); err != nil {
+				return i.unavailable(len(updates), err)
+			}
+		}
+	}
+	return i.unavailable(len(updates), errMoved)
+}
+
+func (i *Ingress) unavailable(n int, err error) error {
+	i.sys.met.Actors.Inbound.WithLabelValues("unavailable").Add(float64(n))
+	return chat.E("ingress.Deliver", chat.KindUnavailable, "not everything is durable; deliver again", err)
+}
+
+// Send queues a message of a member. The verdict is durable when the error is
+// nil; after KindUnknown or KindUnavailable repeat with the same key.
+func (i *Ingress) Send(ctx context.Context, t chat.TenantID, id chat.ConversationID, m chat.MemberSend) (chat.Verdict, error) {
+	return i.command(ctx, t, id, m)
+}
+
+// TakeOver gives the conversation to a member. It returns when no attempt of
+// the assistant is under way any more.
+func (i *Ingress) TakeOver(ctx context.Context, t chat.TenantID, id chat.ConversationID, m chat.TakeOver) (chat.Verdict, error) {
+	return i.command(ctx, t, id, m)
+}
+
+// HandBack returns the conversation to the assistant.
+func (i *Ingress) HandBack(ctx context.Context, t chat.TenantID, id chat.ConversationID, m chat.HandBack) (chat.Verdict, error) {
+	return i.command(ctx, t, id, m)
+}
+
+func (i *Ingress) command(ctx context.Context, t chat.TenantID, id chat.ConversationID, fact chat.Fact) (chat.Verdict, error) {
+	if !i.sys.asking.enter() {
+		return chat.Verdict{}, errDraining
+	}
+	defer i.sys.asking.leave()
+	if _, _, ok := chat.MessageIDAt(id, 1).Parse(); !ok || chat.ConversationIDFrom(id.Body()) != id {
+		return chat.Verdict{}, chat.E("ingress", chat.KindNotFound, "no such conversation", nil)
+	}
+	a := i.sys.ask(ctx, &mail{tenant: t, group: i.sys.opt.Leadership.Group(t), conversation: id,
+		exists: true, items: []item{{fact: fact}}})
+	if a.err != nil {
+		return chat.Verdict{}, a.err
+	}
+	return a.verdicts[0], nil
+}
+
+// router leads the updates of one delivery to their conversations. Used by one
+// goroutine.
+type router struct {
+	sys *System
+	ctx context.Context
+	app chat.AppID
+
+	// mails of the next exchange, in order of first appearance.
+	mails []*mail
+	// channel is of the latest update: those of one POST mostly share it.
+	channel       chat.Channel
+	kind          chat.ChannelKind
+	account, waba string
+}
+
+// lead puts one update into the mail of its conversation, or into quarantine.
+func (r *router) lead(in *chat.Inbound) error {
+	ch, found := r.resolve(in)
+	switch {
+	case in.Problem != "":
+		return r.quarantine(in.Problem, in)
+	case !found:
+		return r.quarantine("unknown_account", in)
+	}
+	return r.place(in, ch, true)
+}
+
+func (r *router) resolve(in *chat.Inbound) (chat.Channel, bool) {
+	if r.channel.ID != "" && r.kind == in.ChannelKind && r.account == in.Account && r.waba == in.WABA {
+		return r.channel, true
+	}
+	ch, found := r.sys.opt.Directory.Channel(r.app, in.ChannelKind, in.Account, in.WABA)
+	if found {
+		r.channel, r.kind, r.account, r.waba = ch, in.ChannelKind, in.Account, in.WABA
+	}
+	return ch, found
+}
+
+func (r *router) quarantine(reason string, in *chat.Inbound) error {
+	r.sys.met.Actors.Inbound.WithLabelValues("quarantined").Inc()
+	return r.sys.opt.Quarantine.Keep(r.ctx, r.app, reason, in, r.sys.opt.Clock.Now())
+}
+
+// place finds the conversation of an update: that of its message for a report,
+// otherwise that of its person, otherwise none.
+func (r *router) place(in *chat.Inbound, ch chat.Channel, trustCallback bool) error {
+	it := item{fact: in}
+	if in.Kind == chat.InboundStatus {
+		if id, _, ok := chat.MessageID(in.Callback).Parse(); ok && trustCallback {
+			it.byCallback = true
+			r.put(ch, id, it)
+			return nil
+		}
+		if in.Remote != "" {
+			row, found, err := r.sys.opt.Index.Row(ch.Tenant, ch.ID, in.Remote, "")
+			if err != nil {
+				return err
+			}
+			if found && row.Conversation != "" {
+				r.put(ch, row.Conversation, it)
+				return nil
+			}
+		}
+	}
+	if !routable(in.Customer) {
+		r.put(ch, "", it)
+		return nil
+	}
+	p, err := r.sys.opt.Index.Locate(ch.Tenant, ch.ID, in.Customer)
+	if err != nil {
+		return err
+	}
+	it.place, it.located = p, true
+	r.put(ch, p.Conversation, it)
+	return nil
+}
+
+func routable(addresses []chat.Address) bool {
+	for _, a := range addresses {
+		if a.Routable() {
+			return true
+		}
+	}
+	return false
+}
+
+// put appends an item to the mail of its conversation.
+func (r *router) put(ch chat.Channel, id chat.ConversationID, it item) {
+	for n := len(r.mails) - 1; n >= 0; n-- {
+		if m := r.mails[n]; m.conversation == id && m.channel == ch.ID {
+			m.items = append(m.items, it)
+			return
+		}
+	}
+	r.mails = append(r.mails, &mail{tenant: ch.Tenant, group: r.sys.opt.Leadership.Group(ch.Tenant),
+		channel: ch.ID, kind: ch.Kind, conversation: id, items: []item{it}})
+}
+
+// exchange posts the mails and waits for every answer. Mails whose facts belong
+// elsewhere come back; any other failure is returned after all have answered.
+func (r *router) exchange() (again []*mail, err error) {
+	mails := r.mails
+	r.mails = nil
+	in := make(inbox, len(mails))
+	for _, m := range mails {
+		m.to = in
+		r.sys.post(m)
+	}
+	for range mails {
+		select {
+		case a := <-in:
+			if elsewhere(a.err) {
+				again = append(again, a.mail)
+			} else if a.err != nil {
+				err = a.err
+			}
+		case <-r.ctx.Done():
+			for _, m := range mails {
+				m.gone.Store(true)
+			}
+			return nil, context.Cause(r.ctx)
+		}
+	}
+	return again, err
+}
+
+// relead leads the facts of a mail anew, without trusting callback data: the
+// conversation it named does not exist.
+func (r *router) relead(m *mail) error {
+	for n := range m.items {
+		in := inboundOf(m.items[n].fact)
+		ch, found := r.resolve(in)
+		if !found {
+			return errMoved
+		}
+		if err := r.place(in, ch, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}

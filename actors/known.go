@@ -1,0 +1,143 @@
+package actors
+
+import (
+	"slices"
+
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/metrics/failpoint"
+)
+
+// known looks up what Step may know besides the state: the store, overlaid by
+// what earlier facts of the same draft will have written.
+func (d *draft) known(it *item) (k chat.Known, err error) {
+	switch f := it.fact.(type) {
+	case *chat.Inbound:
+		return d.knownInbound(it, f)
+	case chat.Poison:
+		return d.knownInbound(it, f.Inbound)
+	case chat.AttemptFinished:
+		if f.Outcome.Remote != "" {
+			k.Row, k.RowFound, err = d.row(f.Outcome.Remote, "")
+		}
+	case chat.MemberSend:
+		if f.Idempotency != "" {
+			k.Original, k.Seen, err = d.claimed(chat.ClaimIdempotency, f.Idempotency)
+		}
+	}
+	return k, err
+}
+
+func (d *draft) knownInbound(it *item, in *chat.Inbound) (k chat.Known, err error) {
+	if k.Place, err = d.place(it); err != nil {
+		return k, err
+	}
+	if k.Place.Found && len(k.Place.Missing) > 0 {
+		if k.Contact, err = d.contact(k.Place.Contact); err != nil {
+			return k, err
+		}
+	}
+	if failpoint.Planted(failpoint.BugSkipDedupe) {
+		return k, nil
+	}
+	revision := in.Revision
+	if in.Kind == chat.InboundStatus || in.Kind == chat.InboundRead {
+		revision = ""
+	}
+	if in.Remote != "" {
+		if k.Row, k.RowFound, err = d.row(in.Remote, revision); err != nil {
+			return k, err
+		}
+	}
+	if in.Digest != "" {
+		k.Original, k.Seen, err = d.claimed(chat.ClaimDigest, in.Digest)
+	}
+	return k, err
+}
+
+// place is where the fact's addresses lead, as seen by this draft.
+func (d *draft) place(it *item) (chat.Place, error) {
+	here := d.a.state.Seq > 0 || d.next.Seq > 0
+	if !it.located {
+		return chat.Place{Conversation: d.a.id, Contact: d.next.Contact, Found: here}, nil
+	}
+	if d.a.state.Seq > 0 && (!it.place.Found || len(it.place.Missing) > 0) {
+		// The place was looked up before mail that is applied by now.
+		if err := d.a.relocate(it); err != nil {
+			return chat.Place{}, err
+		}
+	}
+	p := it.place
+	if d.next.Seq > 0 {
+		p.Found = true
+	}
+	if len(p.Missing) > 0 {
+		missing := make([]chat.Address, 0, len(p.Missing))
+		for _, address := range p.Missing {
+			if !d.claiming(address) {
+				missing = append(missing, address)
+			}
+		}
+		p.Missing = missing
+	}
+	return p, nil
+}
+
+func (d *draft) claiming(address chat.Address) bool {
+	return slices.ContainsFunc(d.commit.Claims, func(c chat.Claim) bool {
+		return c.Kind == chat.ClaimAddress && c.Address == address
+	})
+}
+
+// relocate looks an item's addresses up again. errMoved says that they lead to
+// another conversation.
+func (a *activation) relocate(it *item) error {
+	in := inboundOf(it.fact)
+	if in == nil || !it.located || a.id == "" {
+		return nil
+	}
+	p, err := a.core.opt.Index.Locate(a.tenant, a.state.Channel, in.Customer)
+	if err != nil {
+		return err
+	}
+	if p.Conversation != a.id {
+		return errMoved
+	}
+	it.place = p
+	return nil
+}
+
+func inboundOf(f chat.Fact) *chat.Inbound {
+	switch f := f.(type) {
+	case *chat.Inbound:
+		return f
+	case chat.Poison:
+		return f.Inbound
+	}
+	return nil
+}
+
+func (d *draft) contact(id chat.ContactID) (chat.Contact, error) {
+	if c := d.commit.Contact; c != nil && c.ID == id {
+		return *c, nil
+	}
+	return d.a.core.opt.Contacts.Contact(d.a.tenant, id)
+}
+
+func (d *draft) row(remote chat.RemoteID, revision string) (chat.RemoteRow, bool, error) {
+	for i := range d.commit.Rows {
+		if r := d.commit.Rows[i]; r.Remote == remote && r.Revision == revision {
+			r.Fresh = false
+			return r, true, nil
+		}
+	}
+	return d.a.core.opt.Index.Row(d.a.tenant, d.a.state.Channel, remote, revision)
+}
+
+func (d *draft) claimed(kind chat.ClaimKind, key string) (chat.Original, bool, error) {
+	for i := range d.commit.Claims {
+		if c := &d.commit.Claims[i]; c.Kind == kind && c.Key == key {
+			return chat.Original{Conversation: d.a.id, Message: c.Message, Digest: c.Digest}, true, nil
+		}
+	}
+	return d.a.core.opt.Index.Claimed(d.a.tenant, kind, key)
+}

@@ -1,0 +1,119 @@
+package actors
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/chumiai/chumi/chat"
+)
+
+// mail carries facts to one conversation, in order. Routers and tenants only
+// forward it. It belongs to its receiver from the moment it is posted; the
+// poster may only set gone.
+type mail struct {
+	tenant chat.TenantID
+	group  chat.Group
+	// channel and kind are where the facts happened; empty when exists is set.
+	channel chat.ChannelID
+	kind    chat.ChannelKind
+	// conversation is empty for facts that belong to the tenant as a whole.
+	conversation chat.ConversationID
+	items        []item
+	// exists says that the mail is only for a conversation that has events.
+	exists bool
+
+	to       replier
+	answered atomic.Bool
+	// gone is set by a poster that no longer waits.
+	gone atomic.Bool
+}
+
+// item is one fact of a mail with where its addresses lead.
+type item struct {
+	fact  chat.Fact
+	place chat.Place
+	// located is true when place was looked up from the fact's addresses; it is
+	// false for facts that were led here by an id.
+	located bool
+	// byCallback is true when only callback data of a status leads here.
+	byCallback bool
+}
+
+// answer is what became of a mail.
+type answer struct {
+	mail *mail
+	// verdicts are in the order of the mail's items, when err is nil.
+	verdicts []chat.Verdict
+	// armed is the conversation's stored due time.
+	armed time.Time
+	err   error
+}
+
+// replier receives the answer of a mail. reply never blocks.
+type replier interface{ reply(answer) }
+
+// inbox is a replier for a goroutine that waits. Its capacity is the number of
+// mails that name it, so that reply never blocks.
+type inbox chan answer
+
+func (c inbox) reply(a answer) { c <- a }
+
+// answer tells the poster; only the first call does.
+func (m *mail) answer(a answer) {
+	if m.answered.Swap(true) || m.to == nil {
+		return
+	}
+	a.mail = m
+	m.to.reply(a)
+}
+
+// refuse answers with an error.
+func (m *mail) refuse(err error) { m.answer(answer{err: err}) }
+
+// refusable is mail that a full mailbox answers instead of keeping.
+type refusable interface{ refuse(err error) }
+
+// sendWork is a send effect of a durable commit, for the sender of a channel.
+type sendWork struct {
+	tenant       chat.TenantID
+	channel      chat.ChannelID
+	kind         chat.ChannelKind
+	conversation chat.ConversationID
+	contact      chat.ContactID
+	effect       chat.Effect
+	// at is when the commit was known to be durable.
+	at time.Time
+}
+
+// leaveNotice asks the parent to stop the child that is named.
+type leaveNotice struct{ key string }
+
+// senderTimer says that a time the sender asked for has come.
+type senderTimer struct{ n uint64 }
+
+// attemptRefused says that the AttemptDue mail for a message was not processed.
+type attemptRefused struct {
+	conversation chat.ConversationID
+	message      chat.MessageID
+}
+
+// sweep makes a parent look for idle children.
+type sweep struct{}
+
+// retire makes a parent poison its children, wait for their end, and stop.
+type retire struct{}
+
+// Errors that tell the poster to look again where its facts belong. They never
+// leave this package.
+var (
+	errMoved  = chat.E("activation.handle", chat.KindConflict, "an address leads to another conversation", nil)
+	errAbsent = chat.E("activation.handle", chat.KindNotFound, "no such conversation", nil)
+)
+
+// Refusals that can be repeated.
+var (
+	errBusy     = chat.E("mailbox", chat.KindBusy, "too much mail is waiting", nil)
+	errFenced   = chat.E("actors", chat.KindFenced, "this actor belongs to an earlier epoch", nil)
+	errDraining = chat.E("actors", chat.KindUnavailable, "the process is shutting down", nil)
+	errCrashed  = chat.E("actors", chat.KindUnavailable, "the actor failed and is being restarted", nil)
+)

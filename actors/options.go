@@ -1,0 +1,109 @@
+package actors
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/metrics"
+)
+
+// Defaults of Options.
+const (
+	// DefaultResidentMax resident conversations cost about 120 MB.
+	DefaultResidentMax    = 100_000
+	DefaultPassivateAfter = 10 * time.Minute
+	DefaultSweepEvery     = 10 * time.Second
+	// DefaultTurnsInFlightMax model calls at 40 KB each are 800 MB.
+	DefaultTurnsInFlightMax = 20_000
+	DefaultAttemptTimeout   = 20 * time.Second
+	DefaultSendWindow       = 64
+	DefaultTicksInFlightMax = 256
+)
+
+// Options is what a System needs.
+type Options struct {
+	// The ports. Model may be nil: every turn then fails for good. Strikes may
+	// be nil: updates that kill the process are then not recognised.
+	Journal    Journal
+	Index      Index
+	Contacts   Contacts
+	Barrier    Barrier
+	Directory  Directory
+	Quarantine Quarantine
+	Leadership Leadership
+	Agenda     Agenda
+	Model      Model
+	Graph      Graph
+	Strikes    Strikes
+	Clock      Clock
+
+	// Rand draws from [0,1) for jitter. Safe for concurrent use.
+	Rand func() float64
+	// Metrics may be nil.
+	Metrics *metrics.Set
+	// Logger may be nil.
+	Logger *slog.Logger
+
+	// ResidentMax bounds resident conversations of the node.
+	ResidentMax int
+	// PassivateAfter is how long a conversation may be idle and stay resident;
+	// SweepEvery is how often that is looked at.
+	PassivateAfter, SweepEvery time.Duration
+	// TurnsInFlightMax bounds model calls under way on the node.
+	TurnsInFlightMax int
+	// AttemptTimeout bounds one HTTP attempt of a send.
+	AttemptTimeout time.Duration
+	// SendWindow bounds attempts in flight per channel.
+	SendWindow int
+	// TicksInFlightMax bounds due rows being worked on per group.
+	TicksInFlightMax int
+}
+
+// EnsureDefaults fills every unset limit.
+func (o *Options) EnsureDefaults() {
+	count := func(n *int, v int) {
+		if *n <= 0 {
+			*n = v
+		}
+	}
+	span := func(d *time.Duration, v time.Duration) {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+	count(&o.ResidentMax, DefaultResidentMax)
+	count(&o.TurnsInFlightMax, DefaultTurnsInFlightMax)
+	count(&o.SendWindow, DefaultSendWindow)
+	count(&o.TicksInFlightMax, DefaultTicksInFlightMax)
+	span(&o.PassivateAfter, DefaultPassivateAfter)
+	span(&o.SweepEvery, DefaultSweepEvery)
+	span(&o.AttemptTimeout, DefaultAttemptTimeout)
+	if o.Rand == nil {
+		o.Rand = func() float64 { return 1 }
+	}
+	if o.Metrics == nil {
+		o.Metrics = metrics.New(nil)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+}
+
+// Validate reports the first port that is missing.
+func (o *Options) Validate() error {
+	for _, p := range []struct {
+		name    string
+		missing bool
+	}{
+		{"Journal", o.Journal == nil}, {"Index", o.Index == nil}, {"Contacts", o.Contacts == nil},
+		{"Barrier", o.Barrier == nil}, {"Directory", o.Directory == nil}, {"Quarantine", o.Quarantine == nil},
+		{"Leadership", o.Leadership == nil}, {"Agenda", o.Agenda == nil}, {"Graph", o.Graph == nil},
+		{"Clock", o.Clock == nil},
+	} {
+		if p.missing {
+			return chat.E("actors.New", chat.KindInvalid, "Options."+p.name+" is not set", nil)
+		}
+	}
+	return nil
+}

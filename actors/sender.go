@@ -1,0 +1,329 @@
+package actors
+
+import (
+	"container/heap"
+	"slices"
+	"time"
+
+	"github.com/chumiai/chumi/chat"
+)
+
+// Patience of a sender. All of it is for things that should not happen; the
+// agenda wakes an entry again whatever the sender forgets.
+const (
+	// askLost is when an AttemptDue mail without any effect counts as lost.
+	askLost = 10 * time.Second
+	// askRetry is the pause after a refused AttemptDue mail.
+	askRetry = 200 * time.Millisecond
+	// attemptLost is when an attempt whose outcome was never released stops
+	// holding its place.
+	attemptLost = 2 * time.Minute
+	// blockPause is how long a refused channel rests before one attempt probes it.
+	blockPause = 5 * time.Minute
+)
+
+// SenderCore decides which send of a channel may be attempted, and when. It
+// keeps one queue per conversation, at most one attempt in flight in each, and
+// serves conversations in the order they became ready, within the channel's
+// pace and window. It does no I/O and reads no clock; it is owned by one
+// goroutine.
+type SenderCore struct {
+	pace   *pace
+	window int
+	queues map[chat.ConversationID]*queue
+	ready  readyHeap
+	// turn orders conversations that are ready at the same time.
+	turn     uint64
+	inFlight int
+	// blockedUntil holds the whole channel; probing lets one attempt through
+	// after it.
+	blockedUntil time.Time
+	probing      bool
+}
+
+// Ask tells the caller to mail AttemptDue for a message.
+type Ask struct {
+	Conversation chat.ConversationID
+	Message      chat.MessageID
+}
+
+// queue is what one conversation has to send. The first entry is next.
+type queue struct {
+	id      chat.ConversationID
+	waiting []waitingSend
+	// asked is the message an attempt is asked for or under way; empty for none.
+	asked chat.MessageID
+	// started is true once the conversation committed the attempt.
+	started bool
+	// patience ends the wait for the asked message.
+	patience time.Time
+
+	at    time.Time // when it is ready, while in the heap
+	turn  uint64
+	index int // in the heap; -1 when not
+}
+
+type waitingSend struct {
+	message   chat.MessageID
+	seq       chat.Seq
+	notBefore time.Time
+}
+
+// NewSenderCore returns the sender of a channel of the given kind with at most
+// window attempts in flight.
+func NewSenderCore(kind chat.ChannelKind, window int) *SenderCore {
+	return &SenderCore{pace: newPace(kind), window: window, queues: make(map[chat.ConversationID]*queue)}
+}
+
+// Wake makes a message known, to be attempted not before the given time.
+// Messages of a conversation go in the order of their seq.
+func (c *SenderCore) Wake(now time.Time, id chat.ConversationID, m chat.MessageID, notBefore time.Time) {
+	q := c.queues[id]
+	if q == nil {
+		q = &queue{id: id, index: -1}
+		c.queues[id] = q
+	}
+	if q.asked == m {
+		return
+	}
+	if i := q.find(m); i >= 0 {
+		q.waiting[i].notBefore = notBefore
+	} else {
+		_, seq, _ := m.Parse()
+		i, _ := slices.BinarySearchFunc(q.waiting, seq, func(w waitingSend, s chat.Seq) int {
+			return int(int64(w.seq) - int64(s))
+		})
+		q.waiting = slices.Insert(q.waiting, i, waitingSend{m, seq, notBefore})
+	}
+	c.schedule(now, q)
+}
+
+// Started tells that the attempt that was asked for is committed.
+func (c *SenderCore) Started(now time.Time, id chat.ConversationID, m chat.MessageID) {
+	q := c.queues[id]
+	if q == nil {
+		q = &queue{id: id, index: -1}
+		c.queues[id] = q
+	}
+	if q.asked != m {
+		c.drop(q, m)
+		if q.asked == "" {
+			c.inFlight++
+		}
+		q.asked = m
+	}
+	q.started, q.patience = true, now.Add(attemptLost)
+	c.unschedule(q)
+}
+
+// Release takes a message out of the sender's hands.
+func (c *SenderCore) Release(now time.Time, id chat.ConversationID, r chat.ReleaseSend) {
+	if r.Blocked {
+		c.blockedUntil, c.probing = now.Add(blockPause), true
+	}
+	q := c.queues[id]
+	if q == nil {
+		return
+	}
+	if q.asked == r.Message {
+		if !r.Blocked && q.started {
+			c.probing = false
+		}
+		c.free(q)
+	} else {
+		c.drop(q, r.Message)
+	}
+	c.settle(now, q)
+}
+
+// Refused tells that the AttemptDue mail for a message was not processed: it
+// goes back to the front of its queue.
+func (c *SenderCore) Refused(now time.Time, id chat.ConversationID, m chat.MessageID) {
+	q := c.queues[id]
+	if q == nil || q.asked != m || q.started {
+		return
+	}
+	c.free(q)
+	c.Wake(now, id, m, now.Add(askRetry))
+}
+
+// Unblock lets a blocked channel be probed at once: its token changed.
+func (c *SenderCore) Unblock(now time.Time) {
+	if now.Before(c.blockedUntil) {
+		c.blockedUntil = now
+	}
+}
+
+// Blocked reports whether the channel rests after it was refused as a whole.
+func (c *SenderCore) Blocked(now time.Time) bool { return now.Before(c.blockedUntil) }
+
+// Idle reports whether there is nothing to send and no attempt in flight.
+func (c *SenderCore) Idle() bool { return len(c.queues) == 0 }
+
+// Waiting is the number of messages that are not under way.
+func (c *SenderCore) Waiting() int {
+	n := 0
+	for _, q := range c.queues {
+		n += len(q.waiting)
+	}
+	return n
+}
+
+// Poll returns what may be attempted now and when to poll again if nothing else
+// happens before; zero when there is nothing to wait for.
+func (c *SenderCore) Poll(now time.Time) (asks []Ask, next time.Time) {
+	next = c.expire(now)
+	if now.Before(c.blockedUntil) {
+		return nil, sooner(next, c.blockedUntil)
+	}
+	for len(c.ready) > 0 && c.inFlight < c.limit() {
+		q := c.ready[0]
+		if q.at.After(now) {
+			return asks, sooner(next, q.at)
+		}
+		if at := c.pace.channel(now); at.After(now) {
+			return asks, sooner(next, at)
+		}
+		if at := c.pace.pair(now, q.id); at.After(now) {
+			q.at = at
+			heap.Fix(&c.ready, q.index)
+			continue
+		}
+		c.pace.take(now, q.id)
+		heap.Pop(&c.ready)
+		q.asked, q.started, q.patience = q.waiting[0].message, false, now.Add(askLost)
+		q.waiting = q.waiting[1:]
+		c.inFlight++
+		next = sooner(next, q.patience)
+		asks = append(asks, Ask{Conversation: q.id, Message: q.asked})
+	}
+	return asks, next
+}
+
+// limit is how many attempts may be in flight: one while a channel that was
+// refused is being probed.
+func (c *SenderCore) limit() int {
+	if c.probing {
+		return 1
+	}
+	return c.window
+}
+
+// expire gives up on answers that never came, and tells when the next patience
+// ends.
+func (c *SenderCore) expire(now time.Time) (next time.Time) {
+	if c.inFlight == 0 {
+		return next
+	}
+	for _, q := range c.queues {
+		if q.asked == "" {
+			continue
+		}
+		if now.Before(q.patience) {
+			next = sooner(next, q.patience)
+			continue
+		}
+		message, started := q.asked, q.started
+		c.free(q)
+		if started {
+			c.settle(now, q)
+		} else {
+			c.Wake(now, q.id, message, now)
+		}
+	}
+	return next
+}
+
+func (c *SenderCore) free(q *queue) {
+	q.asked, q.started = "", false
+	c.inFlight--
+}
+
+func (c *SenderCore) drop(q *queue, m chat.MessageID) {
+	if i := q.find(m); i >= 0 {
+		q.waiting = slices.Delete(q.waiting, i, i+1)
+	}
+}
+
+// settle forgets an empty queue, or makes it ready for its next message.
+func (c *SenderCore) settle(now time.Time, q *queue) {
+	if q.asked == "" && len(q.waiting) == 0 {
+		c.unschedule(q)
+		delete(c.queues, q.id)
+		return
+	}
+	c.schedule(now, q)
+}
+
+// schedule puts a conversation among the ready ones at the time its first
+// message may go; it keeps its place when that time does not change.
+func (c *SenderCore) schedule(now time.Time, q *queue) {
+	if q.asked != "" || len(q.waiting) == 0 {
+		c.unschedule(q)
+		return
+	}
+	at := q.waiting[0].notBefore
+	if at.Before(now) {
+		at = now
+	}
+	if q.index >= 0 {
+		if at.Before(q.at) || q.at.After(now) {
+			q.at = at
+			heap.Fix(&c.ready, q.index)
+		}
+		return
+	}
+	c.turn++
+	q.at, q.turn = at, c.turn
+	heap.Push(&c.ready, q)
+}
+
+func (c *SenderCore) unschedule(q *queue) {
+	if q.index >= 0 {
+		heap.Remove(&c.ready, q.index)
+	}
+}
+
+func (q *queue) find(m chat.MessageID) int {
+	return slices.IndexFunc(q.waiting, func(w waitingSend) bool { return w.message == m })
+}
+
+// sooner is the earlier of two times, where zero is never.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || (!b.IsZero() && b.Before(a)) {
+		return b
+	}
+	return a
+}
+
+// readyHeap orders conversations by when they are ready, then by turn.
+type readyHeap []*queue
+
+func (h readyHeap) Len() int { return len(h) }
+func (h readyHeap) Less(i, j int) bool {
+	if !h[i].at.Equal(h[j].at) {
+		return h[i].at.Before(h[j].at)
+	}
+	return h[i].turn < h[j].turn
+}
+func (h readyHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+// Push implements heap.Interface.
+func (h *readyHeap) Push(x any) {
+	q := x.(*queue)
+	q.index = len(*h)
+	*h = append(*h, q)
+}
+
+// Pop implements heap.Interface.
+func (h *readyHeap) Pop() any {
+	old := *h
+	q := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	q.index = -1
+	return q
+}

@@ -1,0 +1,198 @@
+package actors
+
+import (
+	"context"
+	"log/slog"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/metrics"
+)
+
+// System is the actors of one node and their workers. Its life is New, Start,
+// Drain, Stop, each once.
+type System struct {
+	// immutable after New
+	opt  Options
+	met  *metrics.Set
+	core *core
+
+	// immutable after Start
+	lib      *actor.ActorSystem
+	root     *actor.RootContext
+	routers  []*actor.PID
+	props    kinds
+	life     context.Context
+	end      context.CancelFunc
+	walk     context.Context
+	stopWalk context.CancelFunc
+
+	turns *turns
+	// resident counts conversations that are resident on the node.
+	resident atomic.Int64
+	// asking counts deliveries and commands under way; attempts counts HTTP
+	// attempts whose outcome is not recorded yet.
+	asking, attempts turnstile
+	workers          workers
+	// routing is done once by every router that has ended.
+	routing sync.WaitGroup
+}
+
+// kinds holds what actors are made from, shared by all of a kind.
+type kinds struct{ tenant, conversation, sender *actor.Props }
+
+// New checks the options and builds a System. It starts nothing.
+func New(o Options) (*System, error) {
+	o.EnsureDefaults()
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	s := &System{opt: o, met: o.Metrics}
+	s.core = newCore(&s.opt)
+	s.turns = newTurns(s)
+	return s, nil
+}
+
+// Start spawns the routers and, behind them, the walkers that resume whatever
+// is owed. Nothing may be delivered before it returns. ctx gives values, not a
+// lifetime: Stop ends it.
+func (s *System) Start(ctx context.Context) error {
+	s.life, s.end = context.WithCancel(context.WithoutCancel(ctx))
+	s.walk, s.stopWalk = context.WithCancel(s.life)
+	s.core.life = s.life
+	s.lib = actor.NewActorSystem(
+		actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }),
+		actor.WithDeadLetterThrottleInterval(time.Millisecond))
+	s.lib.EventStream.Subscribe(func(event any) {
+		if dead, ok := event.(*actor.DeadLetterEvent); ok {
+			s.met.Actors.DeadLetters.Inc()
+			if m, ok := dead.Message.(refusable); ok {
+				m.refuse(errFenced)
+			}
+		}
+	})
+	s.root = s.lib.Root
+	s.props = s.newKinds()
+	guardian := actor.WithGuardian(&backoff{sys: s})
+	busy := s.met.Actors.Busy.WithLabelValues("router")
+	for g := range s.opt.Leadership.Groups() {
+		props := actor.PropsFromProducer(func() actor.Actor { return newRouter(s, chat.Group(g)) },
+			actor.WithMailbox(gated(routerMailMax, busy)), guardian,
+			actor.WithSupervisor(&backoff{sys: s}))
+		s.routing.Add(1)
+		pid, err := s.root.SpawnNamed(props, "part-"+strconv.Itoa(g))
+		if err != nil {
+			return chat.E("actors.Start", chat.KindOther, "cannot spawn a router", err)
+		}
+		s.routers = append(s.routers, pid)
+	}
+	for g := range s.routers {
+		s.workers.run(newWalker(s, chat.Group(g)).run)
+	}
+	s.sweepLater()
+	return nil
+}
+
+func (s *System) newKinds() kinds {
+	busy := s.met.Actors.Busy
+	return kinds{
+		tenant: actor.PropsFromProducer(func() actor.Actor { return newTenant(s) },
+			actor.WithMailbox(gated(tenantMailMax, busy.WithLabelValues("tenant"))),
+			actor.WithSupervisor(&backoff{sys: s, restart: true})),
+		conversation: actor.PropsFromProducer(func() actor.Actor { return &conversationActor{sys: s} },
+			actor.WithMailbox(gated(conversationMailMax, busy.WithLabelValues("conversation")))),
+		sender: actor.PropsFromProducer(func() actor.Actor { return newSender(s) },
+			actor.WithMailbox(gated(tenantMailMax, busy.WithLabelValues("sender")))),
+	}
+}
+
+func (s *System) sweepLater() {
+	s.opt.Clock.AfterFunc(s.opt.SweepEvery, func() {
+		if s.life.Err() != nil {
+			return
+		}
+		for _, pid := range s.routers {
+			s.root.Send(pid, sweep{})
+		}
+		s.sweepLater()
+	})
+}
+
+// Drain refuses new mail from outside, parks turns, waits for what is under
+// way and ends every actor. It returns early with an error when ctx ends;
+// what is left is then resumed at the next start.
+func (s *System) Drain(ctx context.Context) error {
+	asked := s.asking.close()
+	s.stopWalk()
+	s.turns.park()
+	sent := s.attempts.close()
+	for _, done := range []<-chan struct{}{asked, sent, s.ended()} {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return chat.E("actors.Drain", chat.KindUnavailable, "not everything ended in time", context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// ended retires every router and returns a channel that is closed at the end
+// of the last.
+func (s *System) ended() <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-s.asking.close():
+		case <-s.life.Done():
+			return
+		}
+		select {
+		case <-s.attempts.close():
+		case <-s.life.Done():
+			return
+		}
+		for _, pid := range s.routers {
+			s.root.Send(pid, retire{})
+		}
+		s.routing.Wait()
+	}()
+	return done
+}
+
+// Stop ends everything that still runs and returns when the workers have.
+func (s *System) Stop() {
+	if s.end == nil {
+		return
+	}
+	s.asking.close()
+	s.attempts.close()
+	s.end()
+	s.workers.wait()
+	if !s.lib.IsStopped() {
+		s.lib.Shutdown()
+	}
+}
+
+// post hands mail to the router of its group. The mail is answered later.
+func (s *System) post(m *mail) {
+	if int(m.group) >= len(s.routers) {
+		m.refuse(errDraining)
+		return
+	}
+	s.root.Send(s.routers[m.group], m)
+}
+
+// actorName makes a word usable as one segment of an actor's id.
+func actorName(word string) string {
+	if strings.ContainsAny(word, "/%") {
+		return url.PathEscape(word)
+	}
+	return word
+}
