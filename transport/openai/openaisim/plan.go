@@ -1,0 +1,131 @@
+package openaisim
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"math"
+	"math/rand/v2"
+	"time"
+)
+
+// Fault is what goes wrong with one request.
+type Fault string
+
+// The faults.
+const (
+	FaultNone        Fault = ""
+	FaultThrottled   Fault = "throttled"    // 429 with Retry-After
+	FaultServerError Fault = "server_error" // 500 with an error body
+	FaultHang        Fault = "hang"         // no answer; the connection is cut after HangFor
+	FaultCut         Fault = "cut"          // the connection is cut in the middle of the answer
+	FaultEmpty       Fault = "empty"        // a well-formed answer without text
+)
+
+// Plan scripts faults and delays. The zero Plan answers at once and without
+// faults. Rates are probabilities; if they add up to more than 1, those named
+// later in the struct are cut.
+type Plan struct {
+	// Seed chooses which requests meet which fault and delay.
+	Seed uint64
+	// Latency passes between receiving a request and the first byte of its
+	// answer.
+	Latency Latency
+	// TokenPause passes between two chunks of a stream.
+	TokenPause time.Duration
+
+	Throttled, ServerError, Hang, Cut, Empty float64
+
+	// RetryAfter is what a throttled client is told; DefaultRetryAfter when
+	// zero. Whole seconds, at least one, go over the wire.
+	RetryAfter time.Duration
+	// HangFor is how long a hanging request is held. DefaultHangFor when zero.
+	HangFor time.Duration
+	// FaultAttempts limits random faults to the first requests of a turn, so
+	// that every turn can end well at last. 0 means no limit.
+	FaultAttempts int
+	// Script, if not nil, decides the fault instead of the rates. It gets the
+	// ledger entry as far as it is known and must be safe for concurrent use.
+	Script func(Call) Fault
+}
+
+// The defaults of a Plan.
+const (
+	DefaultRetryAfter = time.Second
+	DefaultHangFor    = 2 * time.Minute
+)
+
+// Latency is a lognormal delay. The zero Latency is no delay.
+type Latency struct {
+	// Median of the delay.
+	Median time.Duration
+	// Sigma is the standard deviation of the delay's logarithm: 0 is constant.
+	Sigma float64
+	// Max cuts the tail. 0 means no limit.
+	Max time.Duration
+}
+
+func (l Latency) draw(r *rand.Rand) time.Duration {
+	if l.Median <= 0 {
+		return 0
+	}
+	d := time.Duration(float64(l.Median) * math.Exp(l.Sigma*r.NormFloat64()))
+	if l.Max > 0 && d > l.Max {
+		return l.Max
+	}
+	return d
+}
+
+func (p *Plan) fault(c Call, r *rand.Rand) Fault {
+	if p.Script != nil {
+		return p.Script(c)
+	}
+	x := r.Float64()
+	if p.FaultAttempts > 0 && c.Attempt > p.FaultAttempts {
+		return FaultNone
+	}
+	for _, f := range [...]struct {
+		rate  float64
+		fault Fault
+	}{
+		{p.Throttled, FaultThrottled}, {p.ServerError, FaultServerError}, {p.Hang, FaultHang},
+		{p.Cut, FaultCut}, {p.Empty, FaultEmpty},
+	} {
+		if x < f.rate {
+			return f.fault
+		}
+		x -= f.rate
+	}
+	return FaultNone
+}
+
+// retryAfter is in whole seconds, rounded up, at least one.
+func (p *Plan) retryAfter() int {
+	d := p.RetryAfter
+	if d <= 0 {
+		d = DefaultRetryAfter
+	}
+	return max(1, int((d+time.Second-1)/time.Second))
+}
+
+func (p *Plan) hangFor() time.Duration {
+	if p.HangFor > 0 {
+		return p.HangFor
+	}
+	return DefaultHangFor
+}
+
+// digest hashes a seed and length-prefixed parts.
+func digest(seed uint64, parts ...string) [sha256.Size]byte {
+	b := binary.LittleEndian.AppendUint64(nil, seed)
+	for _, p := range parts {
+		b = binary.LittleEndian.AppendUint64(b, uint64(len(p)))
+		b = append(b, p...)
+	}
+	return sha256.Sum256(b)
+}
+
+// source is a random source that depends on the seed and the parts only.
+func source(seed uint64, parts ...string) *rand.Rand {
+	d := digest(seed, parts...)
+	return rand.New(rand.NewPCG(binary.LittleEndian.Uint64(d[:8]), binary.LittleEndian.Uint64(d[8:16])))
+}
