@@ -25,63 +25,96 @@ const (
 	FormatNewest = FormatFirst
 )
 
-// openFormat writes the format and the key's fingerprint into an empty store,
-// or holds those of an existing one against this binary and its key. The error
-// names what differs and the fix.
-func (s *Store) openFormat() error {
-	const op = "persistence.Open"
-	version, found, err := s.get(keyFormat())
+// openFormat writes format, key fingerprint and number of groups into an empty
+// store, or holds those of an existing one against what the process was given.
+// groups is the number wanted, 0 for any; it returns the number the store has.
+// The error names what differs and the fix.
+func openFormat(db *pebble.DB, fingerprint string, groups int, readOnly bool) (int, error) {
+	const op = "store.Open"
+	version, err := readNode(db, keyFormat())
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if !found {
-		return s.createFormat()
+	if version == nil {
+		return createFormat(db, fingerprint, groups, readOnly)
 	}
 	if len(version) != 4 {
-		return chat.E(op, chat.KindCorrupt, "the format version is not a number", nil)
+		return 0, chat.E(op, chat.KindCorrupt, "the format version is not a number", nil)
 	}
 	if v := FormatVersion(binary.BigEndian.Uint32(version)); v > FormatNewest {
-		return chat.E(op, chat.KindInvalid, "the data directory has format "+strconv.Itoa(int(v))+
+		return 0, chat.E(op, chat.KindInvalid, "the data directory has format "+strconv.Itoa(int(v))+
 			", this binary knows formats up to "+strconv.Itoa(int(FormatNewest))+"; start the newer binary that wrote it", nil)
 	}
-	stored, _, err := s.get(keyFingerprint())
+	stored, err := readNode(db, keyFingerprint())
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if given := s.opts.KEK.Fingerprint(); string(stored) != given {
-		return chat.E(op, chat.KindInvalid, "the data directory was created with key-encryption key "+string(stored)+
-			", the key given is "+given+"; set keys.file (CHUMI_KEYS__FILE) to the file of the first, or restore secrets/kek", nil)
+	if string(stored) != fingerprint {
+		return 0, chat.E(op, chat.KindInvalid, "the data directory was created with key-encryption key "+string(stored)+
+			", the key given is "+fingerprint+"; set keys.file (CHUMI_KEYS__FILE) to the file of the first, or restore secrets/kek", nil)
 	}
-	return nil
+	count, err := readNode(db, keyGroups())
+	if err != nil {
+		return 0, err
+	}
+	if len(count) != 2 || binary.BigEndian.Uint16(count) == 0 {
+		return 0, chat.E(op, chat.KindCorrupt, "the number of groups is missing", nil)
+	}
+	has := int(binary.BigEndian.Uint16(count))
+	if groups != 0 && groups != has {
+		return 0, chat.E(op, chat.KindInvalid, "the data directory has "+strconv.Itoa(has)+" groups, "+
+			strconv.Itoa(groups)+" are configured; the number is fixed when the directory is created: configure "+strconv.Itoa(has), nil)
+	}
+	return has, nil
 }
 
 // createFormat makes an empty store one of this version. A directory that
-// holds rows but no format was not written by this engine.
-func (s *Store) createFormat() error {
-	const op = "persistence.Open"
-	it, err := s.db.NewIter(nil)
+// holds keys but no format was not written by this engine.
+func createFormat(db *pebble.DB, fingerprint string, groups int, readOnly bool) (int, error) {
+	const op = "store.Open"
+	it, err := db.NewIter(nil)
 	if err != nil {
-		return chat.E(op, chat.KindOther, "cannot read the store", err)
+		return 0, chat.E(op, chat.KindOther, "cannot read the store", err)
 	}
 	foreign := it.First()
 	if err := it.Close(); err != nil {
-		return chat.E(op, chat.KindCorrupt, "cannot read the store", err)
+		return 0, chat.E(op, chat.KindCorrupt, "cannot read the store", err)
 	}
 	if foreign {
-		return chat.E(op, chat.KindCorrupt, "the data directory holds data without a format version", nil)
+		return 0, chat.E(op, chat.KindCorrupt, "the data directory holds data without a format version", nil)
 	}
-	if s.opts.ReadOnly {
-		return nil
+	if groups == 0 {
+		groups = DefaultGroups
 	}
-	b := s.db.NewBatch()
+	if readOnly {
+		return groups, nil
+	}
+	b := db.NewBatch()
 	err = errors.Join(
 		b.Set(keyFormat(), binary.BigEndian.AppendUint32(nil, uint32(FormatNewest)), nil),
-		b.Set(keyFingerprint(), []byte(s.opts.KEK.Fingerprint()), nil))
+		b.Set(keyFingerprint(), []byte(fingerprint), nil),
+		b.Set(keyGroups(), binary.BigEndian.AppendUint16(nil, uint16(groups)), nil))
 	if err == nil {
 		err = b.Commit(pebble.Sync)
 	}
 	if err = errors.Join(err, b.Close()); err != nil {
-		return chat.E(op, chat.KindUnavailable, "cannot write the format version", err)
+		return 0, chat.E(op, chat.KindUnavailable, "cannot write the format version", err)
 	}
-	return nil
+	return groups, nil
+}
+
+// readNode returns a copy of a node-local value, nil when there is none.
+func readNode(db *pebble.DB, key []byte) ([]byte, error) {
+	value, closer, err := db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, chat.E("store.Open", chat.KindOther, "cannot read "+prettyKey(key).String(), err)
+	}
+	value = append([]byte{}, value...)
+	if err := closer.Close(); err != nil {
+		return nil, chat.E("store.Open", chat.KindOther, "cannot read "+prettyKey(key).String(), err)
+	}
+	return value, nil
 }
