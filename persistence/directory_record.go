@@ -20,6 +20,7 @@ type directoryRow struct {
 
 // The kinds of rows in the metadata group. Stored; never change.
 const (
+	rowRoot    = 'r' // the vault's keys
 	rowApp     = 'a'
 	rowTenant  = 't'
 	rowChannel = 'c'

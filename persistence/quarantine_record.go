@@ -1,26 +1,29 @@
 package persistence
 
 import (
+	"strings"
 	"time"
 
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/persistence/recordpb"
 )
 
-// inboundRecord is the stored form of an update as it was decoded.
+// inboundRecord is the stored form of an update as it was decoded. Texts that
+// are not UTF-8 are repaired; Raw keeps what came.
 func inboundRecord(in *chat.Inbound) *recordpb.QuarantineInbound {
+	text := func(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 	r := &recordpb.QuarantineInbound{
-		Kind: uint32(in.Kind), App: string(in.App), ChannelKind: uint32(in.ChannelKind),
-		Account: in.Account, Waba: in.WABA, Remote: string(in.Remote), Type: in.Type,
-		Revision: in.Revision, Name: in.Name, Text: in.Text, ReplyTo: string(in.ReplyTo),
-		Group: in.Group, Callback: in.Callback, Code: int64(in.Code), Detail: in.Detail,
-		Participant: in.Participant, Digest: in.Digest, Raw: in.Raw, Problem: in.Problem,
+		Kind: uint32(in.Kind), App: text(string(in.App)), ChannelKind: uint32(in.ChannelKind),
+		Account: text(in.Account), Waba: text(in.WABA), Remote: text(string(in.Remote)), Type: text(in.Type),
+		Revision: text(in.Revision), Name: text(in.Name), Text: text(in.Text), ReplyTo: text(string(in.ReplyTo)),
+		Group: text(in.Group), Callback: text(in.Callback), Code: int64(in.Code), Detail: text(in.Detail),
+		Participant: text(in.Participant), Digest: text(in.Digest), Raw: in.Raw, Problem: text(in.Problem),
 	}
 	if !in.Time.IsZero() {
 		r.TimeMs = in.Time.UnixMilli()
 	}
 	for _, a := range in.Customer {
-		r.Customer = append(r.Customer, &recordpb.QuarantineAddress{Kind: uint32(a.Kind), Value: a.Value})
+		r.Customer = append(r.Customer, &recordpb.QuarantineAddress{Kind: uint32(a.Kind), Value: text(a.Value)})
 	}
 	return r
 }

@@ -1,0 +1,344 @@
+package persistence
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"io"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/persistence/seal"
+)
+
+// testKEK is the same in every test, so that a store can be opened again.
+func testKEK(t testing.TB) *seal.KEK {
+	t.Helper()
+	kek, err := seal.NewKEK(bytes.Repeat([]byte{7}, seal.KeyLen))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return kek
+}
+
+// storeOn opens a store on fs; it is closed at the end of the test.
+func storeOn(t testing.TB, fs vfs.FS, change func(*Options)) *Store {
+	t.Helper()
+	o := Options{Dir: "data", FS: fs, KEK: testKEK(t), Groups: 4, DiskReserve: -1, MemTableSize: 1 << 20, CacheSize: 1 << 20}
+	if change != nil {
+		change(&o)
+	}
+	s, err := Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func directoryOf(t testing.TB, s *Store) *Directory {
+	t.Helper()
+	d, err := OpenDirectory(t.Context(), s, chat.Settings{Assistant: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func mustPut(t testing.TB, errs ...error) {
+	t.Helper()
+	for _, err := range errs {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func waChannel(id, tenant, app, account, waba string) chat.Channel {
+	return chat.Channel{ID: chat.ChannelID(id), Tenant: chat.TenantID(tenant), App: chat.AppID(app),
+		Kind: chat.WhatsApp, Account: account, WABA: waba, Token: "EAAtoken"}
+}
+
+var testApp = chat.App{ID: "meta", Secrets: []chat.Secret{"app-secret"}, VerifyToken: "verify"}
+
+func TestDirectory_SurvivesReopening(t *testing.T) {
+	fs, ctx := vfs.NewMem(), t.Context()
+	s := storeOn(t, fs, nil)
+	d := directoryOf(t, s)
+	ch := waChannel("acme-wa", "acme", "meta", "1001", "2001")
+	mustPut(t,
+		d.PutApp(ctx, testApp),
+		d.PutTenant(ctx, chat.Tenant{ID: "acme", Name: "Acme"}),
+		d.PutChannel(ctx, ch),
+		d.PutAPIKey(ctx, "acme", "sk-acme", []string{"*"}),
+		d.PutMember(ctx, Member{Tenant: "acme", Email: "Ana@Example.com", Role: "owner"}, "correct horse"))
+	before := d.table.Load()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	d = directoryOf(t, storeOn(t, fs, nil))
+	opts := []cmp.Option{cmp.AllowUnexported(table{}, tenantEntry{}, accountKey{}, wabaKey{}, memberKey{}, memberEntry{})}
+	if diff := cmp.Diff(before, d.table.Load(), opts...); diff != "" {
+		t.Errorf("the directory read back differs:\n%s", diff)
+	}
+	if got, ok := d.Channel("meta", chat.WhatsApp, "1001", ""); !ok || got != ch {
+		t.Errorf("Channel after reopening: %v %v", got, ok)
+	}
+	p, ok := d.Authenticate("sk-acme")
+	if !ok || p.Tenant != "acme" || !slices.Equal(p.Scopes, []string{"*"}) || !strings.HasPrefix(p.Key, "key_") {
+		t.Errorf("Authenticate after reopening: %+v %v", p, ok)
+	}
+	if _, ok := d.Authenticate("sk-acmf"); ok {
+		t.Error("a wrong secret was accepted")
+	}
+	e := d.table.Load().members[memberKey{"acme", "ana@example.com"}]
+	if !e.matches("correct horse") || e.matches("wrong horse") {
+		t.Error("the password's hash does not tell right from wrong")
+	}
+}
+
+func TestDirectory_PutIsIdempotent(t *testing.T) {
+	ctx := t.Context()
+	s := storeOn(t, vfs.NewMem(), nil)
+	d := directoryOf(t, s)
+	fill := func(c *Change) error {
+		for _, put := range []func() error{
+			func() error { return c.PutApp(testApp) },
+			func() error { return c.PutTenant(chat.Tenant{ID: "acme"}) },
+			func() error { return c.PutChannel(waChannel("acme-wa", "acme", "meta", "1001", "")) },
+			func() error { return c.PutAPIKey("acme", "sk", []string{"*"}) },
+			func() error { return c.PutMember(Member{Tenant: "acme", Email: "a@b.c", Role: "owner"}, "pw") },
+		} {
+			if err := put(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	mustPut(t, d.Change(ctx, fill))
+	table := d.table.Load()
+	mustPut(t, d.Change(ctx, fill))
+	if d.table.Load() != table {
+		t.Error("putting the same again changed the directory")
+	}
+	ch := waChannel("acme-wa", "acme", "meta", "1002", "")
+	mustPut(t, d.PutChannel(ctx, ch))
+	if _, ok := d.Channel("meta", chat.WhatsApp, "1001", ""); ok {
+		t.Error("the old account still leads to the channel")
+	}
+	if got, ok := d.Channel("meta", chat.WhatsApp, "1002", ""); !ok || got != ch {
+		t.Error("the new account does not lead to the channel")
+	}
+}
+
+func TestDirectory_RefusesWhatCannotBe(t *testing.T) {
+	ctx := t.Context()
+	d := directoryOf(t, storeOn(t, vfs.NewMem(), nil))
+	mustPut(t, d.PutApp(ctx, testApp), d.PutTenant(ctx, chat.Tenant{ID: "acme"}), d.PutTenant(ctx, chat.Tenant{ID: "bolt"}),
+		d.PutChannel(ctx, waChannel("acme-wa", "acme", "meta", "1001", "")),
+		d.PutAPIKey(ctx, "acme", "sk", []string{"*"}))
+	ig := waChannel("acme-wa", "acme", "meta", "1001", "")
+	ig.Kind = chat.Instagram
+	cases := map[string]struct {
+		err  error
+		kind chat.ErrorKind
+		says string
+	}{
+		"upper case":        {d.PutTenant(ctx, chat.Tenant{ID: "Acme"}), chat.KindInvalid, "plain word"},
+		"leading dash":      {d.PutTenant(ctx, chat.Tenant{ID: "-acme"}), chat.KindInvalid, "plain word"},
+		"too long":          {d.PutTenant(ctx, chat.Tenant{ID: chat.TenantID(strings.Repeat("a", 64))}), chat.KindInvalid, "63"},
+		"nul":               {d.PutTenant(ctx, chat.Tenant{ID: "a\x00b"}), chat.KindInvalid, "plain word"},
+		"no secret":         {d.PutApp(ctx, chat.App{ID: "x", VerifyToken: "v"}), chat.KindInvalid, "app secret"},
+		"no token":          {d.PutApp(ctx, chat.App{ID: "x", Secrets: []chat.Secret{"s"}}), chat.KindInvalid, "verify token"},
+		"unknown tenant":    {d.PutChannel(ctx, waChannel("c", "nobody", "meta", "9", "")), chat.KindInvalid, `no tenant "nobody"`},
+		"unknown app":       {d.PutChannel(ctx, waChannel("c", "acme", "nope", "9", "")), chat.KindInvalid, `no app "nope"`},
+		"no account":        {d.PutChannel(ctx, waChannel("c", "acme", "meta", "", "")), chat.KindInvalid, "phone_number_id"},
+		"account taken":     {d.PutChannel(ctx, waChannel("bolt-wa", "bolt", "meta", "1001", "")), chat.KindConflict, "bound to channel acme-wa"},
+		"channel of other":  {d.PutChannel(ctx, waChannel("acme-wa", "bolt", "meta", "1002", "")), chat.KindConflict, "another tenant"},
+		"kind changed":      {d.PutChannel(ctx, ig), chat.KindConflict, "whatsapp"},
+		"key of other":      {d.PutAPIKey(ctx, "bolt", "sk", []string{"*"}), chat.KindConflict, "another tenant"},
+		"key without scope": {d.PutAPIKey(ctx, "acme", "sk2", nil), chat.KindInvalid, "scopes"},
+		"empty key":         {d.PutAPIKey(ctx, "acme", "", []string{"*"}), chat.KindInvalid, "empty"},
+		"no e-mail":         {d.PutMember(ctx, Member{Tenant: "acme", Email: "ana", Role: "owner"}, "pw"), chat.KindInvalid, "e-mail"},
+		"no password":       {d.PutMember(ctx, Member{Tenant: "acme", Email: "a@b.c", Role: "owner"}, ""), chat.KindInvalid, "password"},
+	}
+	for name, c := range cases {
+		if chat.KindOf(c.err) != c.kind || c.err == nil || !strings.Contains(c.err.Error(), c.says) {
+			t.Errorf("%s: got %v, want kind %v saying %q", name, c.err, c.kind, c.says)
+		}
+	}
+	if _, ok := d.ChannelByID("bolt-wa"); ok {
+		t.Error("a refused channel is visible")
+	}
+}
+
+func TestDirectory_RoutesAccountUpdatesByWABA(t *testing.T) {
+	ctx := t.Context()
+	d := directoryOf(t, storeOn(t, vfs.NewMem(), nil))
+	mustPut(t, d.PutApp(ctx, testApp),
+		d.PutApp(ctx, chat.App{ID: "other", Secrets: []chat.Secret{"s"}, VerifyToken: "v"}),
+		d.PutTenant(ctx, chat.Tenant{ID: "acme"}), d.PutTenant(ctx, chat.Tenant{ID: "bolt"}),
+		d.PutChannel(ctx, waChannel("b-two", "acme", "meta", "2", "w-shared")),
+		d.PutChannel(ctx, waChannel("a-one", "acme", "meta", "1", "w-shared")),
+		d.PutChannel(ctx, waChannel("c-torn", "acme", "meta", "3", "w-torn")),
+		d.PutChannel(ctx, waChannel("d-torn", "bolt", "meta", "4", "w-torn")))
+	for _, c := range []struct {
+		app           chat.AppID
+		kind          chat.ChannelKind
+		account, waba string
+		want          chat.ChannelID
+	}{
+		{"meta", chat.WhatsApp, "2", "w-shared", "b-two"},
+		{"meta", chat.WhatsApp, "", "w-shared", "a-one"},
+		{"meta", chat.WhatsApp, "", "w-torn", ""},
+		{"meta", chat.WhatsApp, "4", "w-torn", "d-torn"},
+		{"meta", chat.WhatsApp, "5", "w-shared", ""},
+		{"meta", chat.Instagram, "2", "", ""},
+		{"meta", chat.Instagram, "", "w-shared", ""},
+		{"other", chat.WhatsApp, "2", "", ""},
+		{"other", chat.WhatsApp, "", "w-shared", ""},
+	} {
+		ch, ok := d.Channel(c.app, c.kind, c.account, c.waba)
+		if ch.ID != c.want && ok || ok != (c.want != "") {
+			t.Errorf("Channel(%s, %s, %q, %q) = %q %v, want %q", c.app, c.kind, c.account, c.waba, ch.ID, ok, c.want)
+		}
+	}
+}
+
+func TestDirectory_SimulatorNeverAnswersForALiveNumber(t *testing.T) {
+	ctx := t.Context()
+	d := directoryOf(t, storeOn(t, vfs.NewMem(), nil))
+	d.SetBase(chat.Settings{Assistant: true, Simulated: true})
+	demo := waChannel("demo-wa", "demo", "meta", "1", "")
+	demo.Simulated = true
+	mustPut(t, d.PutApp(ctx, testApp), d.PutTenant(ctx, chat.Tenant{ID: "acme"}), d.PutTenant(ctx, chat.Tenant{ID: "demo"}),
+		d.PutChannel(ctx, waChannel("acme-wa", "acme", "meta", "2", "")), d.PutChannel(ctx, demo))
+	if s := d.Settings("demo"); !s.Assistant || !s.Simulated || s.QuietPeriod == 0 {
+		t.Errorf("a simulated tenant: %+v", s)
+	}
+	if s := d.Settings("acme"); s.Assistant || s.Simulated {
+		t.Errorf("a tenant with a live number: %+v", s)
+	}
+	d.SetBase(chat.Settings{Assistant: true})
+	if s := d.Settings("acme"); !s.Assistant {
+		t.Errorf("with a real model: %+v", s)
+	}
+}
+
+func TestDirectory_FilesHoldNoSecrets(t *testing.T) {
+	ctx, fs := t.Context(), vfs.NewMem()
+	s := storeOn(t, fs, nil)
+	d := directoryOf(t, s)
+	mustPut(t, d.PutApp(ctx, chat.App{ID: "meta", Secrets: []chat.Secret{"canary-app-secret"}, VerifyToken: "canary-verify"}),
+		d.PutTenant(ctx, chat.Tenant{ID: "acme", Name: "canary-name"}),
+		d.PutChannel(ctx, chat.Channel{ID: "acme-wa", Tenant: "acme", App: "meta", Kind: chat.WhatsApp,
+			Account: "canary-account", WABA: "canary-waba", Token: "canary-token"}),
+		d.PutAPIKey(ctx, "acme", "canary-key", []string{"*"}),
+		d.PutMember(ctx, Member{Tenant: "acme", Email: "canary@example.com", Role: "owner"}, "canary-password"),
+		d.Quarantine().Keep(ctx, "meta", "unbound", &chat.Inbound{Kind: chat.InboundMessage, Text: "canary-text", Raw: []byte("canary-raw")}, strikeDay),
+		s.db.Flush())
+	digest := sha256.Sum256([]byte("canary-key"))
+	for name, content := range filesOf(t, fs, "data") {
+		if bytes.Contains(content, []byte("canary")) || bytes.Contains(content, digest[:]) {
+			t.Errorf("%s holds a secret in plain", name)
+		}
+	}
+}
+
+// filesOf reads every file under dir.
+func filesOf(t testing.TB, fs vfs.FS, dir string) map[string][]byte {
+	t.Helper()
+	names, err := fs.List(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := map[string][]byte{}
+	for _, name := range names {
+		path := fs.PathJoin(dir, name)
+		info, err := fs.Stat(path)
+		if err != nil {
+			continue // removed meanwhile
+		}
+		if info.IsDir() {
+			for k, v := range filesOf(t, fs, path) {
+				files[k] = v
+			}
+			continue
+		}
+		f, err := fs.Open(path)
+		if err != nil {
+			continue
+		}
+		content, err := io.ReadAll(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		files[path] = content
+	}
+	return files
+}
+
+func TestQuarantine_KeepsListsAndForgets(t *testing.T) {
+	ctx, fs := context.Background(), vfs.NewMem()
+	s := storeOn(t, fs, nil)
+	q := directoryOf(t, s).Quarantine()
+	var want []string
+	for i := range 5 {
+		in := &chat.Inbound{Kind: chat.InboundMessage, App: "meta", ChannelKind: chat.WhatsApp, Account: "77",
+			Remote: chat.RemoteID("wamid." + string(rune('a'+i))), Type: "text", Text: "hi \xff", Time: strikeDay,
+			Customer: []chat.Address{{Kind: chat.WaID, Value: "4915"}}, Raw: []byte{0xff, byte(i)}}
+		mustPut(t, q.Keep(ctx, "meta", "unbound", in, strikeDay), q.Keep(ctx, "meta", "unbound", in, strikeDay.AddDate(0, 0, 1)))
+		want = append(want, string(in.Remote))
+	}
+	mustPut(t, q.Keep(ctx, "meta-2", "unbound", &chat.Inbound{Account: "1"}, strikeDay))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	q = directoryOf(t, storeOn(t, fs, nil)).Quarantine()
+	var got []string
+	var first Held
+	for after := ""; ; {
+		page, next, err := q.Pending("meta", after, 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range page {
+			got = append(got, string(h.Inbound.Remote))
+			if h.Inbound.Remote == "wamid.a" {
+				first = h
+			}
+		}
+		if after = next; next == "" {
+			break
+		}
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		t.Fatalf("pending %v, want %v", got, want)
+	}
+	wantHeld := Held{ID: first.ID, App: "meta", Reason: "unbound", Kept: strikeDay, Inbound: chat.Inbound{
+		Kind: chat.InboundMessage, App: "meta", ChannelKind: chat.WhatsApp, Account: "77", Remote: "wamid.a", Type: "text",
+		Text: "hi \uFFFD", Time: strikeDay, Customer: []chat.Address{{Kind: chat.WaID, Value: "4915"}}, Raw: []byte{0xff, 0}}}
+	if diff := cmp.Diff(wantHeld, first); diff != "" {
+		t.Errorf("an item read back differs:\n%s", diff)
+	}
+	mustPut(t, q.Remove(ctx, "meta", first.ID), q.Remove(ctx, "meta", first.ID))
+	if page, _, err := q.Pending("meta", "", 10); err != nil || len(page) != 4 {
+		t.Errorf("after a removal %d items are pending, want 4 (%v)", len(page), err)
+	}
+	if page, _, err := q.Pending("meta-2", "", 10); err != nil || len(page) != 1 {
+		t.Errorf("another app has %d items, want 1 (%v)", len(page), err)
+	}
+}

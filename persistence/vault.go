@@ -1,0 +1,138 @@
+package persistence
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/persistence/recordpb"
+	"github.com/chumiai/chumi/persistence/seal"
+)
+
+// vault seals what belongs to the installation and to no tenant: the directory
+// and the quarantine. Its key and pepper were drawn when the store was first
+// used and lie in it, wrapped by the key-encryption key. Every value is bound
+// to the key it is stored under.
+//
+// Safe for concurrent use.
+type vault struct {
+	store  *Store
+	box    *seal.Box
+	pepper *seal.Pepper
+}
+
+// The purposes of the vault's pepper. Stored in keys; never change.
+const (
+	hashKey        byte = 'k' // API keys, by digest
+	hashMember     byte = 'u' // members, by tenant and e-mail address
+	hashQuarantine byte = 'q' // quarantined items, by content
+)
+
+// openVault reads the vault's keys, or draws them on the first start.
+func openVault(ctx context.Context, s *Store) (*vault, error) {
+	const op = "persistence.openVault"
+	at := append(appendMeta(nil), rowRoot)
+	wrapped, found, err := s.get(at)
+	if err != nil {
+		return nil, err
+	}
+	var secret []byte
+	if found {
+		if secret, err = s.opts.KEK.Unwrap(wrapped, at); err != nil {
+			return nil, err
+		}
+		if len(secret) != 2*seal.KeyLen {
+			return nil, chat.E(op, chat.KindCorrupt, "the metadata key has the wrong length", nil)
+		}
+	} else {
+		secret = append(seal.NewKey(), seal.NewKey()...)
+		if wrapped, err = s.opts.KEK.Wrap(secret, at); err != nil {
+			return nil, err
+		}
+		if !s.opts.ReadOnly {
+			if err := s.write(ctx, groupMeta, []*recordpb.Write{{Key: at, Value: wrapped, Fresh: true}}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	box, err := seal.NewBox(secret[:seal.KeyLen])
+	if err != nil {
+		return nil, err
+	}
+	return &vault{store: s, box: box, pepper: seal.NewPepper(secret[seal.KeyLen:])}, nil
+}
+
+// metaKey is the key of a directory row. Ids are plain words; a digest or an
+// e-mail address stands in a key only as a keyed hash.
+func (v *vault) metaKey(row directoryRow) []byte {
+	at := append(appendMeta(nil), row.kind)
+	switch row.kind {
+	case rowKey:
+		h := v.pepper.Hash(hashKey, row.id)
+		return append(at, h[:]...)
+	case rowMember:
+		h := v.pepper.Hash(hashMember, row.id)
+		return append(at, h[:]...)
+	}
+	return appendWord(at, row.id)
+}
+
+// seal encrypts a record for the key it is stored under.
+func (v *vault) seal(at []byte, m proto.Message) ([]byte, error) {
+	plain, err := proto.Marshal(m)
+	if err != nil {
+		return nil, chat.E("store.seal", chat.KindInvalid, "a text is not valid UTF-8", nil)
+	}
+	return v.box.Seal(plain, at)
+}
+
+// open is the inverse of seal for a record of m's type.
+func (v *vault) open(at, sealed []byte, m proto.Message) error {
+	plain, err := v.box.Open(sealed, at)
+	if err != nil {
+		return err
+	}
+	if err := proto.Unmarshal(plain, m); err != nil {
+		return chat.E("store.open", chat.KindCorrupt, "a record does not have its form: "+prettyKey(at).String(), nil)
+	}
+	return nil
+}
+
+// storeRows makes directory rows durable as one.
+func (v *vault) storeRows(ctx context.Context, rows map[directoryRow]recordMessage) error {
+	if v.store.opts.ReadOnly {
+		return chat.E("directory.store", chat.KindUnavailable, "the store is open for reading only", nil)
+	}
+	writes := make([]*recordpb.Write, 0, len(rows))
+	for row, m := range rows {
+		at := v.metaKey(row)
+		sealed, err := v.seal(at, m)
+		if err != nil {
+			return err
+		}
+		writes = append(writes, &recordpb.Write{Key: at, Value: sealed})
+	}
+	return v.store.write(ctx, groupMeta, writes)
+}
+
+// loadTable reads the whole directory.
+func (v *vault) loadTable() (*table, error) {
+	t := newTable()
+	head := appendMeta(nil)
+	err := v.store.scan(head, func(key, value []byte) error {
+		if len(key) == len(head) || key[len(head)] == rowRoot {
+			return nil
+		}
+		plain, err := v.box.Open(value, key)
+		if err != nil || !t.put(key[len(head)], plain) {
+			return chat.E("directory.load", chat.KindCorrupt, "cannot read "+prettyKey(key).String(), err)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	t.index()
+	return t, nil
+}
