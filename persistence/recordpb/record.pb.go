@@ -7,7 +7,8 @@
 // The records of the store. Field numbers and meanings are permanent; kinds are
 // append-only. Times are milliseconds since 1970 and absent when unset. Ids of
 // conversations and contacts are their 16 raw bytes; tenant and conversation of
-// a record stand in its key.
+// a record stand in its key. Words are bytes: what came from outside need not be
+// UTF-8.
 
 package recordpb
 
@@ -31,7 +32,7 @@ const (
 type Ref struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
-	Word          string                 `protobuf:"bytes,2,opt,name=word,proto3" json:"word,omitempty"`
+	Word          []byte                 `protobuf:"bytes,2,opt,name=word,proto3" json:"word,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -73,11 +74,11 @@ func (x *Ref) GetSeq() uint64 {
 	return 0
 }
 
-func (x *Ref) GetWord() string {
+func (x *Ref) GetWord() []byte {
 	if x != nil {
 		return x.Word
 	}
-	return ""
+	return nil
 }
 
 // Event is one event of a journal. Everything a person could be known by, and
@@ -87,7 +88,7 @@ type Event struct {
 	Kind     uint32                 `protobuf:"varint,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	Seq      uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
 	Time     *int64                 `protobuf:"varint,3,opt,name=time,proto3,oneof" json:"time,omitempty"`
-	Channel  string                 `protobuf:"bytes,4,opt,name=channel,proto3" json:"channel,omitempty"`
+	Channel  []byte                 `protobuf:"bytes,4,opt,name=channel,proto3" json:"channel,omitempty"`
 	At       *int64                 `protobuf:"varint,5,opt,name=at,proto3,oneof" json:"at,omitempty"`
 	Deadline *int64                 `protobuf:"varint,6,opt,name=deadline,proto3,oneof" json:"deadline,omitempty"`
 	// keeper is the contact whose key seals it; the tenant's key when empty.
@@ -156,11 +157,11 @@ func (x *Event) GetTime() int64 {
 	return 0
 }
 
-func (x *Event) GetChannel() string {
+func (x *Event) GetChannel() []byte {
 	if x != nil {
 		return x.Channel
 	}
-	return ""
+	return nil
 }
 
 func (x *Event) GetAt() int64 {
@@ -243,18 +244,18 @@ func (x *Event) GetUpdate() *Update {
 // Private is the part of a record that is stored sealed only.
 type Private struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Text          []byte                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	Name          []byte                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	Addresses     []*Address             `protobuf:"bytes,3,rep,name=addresses,proto3" json:"addresses,omitempty"`
 	Raw           []byte                 `protobuf:"bytes,4,opt,name=raw,proto3" json:"raw,omitempty"`
-	Remote        string                 `protobuf:"bytes,5,opt,name=remote,proto3" json:"remote,omitempty"`
-	ReplyTo       string                 `protobuf:"bytes,6,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
-	Group         string                 `protobuf:"bytes,7,opt,name=group,proto3" json:"group,omitempty"`
-	Detail        string                 `protobuf:"bytes,8,opt,name=detail,proto3" json:"detail,omitempty"`
-	Participant   string                 `protobuf:"bytes,9,opt,name=participant,proto3" json:"participant,omitempty"`
-	Revision      string                 `protobuf:"bytes,10,opt,name=revision,proto3" json:"revision,omitempty"`
-	Member        string                 `protobuf:"bytes,11,opt,name=member,proto3" json:"member,omitempty"`
-	Digest        string                 `protobuf:"bytes,12,opt,name=digest,proto3" json:"digest,omitempty"`
+	Remote        []byte                 `protobuf:"bytes,5,opt,name=remote,proto3" json:"remote,omitempty"`
+	ReplyTo       []byte                 `protobuf:"bytes,6,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
+	Group         []byte                 `protobuf:"bytes,7,opt,name=group,proto3" json:"group,omitempty"`
+	Detail        []byte                 `protobuf:"bytes,8,opt,name=detail,proto3" json:"detail,omitempty"`
+	Participant   []byte                 `protobuf:"bytes,9,opt,name=participant,proto3" json:"participant,omitempty"`
+	Revision      []byte                 `protobuf:"bytes,10,opt,name=revision,proto3" json:"revision,omitempty"`
+	Member        []byte                 `protobuf:"bytes,11,opt,name=member,proto3" json:"member,omitempty"`
+	Digest        []byte                 `protobuf:"bytes,12,opt,name=digest,proto3" json:"digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -289,18 +290,18 @@ func (*Private) Descriptor() ([]byte, []int) {
 	return file_record_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *Private) GetText() string {
+func (x *Private) GetText() []byte {
 	if x != nil {
 		return x.Text
 	}
-	return ""
+	return nil
 }
 
-func (x *Private) GetName() string {
+func (x *Private) GetName() []byte {
 	if x != nil {
 		return x.Name
 	}
-	return ""
+	return nil
 }
 
 func (x *Private) GetAddresses() []*Address {
@@ -317,66 +318,66 @@ func (x *Private) GetRaw() []byte {
 	return nil
 }
 
-func (x *Private) GetRemote() string {
+func (x *Private) GetRemote() []byte {
 	if x != nil {
 		return x.Remote
 	}
-	return ""
+	return nil
 }
 
-func (x *Private) GetReplyTo() string {
+func (x *Private) GetReplyTo() []byte {
 	if x != nil {
 		return x.ReplyTo
 	}
-	return ""
+	return nil
 }
 
-func (x *Private) GetGroup() string {
+func (x *Private) GetGroup() []byte {
 	if x != nil {
 		return x.Group
 	}
-	return ""
+	return nil
 }
 
-func (x *Private) GetDetail() string {
+func (x *Private) GetDetail() []byte {
 	if x != nil {
 		return x.Detail
 	}
-	return ""
+	return nil
 }
 
-func (x *Private) GetParticipant() string {
+func (x *Private) GetParticipant() []byte {
 	if x != nil {
 		return x.Participant
 	}
-	return ""
+	return nil
 }
 
-func (x *Private) GetRevision() string {
+func (x *Private) GetRevision() []byte {
 	if x != nil {
 		return x.Revision
 	}
-	return ""
+	return nil
 }
 
-func (x *Private) GetMember() string {
+func (x *Private) GetMember() []byte {
 	if x != nil {
 		return x.Member
 	}
-	return ""
+	return nil
 }
 
-func (x *Private) GetDigest() string {
+func (x *Private) GetDigest() []byte {
 	if x != nil {
 		return x.Digest
 	}
-	return ""
+	return nil
 }
 
 type Address struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Kind          uint32                 `protobuf:"varint,1,opt,name=kind,proto3" json:"kind,omitempty"`
-	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -418,11 +419,11 @@ func (x *Address) GetKind() uint32 {
 	return 0
 }
 
-func (x *Address) GetValue() string {
+func (x *Address) GetValue() []byte {
 	if x != nil {
 		return x.Value
 	}
-	return ""
+	return nil
 }
 
 // Contact is a person. As a row of its own it has sealed set; within an event
@@ -484,7 +485,7 @@ type Message struct {
 	Id            *Ref                   `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Direction     uint32                 `protobuf:"varint,2,opt,name=direction,proto3" json:"direction,omitempty"`
 	Author        uint32                 `protobuf:"varint,3,opt,name=author,proto3" json:"author,omitempty"`
-	Type          string                 `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"`
+	Type          []byte                 `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"`
 	ProviderTime  *int64                 `protobuf:"varint,5,opt,name=provider_time,json=providerTime,proto3,oneof" json:"provider_time,omitempty"`
 	Turn          *Ref                   `protobuf:"bytes,6,opt,name=turn,proto3" json:"turn,omitempty"`
 	Class         uint32                 `protobuf:"varint,7,opt,name=class,proto3" json:"class,omitempty"`
@@ -544,11 +545,11 @@ func (x *Message) GetAuthor() uint32 {
 	return 0
 }
 
-func (x *Message) GetType() string {
+func (x *Message) GetType() []byte {
 	if x != nil {
 		return x.Type
 	}
-	return ""
+	return nil
 }
 
 func (x *Message) GetProviderTime() int64 {
@@ -586,7 +587,7 @@ type Attempt struct {
 	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Code          int64                  `protobuf:"varint,4,opt,name=code,proto3" json:"code,omitempty"`
 	Subcode       int64                  `protobuf:"varint,5,opt,name=subcode,proto3" json:"subcode,omitempty"`
-	Reason        string                 `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason        []byte                 `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
 	RetryAt       *int64                 `protobuf:"varint,7,opt,name=retry_at,json=retryAt,proto3,oneof" json:"retry_at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -657,11 +658,11 @@ func (x *Attempt) GetSubcode() int64 {
 	return 0
 }
 
-func (x *Attempt) GetReason() string {
+func (x *Attempt) GetReason() []byte {
 	if x != nil {
 		return x.Reason
 	}
-	return ""
+	return nil
 }
 
 func (x *Attempt) GetRetryAt() int64 {
@@ -675,7 +676,7 @@ type Status struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Message       *Ref                   `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
 	Status        uint32                 `protobuf:"varint,2,opt,name=status,proto3" json:"status,omitempty"`
-	Word          string                 `protobuf:"bytes,3,opt,name=word,proto3" json:"word,omitempty"`
+	Word          []byte                 `protobuf:"bytes,3,opt,name=word,proto3" json:"word,omitempty"`
 	Code          int64                  `protobuf:"varint,4,opt,name=code,proto3" json:"code,omitempty"`
 	ProviderTime  *int64                 `protobuf:"varint,5,opt,name=provider_time,json=providerTime,proto3,oneof" json:"provider_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -726,11 +727,11 @@ func (x *Status) GetStatus() uint32 {
 	return 0
 }
 
-func (x *Status) GetWord() string {
+func (x *Status) GetWord() []byte {
 	if x != nil {
 		return x.Word
 	}
-	return ""
+	return nil
 }
 
 func (x *Status) GetCode() int64 {
@@ -754,11 +755,11 @@ type Turn struct {
 	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	From          uint64                 `protobuf:"varint,4,opt,name=from,proto3" json:"from,omitempty"`
 	UpTo          uint64                 `protobuf:"varint,5,opt,name=up_to,json=upTo,proto3" json:"up_to,omitempty"`
-	Model         string                 `protobuf:"bytes,6,opt,name=model,proto3" json:"model,omitempty"`
+	Model         []byte                 `protobuf:"bytes,6,opt,name=model,proto3" json:"model,omitempty"`
 	PromptTokens  int64                  `protobuf:"varint,7,opt,name=prompt_tokens,json=promptTokens,proto3" json:"prompt_tokens,omitempty"`
 	OutTokens     int64                  `protobuf:"varint,8,opt,name=out_tokens,json=outTokens,proto3" json:"out_tokens,omitempty"`
 	Simulated     bool                   `protobuf:"varint,9,opt,name=simulated,proto3" json:"simulated,omitempty"`
-	Reason        string                 `protobuf:"bytes,10,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason        []byte                 `protobuf:"bytes,10,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -828,11 +829,11 @@ func (x *Turn) GetUpTo() uint64 {
 	return 0
 }
 
-func (x *Turn) GetModel() string {
+func (x *Turn) GetModel() []byte {
 	if x != nil {
 		return x.Model
 	}
-	return ""
+	return nil
 }
 
 func (x *Turn) GetPromptTokens() int64 {
@@ -856,16 +857,16 @@ func (x *Turn) GetSimulated() bool {
 	return false
 }
 
-func (x *Turn) GetReason() string {
+func (x *Turn) GetReason() []byte {
 	if x != nil {
 		return x.Reason
 	}
-	return ""
+	return nil
 }
 
 type Handoff struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Reason        string                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason        []byte                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
 	Until         *int64                 `protobuf:"varint,2,opt,name=until,proto3,oneof" json:"until,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -901,11 +902,11 @@ func (*Handoff) Descriptor() ([]byte, []int) {
 	return file_record_proto_rawDescGZIP(), []int{9}
 }
 
-func (x *Handoff) GetReason() string {
+func (x *Handoff) GetReason() []byte {
 	if x != nil {
 		return x.Reason
 	}
-	return ""
+	return nil
 }
 
 func (x *Handoff) GetUntil() int64 {
@@ -917,8 +918,8 @@ func (x *Handoff) GetUntil() int64 {
 
 type Update struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Type          string                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Type          []byte                 `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	Reason        []byte                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
 	ProviderTime  *int64                 `protobuf:"varint,3,opt,name=provider_time,json=providerTime,proto3,oneof" json:"provider_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -954,18 +955,18 @@ func (*Update) Descriptor() ([]byte, []int) {
 	return file_record_proto_rawDescGZIP(), []int{10}
 }
 
-func (x *Update) GetType() string {
+func (x *Update) GetType() []byte {
 	if x != nil {
 		return x.Type
 	}
-	return ""
+	return nil
 }
 
-func (x *Update) GetReason() string {
+func (x *Update) GetReason() []byte {
 	if x != nil {
 		return x.Reason
 	}
-	return ""
+	return nil
 }
 
 func (x *Update) GetProviderTime() int64 {
@@ -978,7 +979,7 @@ func (x *Update) GetProviderTime() int64 {
 // State is a conversation as of its last event. It holds no personal data.
 type State struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Channel       string                 `protobuf:"bytes,1,opt,name=channel,proto3" json:"channel,omitempty"`
+	Channel       []byte                 `protobuf:"bytes,1,opt,name=channel,proto3" json:"channel,omitempty"`
 	Kind          uint32                 `protobuf:"varint,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	Contact       []byte                 `protobuf:"bytes,3,opt,name=contact,proto3" json:"contact,omitempty"`
 	Seq           uint64                 `protobuf:"varint,4,opt,name=seq,proto3" json:"seq,omitempty"`
@@ -994,6 +995,7 @@ type State struct {
 	Turn          *TurnState             `protobuf:"bytes,14,opt,name=turn,proto3" json:"turn,omitempty"`
 	Outbox        []*Outbox              `protobuf:"bytes,15,rep,name=outbox,proto3" json:"outbox,omitempty"`
 	Armed         *int64                 `protobuf:"varint,16,opt,name=armed,proto3,oneof" json:"armed,omitempty"`
+	Deadline      *int64                 `protobuf:"varint,17,opt,name=deadline,proto3,oneof" json:"deadline,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1028,11 +1030,11 @@ func (*State) Descriptor() ([]byte, []int) {
 	return file_record_proto_rawDescGZIP(), []int{11}
 }
 
-func (x *State) GetChannel() string {
+func (x *State) GetChannel() []byte {
 	if x != nil {
 		return x.Channel
 	}
-	return ""
+	return nil
 }
 
 func (x *State) GetKind() uint32 {
@@ -1136,6 +1138,13 @@ func (x *State) GetOutbox() []*Outbox {
 func (x *State) GetArmed() int64 {
 	if x != nil && x.Armed != nil {
 		return *x.Armed
+	}
+	return 0
+}
+
+func (x *State) GetDeadline() int64 {
+	if x != nil && x.Deadline != nil {
+		return *x.Deadline
 	}
 	return 0
 }
@@ -1573,12 +1582,12 @@ const file_record_proto_rawDesc = "" +
 	"\frecord.proto\x12\fchumi.record\"+\n" +
 	"\x03Ref\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x12\n" +
-	"\x04word\x18\x02 \x01(\tR\x04word\"\xab\x04\n" +
+	"\x04word\x18\x02 \x01(\fR\x04word\"\xab\x04\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x17\n" +
 	"\x04time\x18\x03 \x01(\x03H\x00R\x04time\x88\x01\x01\x12\x18\n" +
-	"\achannel\x18\x04 \x01(\tR\achannel\x12\x13\n" +
+	"\achannel\x18\x04 \x01(\fR\achannel\x12\x13\n" +
 	"\x02at\x18\x05 \x01(\x03H\x01R\x02at\x88\x01\x01\x12\x1f\n" +
 	"\bdeadline\x18\x06 \x01(\x03H\x02R\bdeadline\x88\x01\x01\x12\x16\n" +
 	"\x06keeper\x18\a \x01(\fR\x06keeper\x12\x16\n" +
@@ -1595,22 +1604,22 @@ const file_record_proto_rawDesc = "" +
 	"\x03_atB\v\n" +
 	"\t_deadline\"\xc7\x02\n" +
 	"\aPrivate\x12\x12\n" +
-	"\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\x123\n" +
+	"\x04text\x18\x01 \x01(\fR\x04text\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\fR\x04name\x123\n" +
 	"\taddresses\x18\x03 \x03(\v2\x15.chumi.record.AddressR\taddresses\x12\x10\n" +
 	"\x03raw\x18\x04 \x01(\fR\x03raw\x12\x16\n" +
-	"\x06remote\x18\x05 \x01(\tR\x06remote\x12\x19\n" +
-	"\breply_to\x18\x06 \x01(\tR\areplyTo\x12\x14\n" +
-	"\x05group\x18\a \x01(\tR\x05group\x12\x16\n" +
-	"\x06detail\x18\b \x01(\tR\x06detail\x12 \n" +
-	"\vparticipant\x18\t \x01(\tR\vparticipant\x12\x1a\n" +
+	"\x06remote\x18\x05 \x01(\fR\x06remote\x12\x19\n" +
+	"\breply_to\x18\x06 \x01(\fR\areplyTo\x12\x14\n" +
+	"\x05group\x18\a \x01(\fR\x05group\x12\x16\n" +
+	"\x06detail\x18\b \x01(\fR\x06detail\x12 \n" +
+	"\vparticipant\x18\t \x01(\fR\vparticipant\x12\x1a\n" +
 	"\brevision\x18\n" +
-	" \x01(\tR\brevision\x12\x16\n" +
-	"\x06member\x18\v \x01(\tR\x06member\x12\x16\n" +
-	"\x06digest\x18\f \x01(\tR\x06digest\"3\n" +
+	" \x01(\fR\brevision\x12\x16\n" +
+	"\x06member\x18\v \x01(\fR\x06member\x12\x16\n" +
+	"\x06digest\x18\f \x01(\fR\x06digest\"3\n" +
 	"\aAddress\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"1\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"1\n" +
 	"\aContact\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x16\n" +
 	"\x06sealed\x18\x02 \x01(\fR\x06sealed\"\x8d\x02\n" +
@@ -1618,7 +1627,7 @@ const file_record_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\v2\x11.chumi.record.RefR\x02id\x12\x1c\n" +
 	"\tdirection\x18\x02 \x01(\rR\tdirection\x12\x16\n" +
 	"\x06author\x18\x03 \x01(\rR\x06author\x12\x12\n" +
-	"\x04type\x18\x04 \x01(\tR\x04type\x12(\n" +
+	"\x04type\x18\x04 \x01(\fR\x04type\x12(\n" +
 	"\rprovider_time\x18\x05 \x01(\x03H\x00R\fproviderTime\x88\x01\x01\x12%\n" +
 	"\x04turn\x18\x06 \x01(\v2\x11.chumi.record.RefR\x04turn\x12\x14\n" +
 	"\x05class\x18\a \x01(\rR\x05class\x12\x1c\n" +
@@ -1630,13 +1639,13 @@ const file_record_proto_rawDesc = "" +
 	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x12\n" +
 	"\x04code\x18\x04 \x01(\x03R\x04code\x12\x18\n" +
 	"\asubcode\x18\x05 \x01(\x03R\asubcode\x12\x16\n" +
-	"\x06reason\x18\x06 \x01(\tR\x06reason\x12\x1e\n" +
+	"\x06reason\x18\x06 \x01(\fR\x06reason\x12\x1e\n" +
 	"\bretry_at\x18\a \x01(\x03H\x00R\aretryAt\x88\x01\x01B\v\n" +
 	"\t_retry_at\"\xb1\x01\n" +
 	"\x06Status\x12+\n" +
 	"\amessage\x18\x01 \x01(\v2\x11.chumi.record.RefR\amessage\x12\x16\n" +
 	"\x06status\x18\x02 \x01(\rR\x06status\x12\x12\n" +
-	"\x04word\x18\x03 \x01(\tR\x04word\x12\x12\n" +
+	"\x04word\x18\x03 \x01(\fR\x04word\x12\x12\n" +
 	"\x04code\x18\x04 \x01(\x03R\x04code\x12(\n" +
 	"\rprovider_time\x18\x05 \x01(\x03H\x00R\fproviderTime\x88\x01\x01B\x10\n" +
 	"\x0e_provider_time\"\x8c\x02\n" +
@@ -1646,24 +1655,24 @@ const file_record_proto_rawDesc = "" +
 	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x12\n" +
 	"\x04from\x18\x04 \x01(\x04R\x04from\x12\x13\n" +
 	"\x05up_to\x18\x05 \x01(\x04R\x04upTo\x12\x14\n" +
-	"\x05model\x18\x06 \x01(\tR\x05model\x12#\n" +
+	"\x05model\x18\x06 \x01(\fR\x05model\x12#\n" +
 	"\rprompt_tokens\x18\a \x01(\x03R\fpromptTokens\x12\x1d\n" +
 	"\n" +
 	"out_tokens\x18\b \x01(\x03R\toutTokens\x12\x1c\n" +
 	"\tsimulated\x18\t \x01(\bR\tsimulated\x12\x16\n" +
 	"\x06reason\x18\n" +
-	" \x01(\tR\x06reason\"F\n" +
+	" \x01(\fR\x06reason\"F\n" +
 	"\aHandoff\x12\x16\n" +
-	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x19\n" +
+	"\x06reason\x18\x01 \x01(\fR\x06reason\x12\x19\n" +
 	"\x05until\x18\x02 \x01(\x03H\x00R\x05until\x88\x01\x01B\b\n" +
 	"\x06_until\"p\n" +
 	"\x06Update\x12\x12\n" +
-	"\x04type\x18\x01 \x01(\tR\x04type\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\x12(\n" +
+	"\x04type\x18\x01 \x01(\fR\x04type\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\fR\x06reason\x12(\n" +
 	"\rprovider_time\x18\x03 \x01(\x03H\x00R\fproviderTime\x88\x01\x01B\x10\n" +
-	"\x0e_provider_time\"\xcb\x04\n" +
+	"\x0e_provider_time\"\xf9\x04\n" +
 	"\x05State\x12\x18\n" +
-	"\achannel\x18\x01 \x01(\tR\achannel\x12\x12\n" +
+	"\achannel\x18\x01 \x01(\fR\achannel\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\rR\x04kind\x12\x18\n" +
 	"\acontact\x18\x03 \x01(\fR\acontact\x12\x10\n" +
 	"\x03seq\x18\x04 \x01(\x04R\x03seq\x12\x1d\n" +
@@ -1680,14 +1689,16 @@ const file_record_proto_rawDesc = "" +
 	"\x06unread\x18\r \x01(\x03R\x06unread\x12+\n" +
 	"\x04turn\x18\x0e \x01(\v2\x17.chumi.record.TurnStateR\x04turn\x12,\n" +
 	"\x06outbox\x18\x0f \x03(\v2\x14.chumi.record.OutboxR\x06outbox\x12\x19\n" +
-	"\x05armed\x18\x10 \x01(\x03H\x05R\x05armed\x88\x01\x01B\n" +
+	"\x05armed\x18\x10 \x01(\x03H\x05R\x05armed\x88\x01\x01\x12\x1f\n" +
+	"\bdeadline\x18\x11 \x01(\x03H\x06R\bdeadline\x88\x01\x01B\n" +
 	"\n" +
 	"\b_startedB\t\n" +
 	"\a_activeB\x0f\n" +
 	"\r_paused_untilB\x0e\n" +
 	"\f_window_fromB\x10\n" +
 	"\x0e_waiting_sinceB\b\n" +
-	"\x06_armed\"\xcf\x01\n" +
+	"\x06_armedB\v\n" +
+	"\t_deadline\"\xcf\x01\n" +
 	"\tTurnState\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\rR\x05phase\x12!\n" +
 	"\x02id\x18\x02 \x01(\v2\x11.chumi.record.RefR\x02id\x12\x12\n" +

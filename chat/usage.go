@@ -1,0 +1,46 @@
+package chat
+
+import "time"
+
+// Usage is an amount to be added to one of a tenant's counters.
+type Usage struct {
+	Counter string
+	Amount  int64
+}
+
+// UsageOf lists what the events of one commit add to the tenant's counters:
+// messages by direction, turns and tokens, per UTC day and channel. It depends
+// on the events alone; a counter appears once.
+func UsageOf(events []Event) []Usage {
+	var out []Usage
+	add := func(e *Event, what string, amount int64) {
+		if amount == 0 {
+			return
+		}
+		counter := what + "/" + e.Time.UTC().Format(time.DateOnly) + "/" + string(e.Channel)
+		for i := range out {
+			if out[i].Counter == counter {
+				out[i].Amount += amount
+				return
+			}
+		}
+		out = append(out, Usage{Counter: counter, Amount: amount})
+	}
+	for i := range events {
+		e := &events[i]
+		switch e.Kind {
+		case MessageReceived:
+			add(e, "messages_in", 1)
+		case MessageQueued, MessageEchoed:
+			add(e, "messages_out", 1)
+		case TurnStarted:
+			add(e, "turns", 1)
+		case TurnAnswered:
+			if e.Turn != nil {
+				add(e, "tokens_prompt", e.Turn.PromptTokens)
+				add(e, "tokens_output", e.Turn.OutTokens)
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,301 @@
+package persistence
+
+import (
+	"encoding/binary"
+
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/persistence/recordpb"
+)
+
+// outcome is what stage says about a commit.
+type outcome struct {
+	answer chat.CommitAnswer
+	// pos is of the last event, or of the commit when it has none.
+	pos chat.Pos
+	// counter names the reservation, when LimitReached.
+	counter string
+	// original is the row that made it a Duplicate, as stored: of kind
+	// kindAddress, kindRow, kindClaim, or 0 for a plain row.
+	original     []byte
+	originalKind byte
+	originalHash id16
+}
+
+// stage evaluates a commit's conditions against the store and the batch and,
+// when all hold, puts its writes into the batch. In order:
+//
+//	epoch == the group's            else StaleEpoch
+//	expected == the head's seq      else WrongSeq
+//	sealed with the contact's key   else WrongSeq: it was erased meanwhile
+//	fresh rows and claims absent    else Duplicate
+//	reservations within limits      else LimitReached
+//
+// A refused commit changes nothing. An error means that the store is
+// unreadable: it is not an answer, and the caller must stop.
+//
+// A commit writes its events and their feed rows, the state, the inbox view,
+// the agenda row, the contact and its key, remote-id rows, claims with their
+// expiry, counters, and plain rows; the tenant's position and counters follow
+// once per batch. REQUIRES: the tenant has its meta row.
+func (s *stager) stage(c *recordpb.Commit) (outcome, error) {
+	if c.Epoch != uint64(s.epoch) {
+		return outcome{answer: chat.StaleEpoch}, nil
+	}
+	if c.Tenant == "" {
+		out, err := s.freshWrites(c)
+		if err != nil || out.answer != 0 {
+			return out, err
+		}
+		return outcome{answer: chat.Applied}, s.applyWrites(c)
+	}
+	t, err := s.tenant(chat.TenantID(c.Tenant))
+	if err != nil {
+		return outcome{}, err
+	}
+	if t == nil {
+		return outcome{}, chat.E("persistence.stage", chat.KindCorrupt, "a commit of a tenant without a meta row", nil)
+	}
+	at := staging{stager: s, tenant: t, commit: c}
+	copy(at.conversation[:], c.Conversation)
+	copy(at.contact[:], c.Contact)
+	out, err := at.refuse()
+	if err != nil || out.answer != 0 {
+		return out, err
+	}
+	s.touch(t)
+	if err := at.apply(); err != nil {
+		return outcome{}, err
+	}
+	return outcome{answer: chat.Applied, pos: t.last}, nil
+}
+
+// staging is one commit being staged.
+type staging struct {
+	*stager
+	tenant       *stagedTenant
+	commit       *recordpb.Commit
+	conversation id16
+	contact      id16
+	// head is of the conversation before the commit.
+	head head
+	// keyID is of the contact key after the commit.
+	keyID uint32
+}
+
+// refuse evaluates the conditions. A zero answer means that all hold.
+func (at *staging) refuse() (outcome, error) {
+	c := at.commit
+	if len(c.Conversation) > 0 {
+		var err error
+		if at.head, err = at.stager.head(at.tenant, at.conversation); err != nil {
+			return outcome{}, err
+		}
+		if uint64(at.head.seq) != c.Expected {
+			return outcome{answer: chat.WrongSeq}, nil
+		}
+		if ok, err := at.keyHolds(); err != nil || !ok {
+			return outcome{answer: chat.WrongSeq}, err
+		}
+	}
+	for _, list := range [2][]*recordpb.Insert{c.Rows, c.Claims} {
+		for _, in := range list {
+			if !in.Fresh {
+				continue
+			}
+			h := id16(in.Hash)
+			at.key = at.tenant.realm.id(at.key[:0], byte(in.Kind), h)
+			v, err := at.read(at.key)
+			if err != nil {
+				return outcome{}, err
+			}
+			if v != nil {
+				return outcome{answer: chat.Duplicate, original: v, originalKind: byte(in.Kind), originalHash: h}, nil
+			}
+		}
+	}
+	for _, r := range c.Reserve {
+		n, err := at.counter(at.tenant, r.Counter)
+		if err != nil {
+			return outcome{}, err
+		}
+		if r.Limit > 0 && n+r.Amount > r.Limit {
+			return outcome{answer: chat.LimitReached, counter: r.Counter}, nil
+		}
+	}
+	return at.freshWrites(c)
+}
+
+// keyHolds reports whether the key that sealed the commit is the contact's, and
+// notes it. Without it an event could be sealed with a key that an erase, or
+// the winner of a race, has replaced.
+func (at *staging) keyHolds() (bool, error) {
+	c := at.commit
+	at.keyID = c.KeyId
+	if c.Head == nil && len(c.Events) == 0 {
+		at.keyID = at.head.keyID
+		return true, nil
+	}
+	if at.head.keyID != 0 {
+		return at.head.keyID == c.KeyId, nil
+	}
+	at.key = at.tenant.realm.wrapped(at.key[:0], at.contact)
+	stored, err := at.read(at.key)
+	if err != nil {
+		return false, err
+	}
+	if stored == nil {
+		return len(c.ContactKey) > 0, nil
+	}
+	return len(c.ContactKey) == 0 && keyIDOf(stored) == c.KeyId, nil
+}
+
+func (at *staging) apply() error {
+	if err := at.applyEvents(); err != nil {
+		return err
+	}
+	if at.commit.Head != nil {
+		if err := at.applyHead(); err != nil {
+			return err
+		}
+	}
+	if err := at.applyContact(); err != nil {
+		return err
+	}
+	if err := at.applyRows(); err != nil {
+		return err
+	}
+	for _, list := range [2][]*recordpb.Count{at.commit.Reserve, at.commit.Usage} {
+		for _, n := range list {
+			if err := at.count(at.tenant, n.Counter, n.Amount); err != nil {
+				return err
+			}
+		}
+	}
+	return at.applyWrites(at.commit)
+}
+
+// applyEvents writes journal and feed and allocates positions. A commit without
+// events takes a position too: its agenda row is dated by it.
+func (at *staging) applyEvents() error {
+	t, seq := at.tenant, chat.Seq(at.commit.Expected)
+	if len(at.commit.Events) == 0 {
+		t.last++
+	}
+	for _, e := range at.commit.Events {
+		t.last++
+		var where []byte
+		if len(at.commit.Conversation) > 0 {
+			seq++
+			at.key = t.realm.event(at.key[:0], at.conversation, seq)
+			var room [idLen + 8]byte
+			where = binary.BigEndian.AppendUint64(append(room[:0], at.conversation[:]...), uint64(seq))
+		} else {
+			at.key = t.realm.loose(at.key[:0], t.last)
+		}
+		op := at.batch.SetDeferred(len(at.key), 8+len(e.Record))
+		copy(op.Key, at.key)
+		binary.BigEndian.PutUint64(op.Value, uint64(t.last))
+		copy(op.Value[8:], e.Record)
+		if err := op.Finish(); err != nil {
+			return err
+		}
+		at.key = t.realm.feed(at.key[:0], t.last)
+		if err := at.batch.Set(at.key, where, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// applyHead writes the state and, where they changed, its view and agenda rows.
+func (at *staging) applyHead() error {
+	t, old, c := at.tenant, at.head, at.commit
+	next := head{seq: chat.Seq(c.Expected) + chat.Seq(len(c.Events)), active: c.Head.Active,
+		armed: c.Head.Armed, keyID: at.keyID, live: c.Head.Live}
+	var room [headLen]byte
+	at.key = t.realm.state(at.key[:0], at.conversation)
+	op := at.batch.SetDeferred(len(at.key), headLen+len(c.Head.Record))
+	copy(op.Key, at.key)
+	copy(op.Value[copy(op.Value, appendHead(room[:0], next)):], c.Head.Record)
+	if err := op.Finish(); err != nil {
+		return err
+	}
+	at.heads[headKey{t, at.conversation}] = next
+	if err := at.applyView(old, next); err != nil {
+		return err
+	}
+	return at.applyDue(old, next)
+}
+
+func (at *staging) applyView(old, next head) error {
+	exists := old.seq > 0
+	if exists && old.active == next.active {
+		return nil
+	}
+	if exists {
+		at.key = at.tenant.realm.view(at.key[:0], old.active, at.conversation)
+		if err := at.batch.Delete(at.key, nil); err != nil {
+			return err
+		}
+	}
+	at.key = at.tenant.realm.view(at.key[:0], next.active, at.conversation)
+	return at.batch.Set(at.key, nil, nil)
+}
+
+func (at *staging) applyDue(old, next head) error {
+	if old.armed == next.armed && old.live == next.live {
+		return nil
+	}
+	if old.armed != 0 && old.armed != next.armed {
+		at.key = appendDue(at.key[:0], at.group, old.armed, at.tenant.id, at.conversation)
+		if err := at.batch.Delete(at.key, nil); err != nil {
+			return err
+		}
+	}
+	if next.armed == 0 {
+		return nil
+	}
+	if !at.hasDue || next.armed < at.due {
+		at.due, at.hasDue = next.armed, true
+	}
+	at.key = appendDue(at.key[:0], at.group, next.armed, at.tenant.id, at.conversation)
+	var room [owedLen]byte
+	return at.batch.Set(at.key, appendOwed(room[:0], next.live, at.tenant.last), nil)
+}
+
+func (at *staging) applyContact() error {
+	c, r := at.commit, at.tenant.realm
+	if len(c.ContactKey) > 0 {
+		at.key = r.wrapped(at.key[:0], at.contact)
+		if err := at.put(at.key, c.ContactKey); err != nil {
+			return err
+		}
+	}
+	if len(c.ContactRecord) == 0 {
+		return nil
+	}
+	at.key = r.contact(at.key[:0], at.contact)
+	return at.batch.Set(at.key, c.ContactRecord, nil)
+}
+
+// applyRows writes remote-id rows and claims, and dates claims that may be
+// forgotten.
+func (at *staging) applyRows() error {
+	for _, list := range [2][]*recordpb.Insert{at.commit.Rows, at.commit.Claims} {
+		for _, in := range list {
+			h := id16(in.Hash)
+			at.key = at.tenant.realm.id(at.key[:0], byte(in.Kind), h)
+			if err := at.put(at.key, in.Record); err != nil {
+				return err
+			}
+			if in.Day == 0 {
+				continue
+			}
+			at.key = appendExpiry(at.key[:0], at.group, in.Day, at.tenant.id, h)
+			if err := at.batch.Set(at.key, nil, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

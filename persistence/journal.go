@@ -1,0 +1,205 @@
+package persistence
+
+import (
+	"context"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/metrics/failpoint"
+)
+
+// Append makes c durable, or tells in the receipt why not, and returns only
+// then; when ctx ends first the answer is Unknown. An error means that nothing
+// was written: KindBusy when too many commits wait, KindUnavailable below the
+// disk reserve, KindInvalid for a commit that contradicts itself.
+func (s *Store) Append(ctx context.Context, c chat.Commit) (chat.Receipt, error) {
+	from := time.Now()
+	t, err := s.tenantAt(c.Tenant)
+	if err != nil {
+		return chat.Receipt{}, err
+	}
+	if err := s.writable(); err != nil {
+		return chat.Receipt{}, err
+	}
+	p, err := s.prepare(t, &c)
+	if err != nil {
+		return chat.Receipt{}, err
+	}
+	failpoint.Hit(failpoint.CommitQueued)
+	out, err := t.group.propose(ctx, p.commit)
+	if err != nil {
+		return chat.Receipt{}, err
+	}
+	m := s.opts.Metrics
+	m.Append.Observe(time.Since(from).Seconds())
+	m.Commits.WithLabelValues(out.answer.String()).Inc()
+	receipt := chat.Receipt{Answer: out.answer, Counter: out.counter}
+	switch out.answer {
+	case chat.Applied:
+		receipt.Pos = out.pos
+		for i := range c.Events {
+			m.Events.WithLabelValues(c.Events[i].Kind.String()).Inc()
+		}
+		if p.key != nil && p.key.wrapped != nil {
+			s.contacts.put(keyHolder{t.id, p.contact}, &contactKey{box: p.key.box, id: p.key.id}, p.token)
+		}
+	case chat.Duplicate:
+		if receipt.Original, err = t.original(out); err != nil {
+			return chat.Receipt{}, err
+		}
+	case chat.WrongSeq:
+		// A key this process holds may be of before an erase.
+		if c.Conversation != "" {
+			s.contacts.drop(keyHolder{t.id, p.contact})
+		}
+	case chat.StaleEpoch, chat.LimitReached, chat.Unknown:
+	}
+	return receipt, nil
+}
+
+// original decodes the row that made a commit a duplicate.
+func (t *tenant) original(out outcome) (chat.Original, error) {
+	switch out.originalKind {
+	case kindAddress:
+		c, contact, err := decodeAddress(out.original)
+		return chat.Original{Conversation: c, Contact: contact}, err
+	case kindRow:
+		row, err := decodeRow(out.original)
+		return chat.Original{Conversation: row.Conversation, Message: row.Message, Seq: row.Seq}, err
+	default:
+		return t.decodeClaim(out.originalHash, out.original)
+	}
+}
+
+// Load returns the conversation's state; found is false for one without events.
+// It may see a commit of an earlier activation that is not yet durable: what is
+// appended after it becomes durable after it.
+func (s *Store) Load(t chat.TenantID, c chat.ConversationID) (state chat.Conversation, found bool, err error) {
+	tn, conv, err := s.place(t, c)
+	if err != nil {
+		return state, false, err
+	}
+	v, found, err := s.get(tn.realm.state(nil, conv))
+	if err != nil || !found {
+		return state, false, err
+	}
+	_, record, err := readHead(v)
+	if err != nil {
+		return state, false, err
+	}
+	state, err = decodeState(tn.pepper, t, c, record)
+	return state, err == nil, err
+}
+
+// place resolves a conversation's tenant and raw id.
+func (s *Store) place(t chat.TenantID, c chat.ConversationID) (*tenant, id16, error) {
+	tn, err := s.tenantAt(t)
+	if err != nil {
+		return nil, id16{}, err
+	}
+	conv, ok := conversationBytes(c)
+	if !ok {
+		return nil, id16{}, chat.E("journal.Load", chat.KindNotFound, "there is no such conversation", nil)
+	}
+	return tn, conv, nil
+}
+
+// Events returns up to limit events with seq > after, in order, unsealed. It
+// never shows what is not durable.
+func (s *Store) Events(t chat.TenantID, c chat.ConversationID, after chat.Seq, limit int) ([]chat.Event, error) {
+	tn, conv, err := s.place(t, c)
+	if err != nil {
+		return nil, err
+	}
+	const op = "journal.Events"
+	prefix := tn.realm.events(nil, conv)
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: prefixEnd(prefix)})
+	if err != nil {
+		return nil, chat.E(op, chat.KindOther, "cannot read events", err)
+	}
+	defer it.Close()
+	durable := chat.Pos(tn.durable.Load())
+	var out []chat.Event
+	for ok := it.SeekPrefixGE(tn.realm.event(nil, conv, after+1)); ok && len(out) < limit; ok = it.Next() {
+		v, err := it.ValueAndErr()
+		if err != nil {
+			break
+		}
+		row, err := splitEvent(v)
+		if err != nil {
+			return nil, err
+		}
+		if row.pos > durable {
+			break
+		}
+		e, err := s.openEvent(tn, c, conv, row)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	if err := it.Error(); err != nil {
+		return nil, chat.E(op, chat.KindCorrupt, "cannot read events", err)
+	}
+	return out, nil
+}
+
+// openEvent unseals a stored event. c is empty for an 'x' row.
+func (s *Store) openEvent(t *tenant, c chat.ConversationID, conv id16, row eventRow) (chat.Event, error) {
+	var box opener = t.box
+	if len(row.record.Keeper) > 0 && len(row.record.Sealed) > 0 {
+		if len(row.record.Keeper) != idLen {
+			return chat.Event{}, errRecord("a contact id has the wrong length")
+		}
+		key, found, err := s.storedKey(t, id16(row.record.Keeper))
+		if err != nil {
+			return chat.Event{}, err
+		}
+		if !found {
+			return chat.Event{}, errRecord("an event's key is missing")
+		}
+		box = key.box
+	}
+	var room [128]byte
+	p, err := openPrivate(box, row.record.Sealed, appendEventPlace(room[:0], t.id, conv, chat.Seq(row.record.Seq)))
+	if err != nil {
+		return chat.Event{}, err
+	}
+	return row.event(t.id, c, p)
+}
+
+// Contact returns a person, unsealed; KindNotFound when there is none or it was
+// erased. It may see what is not yet durable.
+func (s *Store) Contact(t chat.TenantID, id chat.ContactID) (chat.Contact, error) {
+	const op = "contacts.Contact"
+	tn, err := s.tenantAt(t)
+	if err != nil {
+		return chat.Contact{}, err
+	}
+	raw, ok := contactBytes(id)
+	if !ok {
+		return chat.Contact{}, chat.E(op, chat.KindNotFound, "there is no such contact", nil)
+	}
+	v, found, err := s.get(tn.realm.contact(nil, raw))
+	if err != nil {
+		return chat.Contact{}, err
+	}
+	if !found {
+		return chat.Contact{}, chat.E(op, chat.KindNotFound, "there is no such contact", nil)
+	}
+	key, found, err := s.storedKey(tn, raw)
+	if err != nil {
+		return chat.Contact{}, err
+	}
+	if !found {
+		return chat.Contact{}, chat.E(op, chat.KindNotFound, "the contact was erased", nil)
+	}
+	return decodeContact(key.box, t, raw, v)
+}
+
+// Barrier waits until all that can be read of a tenant now is durable.
+func (s *Store) Barrier(ctx context.Context, t chat.TenantID) error {
+	return s.groupAt(s.Group(t)).settle(ctx)
+}

@@ -1,0 +1,175 @@
+package persistence
+
+import (
+	"google.golang.org/protobuf/proto"
+
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/persistence/recordpb"
+	"github.com/chumiai/chumi/persistence/seal"
+)
+
+// What a tenant's pepper hashes. Permanent: the hashes stand in keys and ids.
+const (
+	hashAddress      byte = 1 // channel, kind, address
+	hashRow          byte = 2 // channel, revision, remote id
+	hashClaim        byte = 3 // claim kind, key
+	hashConversation byte = 4 // channel, kind, address: the id a first commit claims
+	hashContact      byte = 5 // the same for the contact
+	hashOutbox       byte = 6 // mask of a text hash
+)
+
+func addressHash(p *seal.Pepper, what byte, ch chat.ChannelID, a chat.Address) id16 {
+	return p.Hash(what, string(ch), string([]byte{byte(a.Kind)}), a.Value)
+}
+
+func rowHash(p *seal.Pepper, ch chat.ChannelID, revision string, remote chat.RemoteID) id16 {
+	return p.Hash(hashRow, string(ch), revision, string(remote))
+}
+
+func claimHash(p *seal.Pepper, kind chat.ClaimKind, key string) id16 {
+	return p.Hash(hashClaim, string([]byte{byte(kind)}), key)
+}
+
+// Locate resolves a customer's addresses on a channel: the first address that
+// leads somewhere decides. A person never seen gets ids made from the first
+// routable address, so that racing deliveries agree on them. It may see what is
+// not yet durable.
+func (s *Store) Locate(t chat.TenantID, ch chat.ChannelID, addresses []chat.Address) (chat.Place, error) {
+	tn, err := s.tenantAt(t)
+	if err != nil {
+		return chat.Place{}, err
+	}
+	var place chat.Place
+	var first *chat.Address
+	for i := range addresses {
+		a := &addresses[i]
+		if !a.Routable() {
+			continue
+		}
+		if first == nil {
+			first = a
+		}
+		v, found, err := s.get(tn.realm.address(nil, addressHash(tn.pepper, hashAddress, ch, *a)))
+		if err != nil {
+			return chat.Place{}, err
+		}
+		if !found {
+			place.Missing = append(place.Missing, *a)
+			continue
+		}
+		if !place.Found {
+			if place.Conversation, place.Contact, err = decodeAddress(v); err != nil {
+				return chat.Place{}, err
+			}
+			place.Found = true
+		}
+	}
+	if !place.Found && first != nil {
+		place.Conversation = addressHash(tn.pepper, hashConversation, ch, *first).conversationID()
+		place.Contact = addressHash(tn.pepper, hashContact, ch, *first).contactID()
+	}
+	return place, nil
+}
+
+// encodeAddress is the value of an 'a' row: conv, contact.
+func encodeAddress(c, contact id16) []byte {
+	return append(append(make([]byte, 0, 2*idLen), c[:]...), contact[:]...)
+}
+
+func decodeAddress(v []byte) (chat.ConversationID, chat.ContactID, error) {
+	if len(v) != 2*idLen {
+		return "", "", errRecord("an address row is unreadable")
+	}
+	return id16(v[:idLen]).conversationID(), id16(v[idLen:]).contactID(), nil
+}
+
+// Row returns the index row of a remote id on a channel. It may see what is not
+// yet durable.
+func (s *Store) Row(t chat.TenantID, ch chat.ChannelID, remote chat.RemoteID, revision string) (row chat.RemoteRow, found bool, err error) {
+	tn, err := s.tenantAt(t)
+	if err != nil {
+		return row, false, err
+	}
+	v, found, err := s.get(tn.realm.row(nil, rowHash(tn.pepper, ch, revision, remote)))
+	if err != nil || !found {
+		return row, false, err
+	}
+	row, err = decodeRow(v)
+	row.Remote, row.Revision = remote, revision
+	return row, err == nil, err
+}
+
+func encodeRow(row *chat.RemoteRow) ([]byte, error) {
+	r := &recordpb.Row{Seq: uint64(row.Seq), Message: messageRef(row.Conversation, row.Message), Mask: uint32(row.Mask)}
+	if row.Conversation != "" {
+		c, ok := conversationBytes(row.Conversation)
+		if !ok {
+			return nil, errForeignID()
+		}
+		r.Conversation = c[:]
+	}
+	return marshal(r)
+}
+
+func decodeRow(v []byte) (chat.RemoteRow, error) {
+	var r recordpb.Row
+	if proto.Unmarshal(v, &r) != nil || len(r.Conversation) != 0 && len(r.Conversation) != idLen {
+		return chat.RemoteRow{}, errRecord("a remote-id row is unreadable")
+	}
+	row := chat.RemoteRow{Seq: chat.Seq(r.Seq), Mask: chat.Status(r.Mask)}
+	if len(r.Conversation) == idLen {
+		row.Conversation = id16(r.Conversation).conversationID()
+	}
+	row.Message = messageOf(row.Conversation, r.Message)
+	return row, nil
+}
+
+// Claimed reports whether a digest or idempotency claim exists. It may see what
+// is not yet durable.
+func (s *Store) Claimed(t chat.TenantID, kind chat.ClaimKind, key string) (o chat.Original, found bool, err error) {
+	tn, err := s.tenantAt(t)
+	if err != nil {
+		return o, false, err
+	}
+	h := claimHash(tn.pepper, kind, key)
+	v, found, err := s.get(tn.realm.claim(nil, h))
+	if err != nil || !found {
+		return o, false, err
+	}
+	o, err = tn.decodeClaim(h, v)
+	return o, err == nil, err
+}
+
+func (t *tenant) encodeClaim(h, c, contact id16, cl *chat.Claim) ([]byte, error) {
+	r := &recordpb.Claim{Day: uint32(cl.Day)}
+	if c != (id16{}) {
+		id := c.conversationID()
+		r.Conversation, r.Contact, r.Message = c[:], contact[:], messageRef(id, cl.Message)
+		if _, seq, ok := cl.Message.Parse(); ok {
+			r.Seq = uint64(seq)
+		}
+	}
+	var err error
+	if r.Sealed, err = sealPrivate(t.box, &recordpb.Private{Digest: []byte(cl.Digest)}, idPlace(placeClaim, t.id, h)); err != nil {
+		return nil, err
+	}
+	return marshal(r)
+}
+
+func (t *tenant) decodeClaim(h id16, v []byte) (chat.Original, error) {
+	var r recordpb.Claim
+	if proto.Unmarshal(v, &r) != nil || len(r.Conversation)%idLen != 0 || len(r.Contact)%idLen != 0 {
+		return chat.Original{}, errRecord("a claim is unreadable")
+	}
+	p, err := openPrivate(t.box, r.Sealed, idPlace(placeClaim, t.id, h))
+	if err != nil {
+		return chat.Original{}, err
+	}
+	o := chat.Original{Seq: chat.Seq(r.Seq), Digest: string(p.Digest)}
+	if len(r.Conversation) == idLen {
+		o.Conversation = id16(r.Conversation).conversationID()
+		o.Message = messageOf(o.Conversation, r.Message)
+	}
+	o.Contact, err = contactIDOf(r.Contact)
+	return o, err
+}

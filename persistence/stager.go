@@ -1,0 +1,230 @@
+package persistence
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/chumiai/chumi/chat"
+)
+
+// How much a stager remembers between batches. Forgetting costs one read each.
+const (
+	headsMax    = 16384
+	countersMax = 4096
+)
+
+// stager turns prepared commits into writes of one batch. It is the only writer
+// of state, and deterministic: the same commits staged on the same store write
+// the same bytes, on any node and at any time.
+//
+// A batch reads its own writes through heads, tenants and rows. heads and
+// tenants outlive the batch: nobody else writes what they mirror, and a batch
+// that fails ends the process.
+type stager struct {
+	group chat.Group
+	db    *pebble.DB
+
+	tenants map[chat.TenantID]*stagedTenant
+	heads   map[headKey]head
+
+	// --- of the batch under construction ---
+
+	batch *pebble.Batch
+	epoch chat.Epoch
+	// rows holds every row put in the batch that a later condition may ask for;
+	// nil stands for a deleted one.
+	rows    map[string][]byte
+	touched []*stagedTenant
+	// due is the earliest due time put into the agenda, when hasDue.
+	due    int64
+	hasDue bool
+	// key is scratch space.
+	key []byte
+}
+
+// stagedTenant is what a stager knows of a tenant.
+type stagedTenant struct {
+	id    chat.TenantID
+	realm realm
+	// keys is the part of the meta row behind the position.
+	keys []byte
+	// last is the position allocated last.
+	last chat.Pos
+	// counters mirrors the counters met; dirty are those the batch changed.
+	counters map[string]int64
+	dirty    map[string]struct{}
+	// touched is true while the tenant is in stager.touched.
+	touched bool
+}
+
+type headKey struct {
+	tenant       *stagedTenant
+	conversation id16
+}
+
+func newStager(g chat.Group, db *pebble.DB) *stager {
+	return &stager{group: g, db: db, tenants: map[chat.TenantID]*stagedTenant{},
+		heads: map[headKey]head{}, rows: map[string][]byte{}}
+}
+
+// begin starts a batch. The one before must be in the database.
+func (s *stager) begin(b *pebble.Batch, epoch chat.Epoch) {
+	s.batch, s.epoch = b, epoch
+	s.touched, s.hasDue = s.touched[:0], false
+	clear(s.rows)
+	if len(s.heads) > headsMax {
+		clear(s.heads)
+	}
+}
+
+// finish writes what is written once per batch: counters and positions.
+func (s *stager) finish() error {
+	for _, t := range s.touched {
+		for _, word := range slices.Sorted(maps.Keys(t.dirty)) {
+			s.key = t.realm.counter(s.key[:0], word)
+			if err := s.batch.Set(s.key, binary.BigEndian.AppendUint64(nil, uint64(t.counters[word])), nil); err != nil {
+				return err
+			}
+		}
+		clear(t.dirty)
+		if len(t.counters) > countersMax {
+			clear(t.counters)
+		}
+		s.key = t.realm.meta(s.key[:0])
+		if err := s.batch.Set(s.key, encodeMeta(t.last, t.keys), nil); err != nil {
+			return err
+		}
+		t.touched = false
+	}
+	return nil
+}
+
+// earliestDue is the earliest due time the batch put into the agenda.
+func (s *stager) earliestDue() (ms int64, ok bool) { return s.due, s.hasDue }
+
+// tenant returns what is known of a tenant, or nil for one without a meta row.
+func (s *stager) tenant(id chat.TenantID) (*stagedTenant, error) {
+	if t, ok := s.tenants[id]; ok {
+		return t, nil
+	}
+	t := &stagedTenant{id: id, realm: realmOf(s.group, id),
+		counters: map[string]int64{}, dirty: map[string]struct{}{}}
+	v, err := s.read(t.realm.meta(nil))
+	if err != nil || v == nil {
+		return nil, err
+	}
+	if t.last, _, err = decodeMeta(v); err != nil {
+		return nil, err
+	}
+	t.keys = v[8:]
+	s.tenants[id] = t
+	return t, nil
+}
+
+func (s *stager) touch(t *stagedTenant) {
+	if !t.touched {
+		t.touched = true
+		s.touched = append(s.touched, t)
+	}
+}
+
+// read returns a row as the batch sees it, nil when there is none.
+func (s *stager) read(key []byte) ([]byte, error) {
+	if v, ok := s.rows[string(key)]; ok {
+		return v, nil
+	}
+	v, closer, err := s.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	v = append(make([]byte, 0, len(v)+1), v...)
+	return v, closer.Close()
+}
+
+// put writes a row that a later condition may ask for.
+func (s *stager) put(key, value []byte) error {
+	s.rows[string(key)] = bytes.Clone(nonNil(value))
+	return s.batch.Set(key, value, nil)
+}
+
+func (s *stager) remove(key []byte) error {
+	s.rows[string(key)] = nil
+	return s.batch.Delete(key, nil)
+}
+
+// nonNil keeps an empty row apart from an absent one.
+func nonNil(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+// head returns a conversation's head; a zero one when it has no events.
+func (s *stager) head(t *stagedTenant, c id16) (head, error) {
+	k := headKey{t, c}
+	if h, ok := s.heads[k]; ok {
+		return h, nil
+	}
+	s.key = t.realm.state(s.key[:0], c)
+	v, closer, err := s.db.Get(s.key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		s.heads[k] = head{}
+		return head{}, nil
+	}
+	if err != nil {
+		return head{}, err
+	}
+	h, _, err := readHead(v)
+	if err = errors.Join(err, closer.Close()); err != nil {
+		return head{}, err
+	}
+	s.heads[k] = h
+	return h, nil
+}
+
+// counter returns a counter's value as the batch sees it.
+func (s *stager) counter(t *stagedTenant, word string) (int64, error) {
+	if n, ok := t.counters[word]; ok {
+		return n, nil
+	}
+	s.key = t.realm.counter(s.key[:0], word)
+	v, err := s.read(s.key)
+	if err != nil {
+		return 0, err
+	}
+	var n int64
+	if v != nil {
+		if n, err = readCounter(v); err != nil {
+			return 0, err
+		}
+	}
+	t.counters[word] = n
+	return n, nil
+}
+
+// readCounter decodes a 'u' row.
+func readCounter(v []byte) (int64, error) {
+	if len(v) != 8 {
+		return 0, chat.E("persistence.counter", chat.KindCorrupt, "a counter is unreadable", nil)
+	}
+	return int64(binary.BigEndian.Uint64(v)), nil
+}
+
+func (s *stager) count(t *stagedTenant, word string, amount int64) error {
+	n, err := s.counter(t, word)
+	if err != nil {
+		return err
+	}
+	t.counters[word] = n + amount
+	t.dirty[word] = struct{}{}
+	return nil
+}

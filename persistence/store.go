@@ -1,0 +1,217 @@
+package persistence
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/fnv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+
+	"github.com/chumiai/chumi/chat"
+)
+
+// Store is one node's durable record. It is safe for concurrent use.
+//
+// Every write goes through the committer of its group; every method that reads
+// says whether it may see what is not yet durable.
+type Store struct {
+	opts Options
+	db   *pebble.DB
+
+	// groups has one entry per group; meta is the metadata group. Immutable
+	// after Open.
+	groups []*group
+	meta   *group
+
+	// tenants holds the *tenant of every tenant met since Open. Entries stay:
+	// a reader tells what is durable from an entry's position.
+	tenants  sync.Map
+	contacts *keyCache
+
+	// gate is held for reading while a proposal is put into a queue; closed is
+	// true once it was held for writing to end that.
+	gate   sync.RWMutex
+	closed bool
+	// reserved is true while free disk space is below the reserve.
+	reserved atomic.Bool
+	stop     chan struct{}
+	work     sync.WaitGroup
+}
+
+// Open opens the store in o.Dir, making a new one where there is none, and
+// raises every group's epoch durably: activations of any earlier process are
+// fenced when it returns. It refuses a store of a newer format, of another
+// key-encryption key, and of another number of groups.
+func Open(o Options) (*Store, error) {
+	const op = "persistence.Open"
+	o.EnsureDefaults()
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	db, err := pebble.Open(o.Dir, engineOptions(&o))
+	if err != nil {
+		return nil, chat.E(op, chat.KindOther, "cannot open the store in "+o.Dir, err)
+	}
+	s := &Store{opts: o, db: db, contacts: newKeyCache(o.KeyCacheLen), stop: make(chan struct{})}
+	if err := s.begin(); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return s, nil
+}
+
+// engineOptions are Pebble's options. The sizes are for throughput: a full
+// memtable every second or so, and compactions on at most two cores.
+func engineOptions(o *Options) *pebble.Options {
+	log := &engineLogger{log: o.Logger, fatal: o.Fatal}
+	e := &pebble.Options{
+		FS:                          o.FS,
+		Comparer:                    comparer,
+		FormatMajorVersion:          formatMajorVersion,
+		Logger:                      log,
+		EventListener:               log.listener(),
+		CacheSize:                   o.CacheSize,
+		MemTableSize:                uint64(o.MemTableSize),
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       24,
+		LBaseMaxBytes:               int64(o.MemTableSize),
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+		ReadOnly:                    o.ReadOnly,
+	}
+	// Conditions look for rows that are mostly absent, so the last level has a
+	// filter too. Values are ciphertext: trying to compress them is wasted.
+	for i := range e.Levels {
+		e.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		e.Levels[i].BlockSize = 16 << 10
+	}
+	e.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
+	return e
+}
+
+// begin checks what the store says about itself, raises the epochs and starts
+// the committers.
+func (s *Store) begin() error {
+	n, err := openFormat(s.db, s.opts.KEK.Fingerprint(), s.opts.Groups, s.opts.ReadOnly)
+	if err != nil {
+		return err
+	}
+	b := s.db.NewBatch()
+	defer b.Close()
+	for i := range n {
+		g, err := s.openGroup(b, chat.Group(i))
+		if err != nil {
+			return err
+		}
+		s.groups = append(s.groups, g)
+	}
+	if s.meta, err = s.openGroup(b, groupMeta); err != nil {
+		return err
+	}
+	if s.opts.ReadOnly {
+		return nil
+	}
+	if err := b.Commit(pebble.Sync); err != nil {
+		return chat.E("persistence.Open", chat.KindOther, "cannot raise the epochs", err)
+	}
+	s.pollDisk()
+	s.start(s.watchDisk)
+	s.start(s.sweepClaims)
+	for _, g := range append([]*group{s.meta}, s.groups...) {
+		s.start(g.run)
+	}
+	return nil
+}
+
+func (s *Store) start(f func()) {
+	s.work.Add(1)
+	go func() {
+		defer s.work.Done()
+		f()
+	}()
+}
+
+// openGroup reads a group's epoch and puts the next one into b.
+func (s *Store) openGroup(b *pebble.Batch, id chat.Group) (*group, error) {
+	v, found, err := s.get(keyEpoch(id))
+	if err != nil {
+		return nil, err
+	}
+	var epoch uint64
+	if found {
+		if len(v) != 8 {
+			return nil, chat.E("persistence.Open", chat.KindCorrupt, "a group's epoch is unreadable", nil)
+		}
+		epoch = binary.BigEndian.Uint64(v)
+	}
+	if !s.opts.ReadOnly {
+		epoch++
+		if err := b.Set(keyEpoch(id), binary.BigEndian.AppendUint64(nil, epoch), nil); err != nil {
+			return nil, chat.E("persistence.Open", chat.KindOther, "cannot raise an epoch", err)
+		}
+	}
+	return newGroup(s, id, chat.Epoch(epoch)), nil
+}
+
+// Close refuses new commits, answers those that wait, and closes the store.
+func (s *Store) Close() error {
+	s.gate.Lock()
+	if s.closed {
+		s.gate.Unlock()
+		return nil
+	}
+	s.closed = true
+	s.gate.Unlock()
+	close(s.stop)
+	for _, g := range s.groups {
+		close(g.queue)
+	}
+	close(s.meta.queue)
+	s.work.Wait()
+	if err := s.db.Close(); err != nil {
+		return chat.E("persistence.Close", chat.KindOther, "cannot close the store", err)
+	}
+	return nil
+}
+
+// get returns a copy of the value of key.
+func (s *Store) get(key []byte) (value []byte, found bool, err error) {
+	v, closer, err := s.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, chat.E("persistence.get", chat.KindCorrupt, "cannot read a row", err)
+	}
+	value = append([]byte(nil), v...)
+	return value, true, closer.Close()
+}
+
+// groupAt returns the group with the number g.
+func (s *Store) groupAt(g chat.Group) *group {
+	if g == groupMeta {
+		return s.meta
+	}
+	return s.groups[g]
+}
+
+// groupOf is the group of a tenant, or of anything else named by a word.
+func groupOf[T ~string](name T, groups int) chat.Group {
+	h := fnv.New64a()
+	h.Write([]byte(name))
+	x := h.Sum64()
+	// The low bits of FNV mix poorly over short words.
+	x ^= x >> 32
+	return chat.Group(x % uint64(groups))
+}
+
+// Group returns the group a tenant belongs to.
+func (s *Store) Group(t chat.TenantID) chat.Group { return groupOf(t, len(s.groups)) }
+
+// Groups returns the number of groups.
+func (s *Store) Groups() int { return len(s.groups) }
+
+// Epoch returns the epoch that rules g: one atomic load.
+func (s *Store) Epoch(g chat.Group) chat.Epoch { return chat.Epoch(s.groupAt(g).epoch.Load()) }

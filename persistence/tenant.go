@@ -1,0 +1,144 @@
+package persistence
+
+import (
+	"context"
+	"encoding/binary"
+	"sync"
+	"sync/atomic"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/persistence/recordpb"
+	"github.com/chumiai/chumi/persistence/seal"
+)
+
+// tenant is what a process knows of a tenant while it runs.
+type tenant struct {
+	id    chat.TenantID
+	group *group
+	realm realm
+	// box is the tenant's key, pepper its keyed hash.
+	box    *seal.Box
+	pepper *seal.Pepper
+
+	// durable is the position up to which the feed may be read. Written by the
+	// group's committer after each sync, and when the tenant is first met, at
+	// which time nothing of it is on its way to the disk.
+	durable atomic.Uint64
+	// moved wakes feed readers when durable rises.
+	moved signal
+}
+
+// tenantAt returns a tenant. It is KindNotFound until ensureTenant.
+//
+// Invariant: a commit is staged only for a tenant that tenantAt returned
+// before, so a tenant that is not in s.tenants has nothing in flight.
+func (s *Store) tenantAt(id chat.TenantID) (*tenant, error) {
+	if t, ok := s.tenants.Load(id); ok {
+		return t.(*tenant), nil
+	}
+	const op = "persistence.tenant"
+	if !validWord(string(id)) {
+		return nil, chat.E(op, chat.KindNotFound, "there is no such tenant", nil)
+	}
+	g := s.groups[s.Group(id)]
+	t := &tenant{id: id, group: g, realm: realmOf(g.id, id)}
+	v, found, err := s.get(t.realm.meta(nil))
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, chat.E(op, chat.KindNotFound, "there is no such tenant", nil)
+	}
+	pos, keys, err := decodeMeta(v)
+	if err != nil {
+		return nil, err
+	}
+	key, err := s.opts.KEK.Unwrap(keys.Key, tenantPlace(placeTenantKey, id))
+	if err != nil {
+		return nil, err
+	}
+	pepper, err := s.opts.KEK.Unwrap(keys.Pepper, tenantPlace(placePepper, id))
+	if err != nil {
+		return nil, err
+	}
+	if t.box, err = seal.NewBox(key); err != nil {
+		return nil, err
+	}
+	t.pepper = seal.NewPepper(pepper)
+	t.durable.Store(uint64(pos))
+	// Whoever comes second takes the first one's: there is one position.
+	first, _ := s.tenants.LoadOrStore(id, t)
+	return first.(*tenant), nil
+}
+
+// ensureTenant draws and stores the keys of a tenant that has none. It is
+// durable when it returns; a tenant that exists keeps its keys.
+func (s *Store) ensureTenant(ctx context.Context, id chat.TenantID) error {
+	const op = "persistence.ensureTenant"
+	if !validWord(string(id)) {
+		return chat.E(op, chat.KindInvalid, "the tenant's id cannot stand in a key", nil)
+	}
+	_, err := s.tenantAt(id)
+	if chat.KindOf(err) != chat.KindNotFound {
+		return err
+	}
+	var keys recordpb.Keys
+	if keys.Key, err = s.opts.KEK.Wrap(seal.NewKey(), tenantPlace(placeTenantKey, id)); err != nil {
+		return err
+	}
+	if keys.Pepper, err = s.opts.KEK.Wrap(seal.NewKey(), tenantPlace(placePepper, id)); err != nil {
+		return err
+	}
+	record, err := proto.Marshal(&keys)
+	if err != nil {
+		return chat.E(op, chat.KindOther, "cannot encode the tenant's keys", err)
+	}
+	g := s.Group(id)
+	row := &recordpb.Write{Key: realmOf(g, id).meta(nil), Value: encodeMeta(0, record), Fresh: true}
+	err = s.write(ctx, g, []*recordpb.Write{row})
+	if chat.KindOf(err) == chat.KindConflict {
+		return nil
+	}
+	return err
+}
+
+// encodeMeta is the 'm' row: the tenant's last position, then recordpb.Keys.
+func encodeMeta(last chat.Pos, keys []byte) []byte {
+	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(keys)), uint64(last)), keys...)
+}
+
+func decodeMeta(v []byte) (chat.Pos, *recordpb.Keys, error) {
+	var keys recordpb.Keys
+	if len(v) < 8 || proto.Unmarshal(v[8:], &keys) != nil {
+		return 0, nil, chat.E("persistence.tenant", chat.KindCorrupt, "the tenant's meta row is unreadable", nil)
+	}
+	return chat.Pos(binary.BigEndian.Uint64(v)), &keys, nil
+}
+
+// signal wakes everybody who waits. The zero value is usable.
+type signal struct {
+	mu sync.Mutex
+	ch chan struct{}
+}
+
+// wait returns a channel that closes at the next wake. Take it before looking
+// at what is waited for.
+func (s *signal) wait() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ch == nil {
+		s.ch = make(chan struct{})
+	}
+	return s.ch
+}
+
+func (s *signal) wake() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ch != nil {
+		close(s.ch)
+		s.ch = nil
+	}
+}

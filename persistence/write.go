@@ -1,0 +1,99 @@
+package persistence
+
+import (
+	"context"
+
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/persistence/recordpb"
+)
+
+// write commits plain rows of group g; it is durable when it returns. A fresh
+// row that exists is KindConflict, and then nothing was written. Every key must
+// belong to g. The disk reserve is not asked: erasing must go on below it.
+func (s *Store) write(ctx context.Context, g chat.Group, rows []*recordpb.Write) error {
+	grp := s.groupAt(g)
+	return grp.write(ctx, &recordpb.Commit{Epoch: grp.epoch.Load(), Writes: rows})
+}
+
+// writeAt commits plain rows of a tenant on condition that the conversation's
+// last event still is expected; else it is KindConflict and nothing was written.
+// A state row among them replaces the head, so a rewritten head with keyID 0
+// makes the next commit bring a new contact key.
+func (s *Store) writeAt(ctx context.Context, t *tenant, c id16, expected chat.Seq, rows []*recordpb.Write) error {
+	return t.group.write(ctx, &recordpb.Commit{Tenant: string(t.id), Conversation: c[:],
+		Epoch: t.group.epoch.Load(), Expected: uint64(expected), Writes: rows})
+}
+
+func (g *group) write(ctx context.Context, c *recordpb.Commit) error {
+	const op = "persistence.write"
+	out, err := g.propose(ctx, c)
+	if err != nil {
+		return err
+	}
+	switch out.answer {
+	case chat.Applied:
+		return nil
+	case chat.Duplicate:
+		return chat.E(op, chat.KindConflict, "the row exists", nil)
+	case chat.WrongSeq:
+		return chat.E(op, chat.KindConflict, "the conversation went on meanwhile", nil)
+	case chat.Unknown:
+		return chat.E(op, chat.KindUnknown, "the caller gave up; the rows may or may not be durable", ctx.Err())
+	default:
+		return chat.E(op, chat.KindFenced, "the group has a newer epoch", nil)
+	}
+}
+
+// freshWrites evaluates the conditions of plain rows.
+func (s *stager) freshWrites(c *recordpb.Commit) (outcome, error) {
+	for _, w := range c.Writes {
+		if !w.Fresh {
+			continue
+		}
+		v, err := s.read(w.Key)
+		if err != nil {
+			return outcome{}, err
+		}
+		if v != nil {
+			return outcome{answer: chat.Duplicate, original: v}, nil
+		}
+	}
+	return outcome{}, nil
+}
+
+// applyWrites puts and deletes plain rows, and keeps heads true.
+func (s *stager) applyWrites(c *recordpb.Commit) error {
+	for _, w := range c.Writes {
+		if w.Delete {
+			if err := s.remove(w.Key); err != nil {
+				return err
+			}
+		} else if err := s.put(w.Key, w.Value); err != nil {
+			return err
+		}
+		if err := s.mirrorHead(w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mirrorHead notes the head in a state row that a plain write replaced.
+func (s *stager) mirrorHead(w *recordpb.Write) error {
+	r, kind, rest, ok := splitRealm(w.Key)
+	if !ok || kind != kindState || len(rest) != idLen {
+		return nil
+	}
+	t, err := s.tenant(r.tenant())
+	if err != nil || t == nil {
+		return err
+	}
+	var h head
+	if !w.Delete {
+		if h, _, err = readHead(w.Value); err != nil {
+			return err
+		}
+	}
+	s.heads[headKey{t, id16(rest)}] = h
+	return nil
+}
