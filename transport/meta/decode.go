@@ -22,8 +22,9 @@ type work struct {
 
 var works = sync.Pool{New: func() any { return new(work) }}
 
-// Decode turns a webhook body into what it says, in the order of the body. The
-// body is only borrowed: nothing in the result points into it.
+// Decode turns a webhook body into what it says: entries, changes and the items
+// of one list in the order of the body. The body is only borrowed: nothing in
+// the result points into it.
 //
 // It fails, with KindInvalid, only for a body that is not JSON or passes the
 // limits on depth, entries and values. An item that cannot be understood comes
@@ -128,7 +129,8 @@ func (d *decoder) raw(v *fastjson.Value) []byte {
 	return d.scratch
 }
 
-// guard runs one item so that a panic in it costs only that item.
+// guard runs one item so that a panic in it costs only that item. decode must
+// not change s: it is the next item's too.
 func (d *decoder) guard(s *scope, v *fastjson.Value, decode func(*decoder, *scope, *fastjson.Value)) {
 	n := len(d.out)
 	defer func() {
@@ -221,13 +223,7 @@ func (d *decoder) envelope(v *fastjson.Value) {
 		d.entry(kind, object, v)
 		return
 	case empty(entries):
-		known := 0
-		for _, k := range [...]string{"object", "entry"} {
-			if v.Exists(k) {
-				known++
-			}
-		}
-		if lenOf(v) > known {
+		if carriesMore(v, knownEnvelopeKey) {
 			d.problem(&scope{kind: kind}, v, "unknown envelope")
 		}
 		return
@@ -244,7 +240,10 @@ func (d *decoder) envelope(v *fastjson.Value) {
 	for _, e := range list {
 		d.entry(kind, object, e)
 	}
+	d.leftovers(&scope{kind: kind}, v, knownEnvelopeKey)
 }
+
+func knownEnvelopeKey(k []byte) bool { return string(k) == "object" || string(k) == "entry" }
 
 func (d *decoder) entry(kind chat.ChannelKind, object, e *fastjson.Value) {
 	if empty(e) {
@@ -287,8 +286,7 @@ func (d *decoder) entryItems(s *scope, e *fastjson.Value) {
 	s.field = "changes"
 	d.items(s, e.Get("changes"), change)
 	if e.Exists("field") || e.Exists("value") {
-		inner := *s
-		d.guard(&inner, e, change)
+		d.guard(s, e, change)
 	}
 	s.field = ""
 	d.leftovers(s, e, knownEntryKey)
@@ -311,18 +309,17 @@ func (d *decoder) items(s *scope, v *fastjson.Value, decode func(*decoder, *scop
 		case item.Type() != fastjson.TypeObject:
 			d.problem(s, item, "an item is not an object")
 		default:
-			inner := *s
-			d.guard(&inner, item, decode)
+			d.guard(s, item, decode)
 		}
 	}
 }
 
 // leftovers adds an update for each member that no decoder knows, so that what
 // Meta adds tomorrow is kept today.
-func (d *decoder) leftovers(s *scope, v *fastjson.Value, known func(string) bool) {
+func (d *decoder) leftovers(s *scope, v *fastjson.Value, known func([]byte) bool) {
 	prefix := s.field
 	v.GetObject().Visit(func(k []byte, m *fastjson.Value) {
-		if known(string(k)) || empty(m) {
+		if known(k) || empty(m) {
 			return
 		}
 		name := clip(k, wordMax)
@@ -333,8 +330,17 @@ func (d *decoder) leftovers(s *scope, v *fastjson.Value, known func(string) bool
 	})
 }
 
-func knownEntryKey(k string) bool {
-	switch k {
+// carriesMore reports whether an object has a member, not empty, that is not known.
+func carriesMore(v *fastjson.Value, known func([]byte) bool) bool {
+	more := false
+	v.GetObject().Visit(func(k []byte, m *fastjson.Value) {
+		more = more || !known(k) && !empty(m)
+	})
+	return more
+}
+
+func knownEntryKey(k []byte) bool {
+	switch string(k) {
 	case "id", "uid", "time", "object", "messaging", "standby", "changes", "field", "value", "changed_fields":
 		return true
 	}

@@ -9,7 +9,9 @@ import (
 // instagramChange decodes one {field, value}, also when both stand on the entry
 // itself. The dashboard's test button sends messaging items this way; the rest
 // are comments, mentions and the like.
-func (d *decoder) instagramChange(s *scope, c *fastjson.Value) {
+func (d *decoder) instagramChange(entry *scope, c *fastjson.Value) {
+	change := *entry
+	s := &change
 	field := word(c.Get("field"))
 	value := c.Get("value")
 	s.field = field

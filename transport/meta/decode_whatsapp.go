@@ -9,7 +9,9 @@ import (
 // whatsappChange decodes one {field, value}. Only the fields messages and
 // smb_message_echoes are conversations; a history import also has messages in
 // it, which must never be answered.
-func (d *decoder) whatsappChange(s *scope, c *fastjson.Value) {
+func (d *decoder) whatsappChange(entry *scope, c *fastjson.Value) {
+	change := *entry
+	s := &change
 	value := c.Get("value")
 	if empty(value) {
 		if field := word(c.Get("field")); field != "" {
@@ -52,8 +54,8 @@ func (d *decoder) whatsappChange(s *scope, c *fastjson.Value) {
 	d.leftovers(s, value, knownValueKey)
 }
 
-func knownValueKey(k string) bool {
-	switch k {
+func knownValueKey(k []byte) bool {
+	switch string(k) {
 	case "messaging_product", "metadata", "contacts", "messages", "statuses", "errors", "message_echoes":
 		return true
 	}
@@ -69,29 +71,14 @@ func hasAny(v *fastjson.Value, keys ...string) bool {
 	return false
 }
 
-// carriesNothing reports whether a messages value has only its frame.
-func carriesNothing(v *fastjson.Value) bool {
-	o := v.GetObject()
-	if o == nil {
-		return false
-	}
-	nothing := true
-	o.Visit(func(k []byte, m *fastjson.Value) {
-		switch string(k) {
-		case "messaging_product", "metadata":
-		default:
-			nothing = nothing && empty(m)
-		}
-	})
-	return nothing
-}
+func frameKey(k []byte) bool { return string(k) == "messaging_product" || string(k) == "metadata" }
 
 // whatsappUpdate keeps a value without a mapping, of a number when it names one
 // and of the whole WABA otherwise. A messages value that has only its frame is
 // nothing.
 func (d *decoder) whatsappUpdate(s *scope, value *fastjson.Value, isMessages bool) {
 	raw := d.raw(value)
-	if isMessages && carriesNothing(value) {
+	if isMessages && value.GetObject() != nil && !carriesMore(value, frameKey) {
 		return
 	}
 	s.account = idOf(value.Get("metadata", "phone_number_id"))

@@ -35,8 +35,8 @@ var frames = map[string]string{
 	"wa-value": `{"object":"whatsapp_business_account","entry":[{"id":"9001","time":1760000000,"changes":[{"value":{"messaging_product":"whatsapp",
 		"metadata":{"display_phone_number":"4915550001","phone_number_id":"7001"},%s},"field":"messages"}]}]}`,
 	"wa-change": `{"object":"whatsapp_business_account","entry":[{"id":"9001","time":1760000000,"changes":[%s]}]}`,
-	"ig-item": `{"object":"instagram","entry":[{"id":"5001","time":1760000000000,"messaging":[%s]}]}`,
-	"ig-entry": `{"object":"instagram","entry":[{"id":"5001","time":1760000000000,%s}]}`,
+	"ig-item":   `{"object":"instagram","entry":[{"id":"5001","time":1760000000000,"messaging":[%s]}]}`,
+	"ig-entry":  `{"object":"instagram","entry":[{"id":"5001","time":1760000000000,%s}]}`,
 }
 
 type goldenCase struct {

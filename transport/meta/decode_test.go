@@ -1,0 +1,418 @@
+package meta
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/valyala/fastjson"
+
+	"github.com/chumiai/chumi/chat"
+)
+
+// textBody is the common case, as long as Meta's usually are.
+const textBody = `{"object":"whatsapp_business_account","entry":[{"id":"102290129340398001","changes":[{"value":{"messaging_product":"whatsapp",` +
+	`"metadata":{"display_phone_number":"15550783881","phone_number_id":"106540352242922001"},` +
+	`"contacts":[{"profile":{"name":"Ada Example"},"wa_id":"16505551234","user_id":"US.13491208655302741918"}],` +
+	`"messages":[{"from":"16505551234","from_user_id":"US.13491208655302741918","id":"wamid.HBgLMTY1MDU1NTEyMzQVAgASGBQzQTRBNjU5OUFFRTAzODEwMTQ0RgA=",` +
+	`"timestamp":"1760000001","type":"text","text":{"body":"Hello, do you ship to Lisbon, and what would two of the large mugs in blue cost with delivery?"}}]},"field":"messages"}]}]}`
+
+func sharedFixtures(t testing.TB) string {
+	t.Helper()
+	dir := filepath.Join("..", "..", "..", "shared", "fixtures")
+	if _, err := os.Stat(dir); err != nil {
+		t.Skip("no shared fixtures beside the repository: ", err)
+	}
+	return dir
+}
+
+// TestDecode_OwnsItsResult overwrites the body and uses the pooled parser again:
+// nothing that was decoded may change.
+func TestDecode_OwnsItsResult(t *testing.T) {
+	for _, path := range goldenFiles(t) {
+		_, cases := readGolden(t, path)
+		for _, c := range cases {
+			body := c.body()
+			list, err := Decode("app", body)
+			if err != nil {
+				continue
+			}
+			for i := range body {
+				body[i] = 'X'
+			}
+			for range 4 {
+				if _, err := Decode("app", []byte(strings.ReplaceAll(textBody, "1", "9"))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := show(list, nil); got != c.want {
+				t.Errorf("%s: changed after the body was overwritten\ngot:\n%s\nwant:\n%s", c.name, got, c.want)
+			}
+		}
+	}
+}
+
+// TestDecode_KeepsRawAsReceived: kept JSON is a part of the body, byte for byte.
+func TestDecode_KeepsRawAsReceived(t *testing.T) {
+	for _, path := range goldenFiles(t) {
+		_, cases := readGolden(t, path)
+		for _, c := range cases {
+			list, err := Decode("app", c.body())
+			if err != nil {
+				continue
+			}
+			whole := compact(t, c.body())
+			for _, in := range list {
+				if in.Raw != nil && !strings.Contains(whole, string(in.Raw)) {
+					t.Errorf("%s: raw %s is not in the body", c.name, in.Raw)
+				}
+			}
+		}
+	}
+}
+
+func TestDecode_ConcurrentCallsDoNotMix(t *testing.T) {
+	var wg sync.WaitGroup
+	for g := range 4 {
+		wg.Go(func() {
+			text := fmt.Sprintf("worker %d", g)
+			body := strings.ReplaceAll(frames["wa-message"], "%s", `{"from":"491701","id":"wamid.`+text+`","timestamp":"1760000001","type":"text","text":{"body":"`+text+`"}}`)
+			for range 300 {
+				list, err := Decode("app", []byte(body))
+				if err != nil || len(list) != 1 || list[0].Text != text || string(list[0].Remote) != "wamid."+text {
+					t.Errorf("got %v, %v", list, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestDecode_PanicCostsOneItem(t *testing.T) {
+	d := decoder{app: "app"}
+	v := fastjson.MustParse(`[{"id":"good-1"},{"id":"bad"},{"id":"good-2"}]`)
+	s := scope{kind: chat.WhatsApp, account: "7001", field: "messages"}
+	d.items(&s, v, func(d *decoder, s *scope, v *fastjson.Value) {
+		in := d.base(s, chat.InboundMessage)
+		in.Remote = chat.RemoteID(idOf(v.Get("id")))
+		d.emit(in, nil, false)
+		if in.Remote == "bad" {
+			panic("a bug")
+		}
+	})
+	got := show(d.out, nil)
+	want := "message remote=good-1 on=whatsapp:7001\n" +
+		"update type=messages remote=bad on=whatsapp:7001 digest=" + d.out[1].Digest + " problem=\"the decoder panicked\"\n" +
+		"  {\"id\":\"bad\"}\nmessage remote=good-2 on=whatsapp:7001"
+	if got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
+}
+
+func TestDecode_Limits(t *testing.T) {
+	nested := func(n int) string { return strings.Repeat(`[`, n) + strings.Repeat(`]`, n) }
+	entries := func(n int) string {
+		return `{"object":"whatsapp_business_account","entry":[` + strings.TrimSuffix(strings.Repeat(`{"id":"1"},`, n), ",") + `]}`
+	}
+	cases := []struct {
+		name, body string
+		ok         bool
+	}{
+		{"depth at the limit", nested(depthMax), true},
+		{"depth beyond the limit", nested(depthMax + 1), false},
+		{"much deeper than the stack", strings.Repeat(`{"a":`, 500_000), false},
+		{"brackets in strings are not depth", `{"hello":"` + strings.Repeat(`[{`, 100) + `"}`, true},
+		{"escaped quotes do not end strings", `{"hello":"` + strings.Repeat(`\"[{`, 100) + `\\"}`, true},
+		{"brackets behind an escaped backslash are depth", `{"a":"\\","b":` + nested(depthMax) + `}`, false},
+		{"a string that never ends", `{"a":"` + strings.Repeat(`[`, 100), false},
+		{"wide is not deep", `[` + strings.Repeat(`[],`, 1000) + `[]]`, true},
+		{"entries at the limit", entries(entryMax), true},
+		{"entries beyond the limit", entries(entryMax + 1), false},
+		{"entries beyond the limit in several envelopes", `[` + entries(600) + `,` + entries(600) + `]`, false},
+		{"a million values", `[` + strings.Repeat(`0,`, 1_000_000) + `0]`, false},
+		{"a million commas in a string", `{"hello":"` + strings.Repeat(`,`, 1_000_000) + `"}`, true},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Decode("app", []byte(c.body))
+			if (err == nil) != c.ok {
+				t.Errorf("got %v", err)
+			}
+			if err != nil && chat.KindOf(err) != chat.KindInvalid {
+				t.Errorf("kind is %v", chat.KindOf(err))
+			}
+		})
+	}
+}
+
+func TestDecode_ErrorQuotesNothing(t *testing.T) {
+	_, err := Decode("app", []byte(`{"text":"my number is 491701"`))
+	if err == nil || strings.Contains(err.Error(), "491701") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestDecode_LargeBatch decodes what Meta sends after an outage.
+func TestDecode_LargeBatch(t *testing.T) {
+	var items []string
+	for i := range 1000 {
+		items = append(items, fmt.Sprintf(`{"from":"4917%07d","id":"wamid.%d","timestamp":"1760000001","type":"text","text":{"body":"%s"}}`, i, i, strings.Repeat("x", 2500)))
+	}
+	body := fmt.Appendf(nil, frames["wa-message"], strings.Join(items, ","))
+	list, err := Decode("app", body)
+	if err != nil || len(list) != 1000 {
+		t.Fatalf("%d items, %v", len(list), err)
+	}
+	for i, in := range list {
+		if string(in.Remote) != fmt.Sprintf("wamid.%d", i) || in.Name != "" {
+			t.Fatalf("item %d is %s", i, showOne(&in))
+		}
+	}
+}
+
+func TestDecode_UnusableIDs(t *testing.T) {
+	for _, id := range []string{`""`, `null`, `"` + strings.Repeat("x", idMax+1) + `"`, `"a\u0000b"`, `"a\nb"`, "\"\xff\"", `{}`, `true`} {
+		list, err := Decode("app", fmt.Appendf(nil, frames["wa-message"], `{"from":"491701","id":`+id+`,"timestamp":"1760000001","type":"text","text":{"body":"x"}}`))
+		if err != nil || len(list) != 1 || list[0].Problem == "" {
+			t.Errorf("%.20s: %s", id, show(list, err))
+		}
+	}
+}
+
+// TestDecode_NotStrict: what the parser lets pass and the standard does not is
+// readable as text, and a problem where its JSON would have to be kept.
+func TestDecode_NotStrict(t *testing.T) {
+	list, err := Decode("app", fmt.Appendf(nil, frames["wa-message"],
+		"{\"from\":\"491701\",\"id\":\"w1\",\"timestamp\":\"1760000001\",\"type\":\"text\",\"text\":{\"body\":\"a\tb\xff\"}}"+
+			",{\"from\":\"491701\",\"id\":\"w2\",\"timestamp\":\"1760000001\",\"type\":\"location\",\"location\":{\"latitude\":NaN}}"))
+	if err != nil || len(list) != 2 {
+		t.Fatal(show(list, err))
+	}
+	if list[0].Text != "a\tb\uFFFD" || list[0].Problem != "" {
+		t.Error(showOne(&list[0]))
+	}
+	if list[1].Problem == "" || list[1].Kind != chat.InboundUpdate || list[1].Remote != "w2" {
+		t.Error(showOne(&list[1]))
+	}
+}
+
+func TestDigest_IgnoresOrderSpaceAndEscapes(t *testing.T) {
+	a := digestOf(fastjson.MustParse(`{"a":"x/y","b":[1,{"c":null,"d":"é"}]}`), "s")
+	b := digestOf(fastjson.MustParse(`{ "b" : [1, {"d":"\u00e9","c":null}], "a":"x\/y" }`), "s")
+	if a != b || len(a) != 32 {
+		t.Errorf("%s and %s", a, b)
+	}
+	for _, other := range []string{`{"a":"x/y","b":[1,{"c":null,"d":"e"}]}`, `{"a":"x/y","b":[{"c":null,"d":"é"},1]}`, `{"a":"x/y"}`} {
+		if digestOf(fastjson.MustParse(other), "s") == a {
+			t.Errorf("%s has the same digest", other)
+		}
+	}
+	if digestOf(fastjson.MustParse(`{"a":"x/y","b":[1,{"c":null,"d":"é"}]}`), "t") == a {
+		t.Error("another scope has the same digest")
+	}
+}
+
+// TestDecode_SharedFixtures: every payload we know of decodes, and every id in
+// messages[] or statuses[] of the field messages comes out exactly once.
+func TestDecode_SharedFixtures(t *testing.T) {
+	dir := sharedFixtures(t)
+	for _, kind := range []string{"whatsapp", "instagram"} {
+		files, _ := filepath.Glob(filepath.Join(dir, kind, "*.json"))
+		for _, path := range files {
+			t.Run(kind+"/"+filepath.Base(path), func(t *testing.T) {
+				body, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				list, err := Decode("app", body)
+				if err != nil {
+					t.Fatal(err)
+				}
+				var want, got []string
+				if kind == "whatsapp" {
+					want = whatsappIDs(t, body)
+				} else {
+					want = instagramIDs(t, body)
+				}
+				for _, in := range list {
+					if in.Problem != "" {
+						t.Errorf("problem %q", in.Problem)
+					}
+					switch in.Kind {
+					case chat.InboundMessage, chat.InboundStatus, chat.InboundEcho:
+						got = append(got, string(in.Remote)+" "+in.Text)
+					case chat.InboundUpdate:
+						if in.Raw == nil || in.Digest == "" && in.Remote == "" {
+							t.Errorf("update %q has no JSON or no identity", in.Type)
+						}
+					}
+				}
+				slices.Sort(want)
+				slices.Sort(got)
+				if !slices.Equal(got, want) {
+					t.Errorf("got  %q\nwant %q", got, want)
+				}
+			})
+		}
+	}
+}
+
+// whatsappIDs finds, by another way than the decoder, what must come out.
+func whatsappIDs(t *testing.T, body []byte) (ids []string) {
+	t.Helper()
+	var n struct {
+		Entry []struct {
+			Changes []struct {
+				Field string
+				Value *struct {
+					Messages, Statuses []map[string]any
+					Echoes             []map[string]any `json:"message_echoes"`
+				}
+			}
+		}
+	}
+	if err := json.Unmarshal(body, &n); err != nil {
+		return nil // account-level values of other shapes hold no messages
+	}
+	for _, e := range n.Entry {
+		for _, c := range e.Changes {
+			if c.Value == nil || c.Field != "messages" && c.Field != "smb_message_echoes" {
+				continue
+			}
+			for _, m := range slices.Concat(c.Value.Messages, c.Value.Statuses, c.Value.Echoes) {
+				text := ""
+				for _, path := range [][]string{{"text", "body"}, {"image", "caption"}, {"video", "caption"}, {"document", "caption"},
+					{"button", "text"}, {"interactive", "button_reply", "title"}, {"interactive", "list_reply", "title"},
+					{"order", "text"}, {"system", "body"}, {"edit", "message", "text", "body"}, {"edit", "message", "image", "caption"}} {
+					if s, ok := dig(m, path...).(string); ok && text == "" {
+						text = s
+					}
+				}
+				ids = append(ids, fmt.Sprint(m["id"], " ", text))
+			}
+		}
+	}
+	return ids
+}
+
+func instagramIDs(t *testing.T, body []byte) (ids []string) {
+	t.Helper()
+	var root any
+	if err := json.Unmarshal(body, &root); err != nil {
+		t.Fatal(err)
+	}
+	envelopes, ok := root.([]any)
+	if !ok {
+		envelopes = []any{root}
+	}
+	item := func(i any) {
+		if dig(i, "message", "is_deleted") == true {
+			return
+		}
+		for _, kind := range []string{"message", "postback"} {
+			if mid, ok := dig(i, kind, "mid").(string); ok {
+				text, _ := dig(i, kind, "text").(string)
+				if title, ok := dig(i, kind, "title").(string); ok {
+					text = title
+				}
+				ids = append(ids, mid+" "+text)
+			} else if dig(i, kind) != nil {
+				t.Logf("%s without mid", kind)
+			}
+		}
+	}
+	list := func(v any) []any { l, _ := v.([]any); return l }
+	for _, env := range envelopes {
+		for _, e := range list(dig(env, "entry")) {
+			for _, i := range list(dig(e, "messaging")) {
+				item(i)
+			}
+			for _, c := range list(dig(e, "changes")) {
+				if dig(c, "field") == "messages" {
+					item(dig(c, "value"))
+				}
+			}
+		}
+	}
+	return ids
+}
+
+func dig(v any, path ...string) any {
+	for _, k := range path {
+		m, _ := v.(map[string]any)
+		v = m[k]
+	}
+	return v
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, path := range goldenFiles(f) {
+		_, cases := readGolden(f, path)
+		for _, c := range cases {
+			f.Add(c.body())
+		}
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		before := bytes.Clone(body)
+		list, err := Decode("app", body)
+		if !bytes.Equal(before, body) {
+			t.Fatal("the body was changed")
+		}
+		if err != nil && json.Valid(body) && len(body) < 1000 && bytes.Count(body, []byte("[")) < depthMax/2 && bytes.Count(body, []byte("{")) < depthMax/2 {
+			t.Fatalf("JSON refused: %v", err)
+		}
+		again, _ := Decode("app", body)
+		if show(list, err) != show(again, err) {
+			t.Fatal("two decodings differ")
+		}
+		for _, in := range list {
+			if in.Kind < chat.InboundMessage || in.Kind > chat.InboundUpdate {
+				t.Fatalf("kind %d", in.Kind)
+			}
+			if in.Kind != chat.InboundUpdate && (in.Remote == "" || in.Customer == nil && in.Kind != chat.InboundStatus) {
+				t.Fatalf("cannot be placed: %s", showOne(&in))
+			}
+			if in.Kind == chat.InboundUpdate && in.Digest == "" && (in.Remote == "" || in.Revision == "") && in.Problem == "" {
+				t.Fatalf("has no identity: %s", showOne(&in))
+			}
+			if in.Raw != nil && in.Problem == "" && !json.Valid(in.Raw) {
+				t.Fatalf("keeps JSON that is none: %s", in.Raw)
+			}
+			for _, s := range []string{in.Account, in.WABA, string(in.Remote), in.Type, in.Revision, in.Name, in.Text,
+				string(in.ReplyTo), in.Group, in.Callback, in.Detail, in.Participant, in.Digest} {
+				if !utf8.ValidString(s) {
+					t.Fatalf("not UTF-8: %q", s)
+				}
+			}
+		}
+	})
+}
+
+func BenchmarkDecode_Text(b *testing.B) {
+	body := []byte(textBody)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(body)))
+	for b.Loop() {
+		if list, err := Decode("app", body); err != nil || len(list) != 1 {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDecode_Status(b *testing.B) {
+	body := fmt.Appendf(nil, frames["wa-status"], `{"id":"wamid.HBgLMTY1MDU1NTEyMzQVAgASGBQzQTRBNjU5OUFFRTAzODEwMTQ0RgA=","status":"delivered","timestamp":"1760000200","recipient_id":"16505551234","biz_opaque_callback_data":"msg_aaaaaaaaaaaaaaaaaaaaaaaaaa_7","pricing":{"billable":true,"pricing_model":"PMP","category":"service","type":"regular"}}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		if list, err := Decode("app", body); err != nil || len(list) != 1 {
+			b.Fatal(err)
+		}
+	}
+}
