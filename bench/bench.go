@@ -1,0 +1,226 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/chumiai/chumi/bench/child"
+)
+
+// The parts of a run.
+const (
+	PartHeadline = "headline" // engine against bounds, closed loop
+	PartOpen     = "open"     // ack latency at given rates
+	PartReply    = "reply"    // engine time per reply at a given rate
+	PartMemory   = "memory"   // memory per resident conversation
+)
+
+// Parts lists every part in the order they run.
+func Parts() []string { return []string{PartHeadline, PartOpen, PartReply, PartMemory} }
+
+// Options configures Run. The zero value is usable; EnsureDefaults fills it.
+type Options struct {
+	// Binary is the chumi executable to measure; empty means this process's own.
+	// It also serves the bounds, by `bench bound`.
+	Binary string
+	// Dir is where data directories are made, on the disk to be measured; empty
+	// means the system's temporary directory. It is emptied of them at the end.
+	Dir string
+	// Out is a directory for report.json, report.txt and report.svg; empty
+	// writes none.
+	Out string
+	// Log gets a line per round. Can be nil.
+	Log io.Writer
+
+	// Parts to run, in order; empty means all.
+	Parts []string
+	// Bounds to run in the headline, of BoundHMAC, BoundPebble and
+	// BoundPebbleTuned; empty means all three.
+	Bounds []string
+
+	Tenants       int
+	Conversations int     // per tenant
+	Skew          float64 // Zipf s
+	Instagram     float64 // share of conversations
+	Seed          uint64
+	Conns         int
+
+	// Rounds of the headline, each Warm and then Measure long. A round that is
+	// invalid is run again, at most Retries times.
+	Rounds        int
+	Retries       int
+	Warm, Measure time.Duration
+	// Requests is how many bodies are signed beforehand; 0 means 40,000 for
+	// every second of a round.
+	Requests int
+
+	// Rates are those of the open loop, in requests per second; Poisson draws
+	// exponential gaps.
+	Rates   []float64
+	Poisson bool
+
+	// ReplyRate is messages per second while reply time is measured, ReplyQuiet
+	// the quiet period then.
+	ReplyRate  float64
+	ReplyQuiet time.Duration
+	// Resident is how many conversations memory is measured with.
+	Resident int
+
+	// OtherMax is the share of one CPU that others may use before a round is
+	// invalid; LagMax how late the generator may be at p99 (or 5 % of the p99
+	// of acks, if that is more).
+	OtherMax float64
+	LagMax   time.Duration
+}
+
+// The defaults of Options.
+const (
+	DefaultTenants       = 20
+	DefaultConversations = 500
+	DefaultSkew          = 1.1
+	DefaultInstagram     = 0.2
+	DefaultConns         = 64
+	DefaultRounds        = 5
+	DefaultRetries       = 5
+	DefaultWarm          = 2 * time.Second
+	DefaultMeasure       = 8 * time.Second
+	DefaultReplyRate     = 500
+	DefaultReplyQuiet    = 100 * time.Millisecond
+	DefaultResident      = 50_000
+	DefaultOtherMax      = 0.10
+	DefaultLagMax        = time.Millisecond
+
+	requestsPerSecond = 40_000
+)
+
+// EnsureDefaults fills every unset field.
+func (o *Options) EnsureDefaults() {
+	def(&o.Tenants, DefaultTenants)
+	def(&o.Conversations, DefaultConversations)
+	def(&o.Skew, DefaultSkew)
+	def(&o.Instagram, DefaultInstagram)
+	def(&o.Seed, 1)
+	def(&o.Conns, DefaultConns)
+	def(&o.Rounds, DefaultRounds)
+	def(&o.Retries, DefaultRetries)
+	def(&o.Warm, DefaultWarm)
+	def(&o.Measure, DefaultMeasure)
+	def(&o.ReplyRate, DefaultReplyRate)
+	def(&o.ReplyQuiet, DefaultReplyQuiet)
+	def(&o.Resident, DefaultResident)
+	def(&o.OtherMax, DefaultOtherMax)
+	def(&o.LagMax, DefaultLagMax)
+	def(&o.Requests, int(requestsPerSecond*(o.Warm+o.Measure).Seconds()))
+	if o.Log == nil {
+		o.Log = io.Discard
+	}
+	if len(o.Parts) == 0 {
+		o.Parts = Parts()
+	}
+	if len(o.Bounds) == 0 {
+		o.Bounds = []string{BoundHMAC, BoundPebble, BoundPebbleTuned}
+	}
+	if len(o.Rates) == 0 {
+		o.Rates = []float64{500, 2000}
+	}
+}
+
+func def[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+// Validate names the first option that makes no sense.
+func (o *Options) Validate() error {
+	for _, p := range o.Parts {
+		if !slices.Contains(Parts(), p) {
+			return fmt.Errorf("bench: unknown part %q; known: %v", p, Parts())
+		}
+	}
+	bounds := []string{BoundHMAC, BoundPebble, BoundPebbleTuned}
+	for _, b := range o.Bounds {
+		if !slices.Contains(bounds, b) {
+			return fmt.Errorf("bench: unknown bound %q; known: %v", b, bounds)
+		}
+	}
+	if o.Instagram < 0 || o.Instagram > 1 {
+		return errors.New("bench: the Instagram share lies between 0 and 1")
+	}
+	if o.Tenants < 1 || o.Conversations < 1 || o.Conns < 1 || o.Rounds < 1 {
+		return errors.New("bench: tenants, conversations, connections and rounds are at least 1")
+	}
+	return nil
+}
+
+// ErrLossy is returned with a report that found acknowledged messages lost or
+// doubled.
+var ErrLossy = errors.New("bench: acknowledged messages were lost or doubled")
+
+// Run measures. It returns the report also with ErrLossy; other errors mean
+// that it could not measure.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	o.EnsureDefaults()
+	if err := o.Validate(); err != nil {
+		return nil, err
+	}
+	begin := time.Now()
+	dir, err := os.MkdirTemp(o.Dir, "chumi-bench-*")
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	env, err := ReadEnvironment(dir)
+	if err != nil {
+		return nil, err
+	}
+	r := &runner{o: o, dir: dir, world: child.NewWorld(o.Tenants), report: &Report{Environment: env}}
+	r.requests = BuildRequests(r.world, r.workload(), o.Requests, time.Now())
+	r.report.Settings = Settings{
+		Seed: o.Seed, Tenants: o.Tenants, Conversations: o.Conversations, Skew: o.Skew, Instagram: o.Instagram,
+		Conns: o.Conns, Rounds: o.Rounds, Warm: o.Warm, Measure: o.Measure, BodyBytes: r.requests.BodySize(),
+	}
+	parts := map[string]func(context.Context) error{
+		PartHeadline: r.headline, PartOpen: r.open, PartReply: r.reply, PartMemory: r.memory,
+	}
+	for _, p := range Parts() {
+		if !slices.Contains(o.Parts, p) {
+			continue
+		}
+		if err := parts[p](ctx); err != nil {
+			return nil, fmt.Errorf("%s (data in %s): %w", p, dir, err)
+		}
+	}
+	return r.finish(begin)
+}
+
+// finish writes the report, keeps the data of a lossy run and removes all other.
+func (r *runner) finish(begin time.Time) (*Report, error) {
+	r.report.Took = time.Since(begin)
+	if !r.report.Failed() {
+		_ = os.RemoveAll(r.dir)
+	} else {
+		r.report.Headline = nil
+		r.logf("data kept in %s", r.dir)
+	}
+	if r.o.Out != "" {
+		if err := r.report.WriteFiles(r.o.Out); err != nil {
+			return nil, err
+		}
+		r.logf("report in %s", filepath.Join(r.o.Out, "report.txt"))
+	}
+	if r.report.Failed() {
+		return r.report, ErrLossy
+	}
+	return r.report, nil
+}
+
+func (o *Options) workloadOf(skew float64) Workload {
+	return Workload{Tenants: o.Tenants, Conversations: o.Conversations, Skew: skew, Instagram: o.Instagram, Seed: o.Seed}
+}

@@ -1,0 +1,141 @@
+package bench
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/chumiai/chumi/bench/child"
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/valyala/fasthttp"
+)
+
+// The bounds: what the simplest handlers reach that do a part of the engine's
+// work. Each runs in a process of its own.
+const (
+	// BoundHMAC verifies the signature and answers.
+	BoundHMAC = "hmac"
+	// BoundPebble verifies, writes the raw body and a 16-byte dedupe key in one
+	// batch, blindly, waits for pebble.Sync, and answers. Pebble's defaults.
+	BoundPebble = "pebble"
+	// BoundPebbleTuned is the same with a 64 MiB memtable and bloom filters.
+	BoundPebbleTuned = "pebble-tuned"
+)
+
+// ServeBound serves a bound on addr, with data in dir, until SIGTERM or SIGINT.
+// It prints "ready edge=<address>" on stderr when it accepts.
+func ServeBound(kind, addr, dir string) error {
+	handler, stop, err := newBound(kind, dir)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
+	server := &fasthttp.Server{Handler: handler, NoDefaultServerHeader: true, NoDefaultDate: true}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	fmt.Fprintf(os.Stderr, "ready edge=%s\n", listener.Addr())
+	select {
+	case err = <-served:
+	case <-signals:
+		// Close the store only when no handler can write any more.
+		if err = server.Shutdown(); err == nil {
+			err = <-served
+		}
+	}
+	if stopErr := stop(); err == nil {
+		err = stopErr
+	}
+	return err
+}
+
+// newBound builds a bound's handler and the function that closes its store.
+func newBound(kind, dir string) (fasthttp.RequestHandler, func() error, error) {
+	verify := newVerifier(child.NewWorld(1).Apps[0].Secret)
+	if kind == BoundHMAC {
+		return func(ctx *fasthttp.RequestCtx) {
+			if _, ok := verify(ctx); ok {
+				ctx.SetStatusCode(fasthttp.StatusOK)
+			}
+		}, func() error { return nil }, nil
+	}
+	options := &pebble.Options{Logger: quietLogger{}}
+	switch kind {
+	case BoundPebble:
+	case BoundPebbleTuned:
+		options.MemTableSize = 64 << 20
+		for i := range options.Levels {
+			options.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+		}
+	default:
+		return nil, nil, fmt.Errorf("bench: unknown bound %q; known: %s, %s, %s", kind, BoundHMAC, BoundPebble, BoundPebbleTuned)
+	}
+	db, err := pebble.Open(filepath.Join(dir, "bound"), options)
+	if err != nil {
+		return nil, nil, fmt.Errorf("bench: open bound: %w", err)
+	}
+	var seq atomic.Uint64
+	handler := func(ctx *fasthttp.RequestCtx) {
+		sum, ok := verify(ctx)
+		if !ok {
+			return
+		}
+		var key [9]byte
+		key[0] = 'm'
+		binary.BigEndian.PutUint64(key[1:], seq.Add(1))
+		var dedupe [17]byte
+		dedupe[0] = 'd'
+		copy(dedupe[1:], sum[:16])
+		batch := db.NewBatch()
+		_ = batch.Set(key[:], ctx.PostBody(), nil)
+		_ = batch.Set(dedupe[:], nil, nil)
+		if err := batch.Commit(pebble.Sync); err != nil {
+			ctx.SetStatusCode(fasthttp.StatusServiceUnavailable)
+		}
+		_ = batch.Close()
+	}
+	return handler, db.Close, nil
+}
+
+// newVerifier checks the signature as an edge must: over the raw body, in
+// constant time. It answers 401 itself.
+func newVerifier(secret string) func(*fasthttp.RequestCtx) (sum [sha256.Size]byte, ok bool) {
+	macs := newMACPool(secret)
+	return func(ctx *fasthttp.RequestCtx) (sum [sha256.Size]byte, ok bool) {
+		const prefix = "sha256="
+		header := ctx.Request.Header.Peek("X-Hub-Signature-256")
+		var sent [sha256.Size]byte
+		if len(header) == len(prefix)+2*sha256.Size && string(header[:len(prefix)]) == prefix {
+			_, err := hex.Decode(sent[:], header[len(prefix):])
+			ok = err == nil
+		}
+		sum = macs.sum(ctx.PostBody())
+		if ok = ok && hmac.Equal(sum[:], sent[:]); !ok {
+			ctx.SetStatusCode(fasthttp.StatusUnauthorized)
+		}
+		return sum, ok
+	}
+}
+
+// quietLogger keeps Pebble's chatter off the ready pipe.
+type quietLogger struct{}
+
+func (quietLogger) Infof(string, ...any)  {}
+func (quietLogger) Errorf(string, ...any) {}
+func (quietLogger) Fatalf(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, format+"\n", args...)
+	os.Exit(1)
+}

@@ -1,0 +1,120 @@
+package child
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"time"
+)
+
+// The event kinds that harnesses look at.
+const (
+	KindReceived  = "message_received"
+	KindQueued    = "message_queued"
+	KindAccepted  = "message_accepted"
+	KindFailed    = "message_failed"
+	KindCancelled = "message_cancelled"
+	KindStatus    = "status_changed"
+	KindHandoff   = "handoff_requested"
+	KindTaken     = "handoff_taken"
+	KindReturned  = "handoff_returned"
+)
+
+// Event is one event as the API, the feed and the export print it. Fields that
+// no harness looks at are left out.
+type Event struct {
+	Pos          uint64    `json:"pos"`
+	Seq          uint64    `json:"seq"`
+	Kind         string    `json:"kind"`
+	Time         time.Time `json:"time"`
+	Tenant       string    `json:"tenant_id"`
+	Conversation string    `json:"conversation_id"`
+	Message      *Message  `json:"message"`
+	Status       *Status   `json:"status"`
+}
+
+// Message is the message of an event.
+type Message struct {
+	ID        string `json:"id"`
+	Remote    string `json:"remote_id"`
+	Direction string `json:"direction"`
+	Author    string `json:"author"`
+	Type      string `json:"type"`
+	Text      string `json:"text"`
+}
+
+// Status is the status of an event.
+type Status struct {
+	Remote string `json:"remote_id"`
+	Status string `json:"status"`
+}
+
+// ReadEvents decodes JSON lines and calls f for each event until f fails.
+func ReadEvents(r io.Reader, f func(*Event) error) error {
+	d := json.NewDecoder(bufio.NewReaderSize(r, 256<<10))
+	for n := 1; ; n++ {
+		var e Event
+		if err := d.Decode(&e); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("child: export line %d: %w", n, err)
+		}
+		if err := f(&e); err != nil {
+			return err
+		}
+	}
+}
+
+// Export runs `export` for one tenant on a stopped engine's data directory and
+// calls f for each event, in feed order.
+func Export(ctx context.Context, o Options, tenant string, f func(*Event) error) error {
+	if err := o.ensureDefaults(); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, o.Binary, "export", "--data-dir", o.DataDir, "--tenant", tenant)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	cmd.SysProcAttr = dieWithParent()
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return fmt.Errorf("child: start export: %w", err)
+	}
+	readErr := ReadEvents(out, f)
+	_, _ = io.Copy(io.Discard, out)
+	if err := cmd.Wait(); err != nil {
+		return fmt.Errorf("child: export of %s: %w: %s", tenant, err, clip(stderr.Bytes()))
+	}
+	return readErr
+}
+
+// Check runs `check` on a stopped engine's data directory. An error quotes what
+// it found.
+func Check(ctx context.Context, o Options) error {
+	if err := o.ensureDefaults(); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, o.Binary, "check", "--data-dir", o.DataDir)
+	cmd.SysProcAttr = dieWithParent()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("child: check: %w: %s", err, clip(out))
+	}
+	return nil
+}
+
+// clip keeps the end of a command's output short enough for an error.
+func clip(b []byte) []byte {
+	b = bytes.TrimSpace(b)
+	if len(b) > 2000 {
+		b = b[len(b)-2000:]
+	}
+	return b
+}

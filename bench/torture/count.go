@@ -1,0 +1,109 @@
+package torture
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Rule names one promise the audit checks.
+type Rule string
+
+// The rules. Each breach is one finding.
+const (
+	Lost          Rule = "lost"              // acknowledged message not in the export
+	Duplicated    Rule = "duplicated"        // message in the export more than once
+	Reordered     Rule = "reordered"         // messages of a conversation out of order
+	Altered       Rule = "altered"           // message stored with another text
+	Foreign       Rule = "foreign"           // message stored with another tenant
+	Invented      Rule = "invented"          // message stored that nobody posted
+	Split         Rule = "split"             // one customer in two conversations
+	Gap           Rule = "gap"               // seq of a conversation not 1, 2, 3, ...
+	StatusLost    Rule = "status_lost"       // acknowledged status not in the export
+	StatusTwice   Rule = "status_duplicated" // status in the export more than once
+	RequestLost   Rule = "request_lost"      // acknowledged API send not in the export
+	RequestTwice  Rule = "request_twice"     // API send with one key queued twice
+	MissingSend   Rule = "missing_send"      // queued and never settled
+	Claimed       Rule = "claimed"           // said to be accepted, but Graph never did
+	SentCancelled Rule = "sent_cancelled"    // cancelled, but Graph accepted it
+	Unqueued      Rule = "unqueued"          // Graph accepted what was never queued
+	DoubleSend    Rule = "double_send"       // at_most_once send accepted more than once
+	Hasty         Rule = "hasty_resend"      // ambiguous send repeated before reconciliation ended
+	AnsweredTwice Rule = "answered_twice"    // two replies to the same message
+	Unanswered    Rule = "unanswered"        // no reply, apology, person or handoff
+	AfterTakeover Rule = "after_takeover"    // assistant message accepted during a takeover
+	FeedMissed    Rule = "feed_missed"       // exported event the feed did not show
+	FeedUndurable Rule = "feed_undurable"    // event the feed showed that is not exported
+	CheckFailed   Rule = "check_failed"      // the engine's own check found something
+	NotReady      Rule = "not_ready"         // the engine did not start again
+	UncleanExit   Rule = "unclean_exit"      // SIGTERM did not end it cleanly
+	NeverDrained  Rule = "never_drained"     // owed work was left after the drain
+)
+
+// Chances name the denominators.
+const (
+	ChanceMessages = "acknowledged_messages"
+	ChanceStatuses = "acknowledged_statuses"
+	ChanceRequests = "acknowledged_requests"
+	ChanceEvents   = "events"
+	ChanceQueued   = "queued_sends"
+	ChanceAtLeast  = "sends_at_least_once"
+	ChanceAtMost   = "sends_at_most_once"
+	ChanceTakeover = "takeovers"
+)
+
+// Tally is what an audit counted. Tallies of several audits add up.
+type Tally struct {
+	// Breaches by rule; a rule without breach is absent.
+	Breaches map[Rule]int64 `json:"breaches,omitempty"`
+	// Chances by name: how often a promise could have been broken.
+	Chances map[string]int64 `json:"chances"`
+	// Doubled counts at_least_once sends that Graph accepted once more than
+	// needed, which their policy allows; Unknown sends shown as unknown.
+	Doubled int64 `json:"doubled_at_least_once"`
+	Unknown int64 `json:"unknown"`
+	// Examples describe the first breaches, without personal data: all of it is made up.
+	Examples []string `json:"examples,omitempty"`
+}
+
+// examplesMax bounds Examples.
+const examplesMax = 20
+
+func newTally() *Tally {
+	return &Tally{Breaches: map[Rule]int64{}, Chances: map[string]int64{}}
+}
+
+func (t *Tally) breach(r Rule, format string, args ...any) {
+	t.Breaches[r]++
+	if t.Breaches[r] <= 3 && len(t.Examples) < examplesMax {
+		t.Examples = append(t.Examples, string(r)+": "+fmt.Sprintf(format, args...))
+	}
+}
+
+// Add adds other to t.
+func (t *Tally) Add(other *Tally) {
+	for r, n := range other.Breaches {
+		t.Breaches[r] += n
+	}
+	for c, n := range other.Chances {
+		t.Chances[c] += n
+	}
+	t.Doubled += other.Doubled
+	t.Unknown += other.Unknown
+	if room := examplesMax - len(t.Examples); room > 0 {
+		t.Examples = append(t.Examples, other.Examples[:min(room, len(other.Examples))]...)
+	}
+}
+
+// Red reports whether any promise was broken.
+func (t *Tally) Red() bool { return len(t.Breaches) > 0 }
+
+// Names lists the broken rules, sorted, with their counts.
+func (t *Tally) Names() string {
+	var out []string
+	for r, n := range t.Breaches {
+		out = append(out, fmt.Sprintf("%s %d", r, n))
+	}
+	slices.Sort(out)
+	return strings.Join(out, ", ")
+}

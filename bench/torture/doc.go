@@ -1,0 +1,24 @@
+// Package torture kills the engine with SIGKILL, again and again, while
+// simulated customers write and simulated Meta and model answer, and then
+// compares what the simulators know with what the engine stored.
+// `chumi torture` runs it.
+//
+// The engine is a child process and a black box. A [Book] collects three
+// accounts of the same time: what was posted and acknowledged and what Graph
+// accepted (the simulators' ledgers), what the engine exported after it
+// stopped, and what its feed had shown while it ran. [Book.Audit] holds them
+// against each other; every finding is a broken promise, with the number of
+// chances beside it.
+//
+// A kill comes at a random moment, at a step seen from outside (a simulator has
+// received or answered something), or at a step inside (a failpoint, in a child
+// built with -tags torture). A kill counts only when at least one POST, turn or
+// send was in flight.
+//
+// A run is a row of segments. Each begins with an empty store, kills a number
+// of times, drains, and is audited; only audited segments count, and a run can
+// be resumed between them.
+//
+// To show that the audit notices, [Plant] runs it against builds with known
+// bugs; each must be found.
+package torture

@@ -1,0 +1,73 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/chumiai/chumi/bench/child"
+)
+
+// Verdict is the comparison of acknowledgements with an export.
+type Verdict struct {
+	// Checked is acknowledged messages; Lost of them are not in the export,
+	// Twice are in it more than once.
+	Checked, Lost, Twice int64
+	// First is one lost or doubled request, for the log; -1 when there is none.
+	First int
+}
+
+// oracle collects what an export holds.
+type oracle struct {
+	seen, twice *Bitset
+}
+
+func newOracle(n int) *oracle { return &oracle{seen: NewBitset(n), twice: NewBitset(n)} }
+
+// add takes one exported event.
+func (o *oracle) add(e *child.Event) {
+	if e.Kind != child.KindReceived || e.Message == nil {
+		return
+	}
+	if i, ok := requestOf(e.Message.Remote); ok && o.seen.Set(i) {
+		o.twice.Set(i)
+	}
+}
+
+// compare holds acknowledgements against what was seen. An unacknowledged
+// message may be in the export: its answer can have been lost on the way.
+func (o *oracle) compare(acked *Bitset, n int) Verdict {
+	v := Verdict{First: -1}
+	for i := range n {
+		bad := false
+		if acked.Has(i) {
+			v.Checked++
+			if !o.seen.Has(i) {
+				v.Lost++
+				bad = true
+			}
+		}
+		if o.twice.Has(i) {
+			v.Twice++
+			bad = true
+		}
+		if bad && v.First < 0 {
+			v.First = i
+		}
+	}
+	return v
+}
+
+// verify exports every tenant of a stopped engine and compares.
+func verify(ctx context.Context, o child.Options, world *child.World, acked *Bitset, n int) (Verdict, error) {
+	orc := newOracle(n)
+	for _, t := range world.Tenants {
+		err := child.Export(ctx, o, t.ID, func(e *child.Event) error {
+			orc.add(e)
+			return nil
+		})
+		if err != nil {
+			return Verdict{}, fmt.Errorf("bench: %w", err)
+		}
+	}
+	return orc.compare(acked, n), nil
+}
