@@ -1,0 +1,94 @@
+package openai
+
+import (
+	"io"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/chumiai/chumi/chat"
+)
+
+// turnHeader names the turn a request belongs to, for the provider's logs and
+// for whoever stands between.
+const turnHeader = "X-Chumi-Turn"
+
+// retryAfterMax caps the pause a provider may ask for.
+const retryAfterMax = 10 * time.Minute
+
+// exchange is what one call wants to say and know beside go-openai's types.
+// It travels in the request's context and belongs to the calling goroutine.
+type exchange struct {
+	turn chat.TurnID
+	// status is of the response, 0 without one; retryAfter is its wish.
+	status     int
+	retryAfter time.Duration
+}
+
+type exchangeKey struct{}
+
+// doer is go-openai's HTTP client: it names the turn, notes Retry-After, which
+// go-openai's errors lose, refuses redirects and bounds the response.
+type doer struct {
+	http        *http.Client
+	responseMax int64
+}
+
+// Do implements go-openai's HTTPDoer.
+func (d *doer) Do(req *http.Request) (*http.Response, error) {
+	x, ok := req.Context().Value(exchangeKey{}).(*exchange)
+	if !ok {
+		x = &exchange{}
+	}
+	if x.turn != "" {
+		req.Header.Set(turnHeader, string(x.turn))
+	}
+	resp, err := d.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	x.status = resp.StatusCode
+	x.retryAfter = retryAfter(resp.Header.Get("Retry-After"))
+	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
+		_ = resp.Body.Close()
+		return nil, errRedirected
+	}
+	resp.Body = &bounded{ReadCloser: resp.Body, left: d.responseMax}
+	return resp, nil
+}
+
+// retryAfter reads seconds or an HTTP date.
+func retryAfter(header string) time.Duration {
+	if header == "" {
+		return 0
+	}
+	var d time.Duration
+	if s, err := strconv.ParseFloat(header, 64); err == nil {
+		if s >= retryAfterMax.Seconds() {
+			return retryAfterMax
+		}
+		d = time.Duration(s * float64(time.Second))
+	} else if at, err := http.ParseTime(header); err == nil {
+		d = time.Until(at)
+	}
+	return min(max(d, 0), retryAfterMax)
+}
+
+// bounded fails once more than left bytes were read.
+type bounded struct {
+	io.ReadCloser
+	left int64
+}
+
+// Read implements io.Reader.
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errTooLarge
+	}
+	if int64(len(p)) > b.left {
+		p = p[:b.left]
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.left -= int64(n)
+	return n, err
+}
