@@ -156,6 +156,9 @@ func (g *group) commit(batch *pebble.Batch, commits int) bool {
 		g.fatal("a write did not become durable", err)
 		return false
 	}
+	if g.store.dead.Load() {
+		return false
+	}
 	failpoint.Hit(failpoint.BatchSynced)
 	m := g.store.opts.Metrics
 	m.Sync.Observe(time.Since(from).Seconds())
@@ -181,11 +184,11 @@ func (g *group) publish() {
 	}
 }
 
-// fatal ends the process. Callers of the batch are left waiting: whether their
-// commits are durable is not known.
+// fatal ends the process. Callers of the batch are left waiting:
+// whether their commits are durable is not known.
 func (g *group) fatal(reason string, err error) {
 	g.store.opts.Logger.Error("the store cannot go on", "reason", reason, "err", err)
-	g.store.opts.Fatal(reason)
+	g.store.die(reason)
 }
 
 // settle waits until every batch visible now is durable.

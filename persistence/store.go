@@ -19,6 +19,7 @@ import (
 // says whether it may see what is not yet durable.
 type Store struct {
 	opts Options
+	fs   *turnoverFS
 	db   *pebble.DB
 
 	// groups has one entry per group; meta is the metadata group. Immutable
@@ -37,8 +38,10 @@ type Store struct {
 	closed bool
 	// reserved is true while free disk space is below the reserve.
 	reserved atomic.Bool
-	stop     chan struct{}
-	work     sync.WaitGroup
+	// dead is true once the process must end: nothing is acknowledged after.
+	dead atomic.Bool
+	stop chan struct{}
+	work sync.WaitGroup
 }
 
 // Open opens the store in o.Dir, making a new one where there is none, and
@@ -51,11 +54,12 @@ func Open(o Options) (*Store, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	db, err := pebble.Open(o.Dir, engineOptions(&o))
+	s := &Store{opts: o, contacts: newKeyCache(o.KeyCacheLen), stop: make(chan struct{})}
+	db, err := pebble.Open(o.Dir, s.engineOptions())
 	if err != nil {
 		return nil, chat.E(op, chat.KindOther, "cannot open the store in "+o.Dir, err)
 	}
-	s := &Store{opts: o, db: db, contacts: newKeyCache(o.KeyCacheLen), stop: make(chan struct{})}
+	s.db = db
 	if err := s.begin(); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -64,8 +68,9 @@ func Open(o Options) (*Store, error) {
 
 // engineOptions are Pebble's options. The sizes are for throughput: a full
 // memtable every second or so, and compactions on at most two cores.
-func engineOptions(o *Options) *pebble.Options {
-	log := &engineLogger{log: o.Logger, fatal: o.Fatal}
+func (s *Store) engineOptions() *pebble.Options {
+	o := &s.opts
+	log := &engineLogger{log: o.Logger, fatal: s.die}
 	e := &pebble.Options{
 		FS:                          o.FS,
 		Comparer:                    comparer,
@@ -131,6 +136,13 @@ func (s *Store) start(f func()) {
 		defer s.work.Done()
 		f()
 	}()
+}
+
+// die ends the process. Should Options.Fatal return, as in a test, nothing is
+// acknowledged all the same.
+func (s *Store) die(reason string) {
+	s.dead.Store(true)
+	s.opts.Fatal(reason)
 }
 
 // openGroup reads a group's epoch and puts the next one into b.
