@@ -160,7 +160,7 @@ func (s *senderActor) disarm() {
 func (s *senderActor) attempt(w *sendWork, e chat.StartAttempt) {
 	sys, group := s.sys, s.group
 	counted := sys.attempts.enter()
-	sys.workers.run(func() {
+	running := sys.workers.run(func() {
 		outcome := chat.SendOutcome{Result: chat.SendUnstarted, Reason: "shutting_down"}
 		if counted {
 			defer sys.attempts.leave()
@@ -170,6 +170,9 @@ func (s *senderActor) attempt(w *sendWork, e chat.StartAttempt) {
 		sys.insist(w.tenant, group, w.conversation,
 			chat.AttemptFinished{Message: e.Message, N: e.N, Outcome: outcome})
 	})
+	if counted && !running {
+		sys.attempts.leave()
+	}
 }
 
 // send loads what the request needs and makes it.

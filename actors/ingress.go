@@ -30,18 +30,18 @@ func (i *Ingress) Deliver(ctx context.Context, app chat.AppID, updates []chat.In
 	if failpoint.Planted(failpoint.BugBatchTailDropped) && len(updates) > 1 {
 		updates = updates[:1]
 	}
-	r := router{sys: i.sys, ctx: ctx, app: app}
+	d := delivery{sys: i.sys, ctx: ctx, app: app}
 	for n := range updates {
 		at := n
 		if failpoint.Planted(failpoint.BugBatchReversed) {
 			at = len(updates) - 1 - n
 		}
-		if err := r.lead(&updates[at]); err != nil {
+		if err := d.lead(&updates[at]); err != nil {
 			return i.unavailable(len(updates), err)
 		}
 	}
 	for range routesMax {
-		again, err := r.exchange()
+		again, err := d.exchange()
 		if err != nil {
 			return i.unavailable(len(updates), err)
 		}
@@ -49,7 +49,7 @@ func (i *Ingress) Deliver(ctx context.Context, app chat.AppID, updates []chat.In
 			return nil
 		}
 		for _, m := range again {
-			if err := r.relead(m); err != nil {
+			if err := d.relead(m); err != nil {
 				return i.unavailable(len(updates), err)
 			}
 		}
@@ -95,9 +95,9 @@ func (i *Ingress) command(ctx context.Context, t chat.TenantID, id chat.Conversa
 	return a.verdicts[0], nil
 }
 
-// router leads the updates of one delivery to their conversations. Used by one
+// delivery leads the updates of one delivery to their conversations. Used by one
 // goroutine.
-type router struct {
+type delivery struct {
 	sys *System
 	ctx context.Context
 	app chat.AppID
@@ -111,64 +111,64 @@ type router struct {
 }
 
 // lead puts one update into the mail of its conversation, or into quarantine.
-func (r *router) lead(in *chat.Inbound) error {
-	ch, found := r.resolve(in)
+func (d *delivery) lead(in *chat.Inbound) error {
+	ch, found := d.resolve(in)
 	switch {
 	case in.Problem != "":
-		return r.quarantine(in.Problem, in)
+		return d.quarantine(in.Problem, in)
 	case !found:
-		return r.quarantine("unknown_account", in)
+		return d.quarantine("unknown_account", in)
 	}
-	return r.place(in, ch, true)
+	return d.place(in, ch, true)
 }
 
-func (r *router) resolve(in *chat.Inbound) (chat.Channel, bool) {
-	if r.channel.ID != "" && r.kind == in.ChannelKind && r.account == in.Account && r.waba == in.WABA {
-		return r.channel, true
+func (d *delivery) resolve(in *chat.Inbound) (chat.Channel, bool) {
+	if d.channel.ID != "" && d.kind == in.ChannelKind && d.account == in.Account && d.waba == in.WABA {
+		return d.channel, true
 	}
-	ch, found := r.sys.opt.Directory.Channel(r.app, in.ChannelKind, in.Account, in.WABA)
+	ch, found := d.sys.opt.Directory.Channel(d.app, in.ChannelKind, in.Account, in.WABA)
 	if found {
-		r.channel, r.kind, r.account, r.waba = ch, in.ChannelKind, in.Account, in.WABA
+		d.channel, d.kind, d.account, d.waba = ch, in.ChannelKind, in.Account, in.WABA
 	}
 	return ch, found
 }
 
-func (r *router) quarantine(reason string, in *chat.Inbound) error {
-	r.sys.met.Actors.Inbound.WithLabelValues("quarantined").Inc()
-	return r.sys.opt.Quarantine.Keep(r.ctx, r.app, reason, in, r.sys.opt.Clock.Now())
+func (d *delivery) quarantine(reason string, in *chat.Inbound) error {
+	d.sys.met.Actors.Inbound.WithLabelValues("quarantined").Inc()
+	return d.sys.opt.Quarantine.Keep(d.ctx, d.app, reason, in, d.sys.opt.Clock.Now())
 }
 
 // place finds the conversation of an update: that of its message for a report,
 // otherwise that of its person, otherwise none.
-func (r *router) place(in *chat.Inbound, ch chat.Channel, trustCallback bool) error {
+func (d *delivery) place(in *chat.Inbound, ch chat.Channel, trustCallback bool) error {
 	it := item{fact: in}
 	if in.Kind == chat.InboundStatus {
 		if id, _, ok := chat.MessageID(in.Callback).Parse(); ok && trustCallback {
 			it.byCallback = true
-			r.put(ch, id, it)
+			d.put(ch, id, it)
 			return nil
 		}
 		if in.Remote != "" {
-			row, found, err := r.sys.opt.Index.Row(ch.Tenant, ch.ID, in.Remote, "")
+			row, found, err := d.sys.opt.Index.Row(ch.Tenant, ch.ID, in.Remote, "")
 			if err != nil {
 				return err
 			}
 			if found && row.Conversation != "" {
-				r.put(ch, row.Conversation, it)
+				d.put(ch, row.Conversation, it)
 				return nil
 			}
 		}
 	}
 	if !routable(in.Customer) {
-		r.put(ch, "", it)
+		d.put(ch, "", it)
 		return nil
 	}
-	p, err := r.sys.opt.Index.Locate(ch.Tenant, ch.ID, in.Customer)
+	p, err := d.sys.opt.Index.Locate(ch.Tenant, ch.ID, in.Customer)
 	if err != nil {
 		return err
 	}
 	it.place, it.located = p, true
-	r.put(ch, p.Conversation, it)
+	d.put(ch, p.Conversation, it)
 	return nil
 }
 
@@ -182,26 +182,26 @@ func routable(addresses []chat.Address) bool {
 }
 
 // put appends an item to the mail of its conversation.
-func (r *router) put(ch chat.Channel, id chat.ConversationID, it item) {
-	for n := len(r.mails) - 1; n >= 0; n-- {
-		if m := r.mails[n]; m.conversation == id && m.channel == ch.ID {
+func (d *delivery) put(ch chat.Channel, id chat.ConversationID, it item) {
+	for n := len(d.mails) - 1; n >= 0; n-- {
+		if m := d.mails[n]; m.conversation == id && m.channel == ch.ID {
 			m.items = append(m.items, it)
 			return
 		}
 	}
-	r.mails = append(r.mails, &mail{tenant: ch.Tenant, group: r.sys.opt.Leadership.Group(ch.Tenant),
+	d.mails = append(d.mails, &mail{tenant: ch.Tenant, group: d.sys.opt.Leadership.Group(ch.Tenant),
 		channel: ch.ID, kind: ch.Kind, conversation: id, items: []item{it}})
 }
 
 // exchange posts the mails and waits for every answer. Mails whose facts belong
 // elsewhere come back; any other failure is returned after all have answered.
-func (r *router) exchange() (again []*mail, err error) {
-	mails := r.mails
-	r.mails = nil
+func (d *delivery) exchange() (again []*mail, err error) {
+	mails := d.mails
+	d.mails = nil
 	in := make(inbox, len(mails))
 	for _, m := range mails {
 		m.to = in
-		r.sys.post(m)
+		d.sys.post(m)
 	}
 	for range mails {
 		select {
@@ -211,11 +211,11 @@ func (r *router) exchange() (again []*mail, err error) {
 			} else if a.err != nil {
 				err = a.err
 			}
-		case <-r.ctx.Done():
+		case <-d.ctx.Done():
 			for _, m := range mails {
 				m.gone.Store(true)
 			}
-			return nil, context.Cause(r.ctx)
+			return nil, context.Cause(d.ctx)
 		}
 	}
 	return again, err
@@ -223,14 +223,14 @@ func (r *router) exchange() (again []*mail, err error) {
 
 // relead leads the facts of a mail anew, without trusting callback data: the
 // conversation it named does not exist.
-func (r *router) relead(m *mail) error {
+func (d *delivery) relead(m *mail) error {
 	for n := range m.items {
 		in := inboundOf(m.items[n].fact)
-		ch, found := r.resolve(in)
+		ch, found := d.resolve(in)
 		if !found {
 			return errMoved
 		}
-		if err := r.place(in, ch, false); err != nil {
+		if err := d.place(in, ch, false); err != nil {
 			return err
 		}
 	}

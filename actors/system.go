@@ -114,7 +114,7 @@ func (s *System) newKinds() kinds {
 
 func (s *System) sweepLater() {
 	s.opt.Clock.AfterFunc(s.opt.SweepEvery, func() {
-		if s.life.Err() != nil {
+		if s.walk.Err() != nil {
 			return
 		}
 		for _, pid := range s.routers {
