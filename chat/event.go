@@ -29,7 +29,7 @@ const (
 	HandoffReturned     EventKind = 19 // Handoff: the assistant holds it again
 	UpdateReceived      EventKind = 20 // Update: anything without a mapping, kept raw
 	ReceivedQuarantined EventKind = 21 // Update: an update that broke the engine, kept raw
-	Erased              EventKind = 22 // the skeleton of an erased record
+	Erased              EventKind = 22 // the skeleton of an erased record, Update.Type its kind; without one: the erase itself
 )
 
 var eventWords = [...]string{

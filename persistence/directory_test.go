@@ -27,16 +27,9 @@ func testKEK(t testing.TB) *seal.KEK {
 }
 
 // storeOn opens a store on fs; it is closed at the end of the test.
-func storeOn(t testing.TB, fs vfs.FS, change func(*Options)) *Store {
+func storeOn(t testing.TB, fs vfs.FS) *Store {
 	t.Helper()
-	o := Options{Dir: "data", FS: fs, KEK: testKEK(t), Groups: 4, DiskReserve: -1, MemTableSize: 1 << 20, CacheSize: 1 << 20}
-	if change != nil {
-		change(&o)
-	}
-	s, err := Open(o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := openTest(t, testOptions(t, fs))
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -72,7 +65,7 @@ var testApp = chat.App{ID: "meta", Secrets: []chat.Secret{"app-secret"}, VerifyT
 
 func TestDirectory_SurvivesReopening(t *testing.T) {
 	fs, ctx := vfs.NewMem(), t.Context()
-	s := storeOn(t, fs, nil)
+	s := storeOn(t, fs)
 	d := directoryOf(t, s)
 	ch := waChannel("acme-wa", "acme", "meta", "1001", "2001")
 	mustPut(t,
@@ -85,7 +78,7 @@ func TestDirectory_SurvivesReopening(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	d = directoryOf(t, storeOn(t, fs, nil))
+	d = directoryOf(t, storeOn(t, fs))
 	opts := []cmp.Option{cmp.AllowUnexported(table{}, tenantEntry{}, accountKey{}, wabaKey{}, memberKey{}, memberEntry{})}
 	if diff := cmp.Diff(before, d.table.Load(), opts...); diff != "" {
 		t.Errorf("the directory read back differs:\n%s", diff)
@@ -108,7 +101,7 @@ func TestDirectory_SurvivesReopening(t *testing.T) {
 
 func TestDirectory_PutIsIdempotent(t *testing.T) {
 	ctx := t.Context()
-	s := storeOn(t, vfs.NewMem(), nil)
+	s := storeOn(t, vfs.NewMem())
 	d := directoryOf(t, s)
 	fill := func(c *Change) error {
 		for _, put := range []func() error{
@@ -142,7 +135,7 @@ func TestDirectory_PutIsIdempotent(t *testing.T) {
 
 func TestDirectory_RefusesWhatCannotBe(t *testing.T) {
 	ctx := t.Context()
-	d := directoryOf(t, storeOn(t, vfs.NewMem(), nil))
+	d := directoryOf(t, storeOn(t, vfs.NewMem()))
 	mustPut(t, d.PutApp(ctx, testApp), d.PutTenant(ctx, chat.Tenant{ID: "acme"}), d.PutTenant(ctx, chat.Tenant{ID: "bolt"}),
 		d.PutChannel(ctx, waChannel("acme-wa", "acme", "meta", "1001", "")),
 		d.PutAPIKey(ctx, "acme", "sk", []string{"*"}))
@@ -183,7 +176,7 @@ func TestDirectory_RefusesWhatCannotBe(t *testing.T) {
 
 func TestDirectory_RoutesAccountUpdatesByWABA(t *testing.T) {
 	ctx := t.Context()
-	d := directoryOf(t, storeOn(t, vfs.NewMem(), nil))
+	d := directoryOf(t, storeOn(t, vfs.NewMem()))
 	mustPut(t, d.PutApp(ctx, testApp),
 		d.PutApp(ctx, chat.App{ID: "other", Secrets: []chat.Secret{"s"}, VerifyToken: "v"}),
 		d.PutTenant(ctx, chat.Tenant{ID: "acme"}), d.PutTenant(ctx, chat.Tenant{ID: "bolt"}),
@@ -216,7 +209,7 @@ func TestDirectory_RoutesAccountUpdatesByWABA(t *testing.T) {
 
 func TestDirectory_SimulatorNeverAnswersForALiveNumber(t *testing.T) {
 	ctx := t.Context()
-	d := directoryOf(t, storeOn(t, vfs.NewMem(), nil))
+	d := directoryOf(t, storeOn(t, vfs.NewMem()))
 	d.SetBase(chat.Settings{Assistant: true, Simulated: true})
 	demo := waChannel("demo-wa", "demo", "meta", "1", "")
 	demo.Simulated = true
@@ -236,7 +229,7 @@ func TestDirectory_SimulatorNeverAnswersForALiveNumber(t *testing.T) {
 
 func TestDirectory_FilesHoldNoSecrets(t *testing.T) {
 	ctx, fs := t.Context(), vfs.NewMem()
-	s := storeOn(t, fs, nil)
+	s := storeOn(t, fs)
 	d := directoryOf(t, s)
 	mustPut(t, d.PutApp(ctx, chat.App{ID: "meta", Secrets: []chat.Secret{"canary-app-secret"}, VerifyToken: "canary-verify"}),
 		d.PutTenant(ctx, chat.Tenant{ID: "acme", Name: "canary-name"}),
@@ -292,7 +285,7 @@ func filesOf(t testing.TB, fs vfs.FS, dir string) map[string][]byte {
 
 func TestQuarantine_KeepsListsAndForgets(t *testing.T) {
 	ctx, fs := context.Background(), vfs.NewMem()
-	s := storeOn(t, fs, nil)
+	s := storeOn(t, fs)
 	q := directoryOf(t, s).Quarantine()
 	var want []string
 	for i := range 5 {
@@ -306,7 +299,7 @@ func TestQuarantine_KeepsListsAndForgets(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	q = directoryOf(t, storeOn(t, fs, nil)).Quarantine()
+	q = directoryOf(t, storeOn(t, fs)).Quarantine()
 	var got []string
 	var first Held
 	for after := ""; ; {

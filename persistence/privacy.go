@@ -1,0 +1,315 @@
+package persistence
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/persistence/recordpb"
+)
+
+// Erasure reports what an erase did.
+type Erasure struct {
+	// Conversations, Events and Rows count what lost its content: journals,
+	// records in them, and index rows that led to them.
+	Conversations, Events, Rows int
+	// Left says what of the data directory may still hold ciphertext of the
+	// person, and until when; empty when nothing does. Its key is gone, so
+	// nothing can read it.
+	Left []string
+}
+
+// eraseTryMax bounds how often a conversation that goes on meanwhile is tried.
+const eraseTryMax = 32
+
+// Erase destroys what a tenant stores of a person: each record of the contact's
+// conversations becomes a skeleton of seq, kind and time, the addresses, the
+// remote ids and the contact go, and with them the key all of it was sealed
+// with. A marker event of kind erased ends each journal, so that the feed tells
+// its readers. Then the bytes go: tables are compacted and logs removed.
+//
+// A conversation keeps its id and its place in lists; a person who writes again
+// goes on in it as somebody new. Erase may be called again, to finish one that
+// a crash interrupted or to look at what is left. A contact without any
+// conversation is KindNotFound.
+//
+// Backups made before hold the ciphertext and the wrapped key until they
+// expire; they are not the store's to reach.
+func (s *Store) Erase(ctx context.Context, id chat.TenantID, contact chat.ContactID) (Erasure, error) {
+	const op = "privacy.Erase"
+	t, err := s.tenantAt(id)
+	if err != nil {
+		return Erasure{}, err
+	}
+	raw, ok := contactBytes(contact)
+	if !ok {
+		return Erasure{}, chat.E(op, chat.KindNotFound, "there is no such contact", nil)
+	}
+	of, err := s.conversationsOf(t, raw)
+	if err != nil {
+		return Erasure{}, err
+	}
+	if len(of) == 0 {
+		return Erasure{}, chat.E(op, chat.KindNotFound, "there is no such contact", nil)
+	}
+	var done Erasure
+	for _, c := range of {
+		if err := s.eraseUntilDone(ctx, t, raw, c, &done); err != nil {
+			return done, err
+		}
+	}
+	done.Left, err = s.turnOver(ctx, t.realm)
+	return done, err
+}
+
+// conversationsOf lists the conversations with a contact. Erasing is rare, so
+// no index is kept for it.
+func (s *Store) conversationsOf(t *tenant, contact id16) ([]id16, error) {
+	var of []id16
+	head := t.realm.kind(nil, kindState)
+	err := s.scan(head, func(key, value []byte) error {
+		_, record, err := readHead(value)
+		if err != nil {
+			return err
+		}
+		var r recordpb.State
+		if proto.Unmarshal(record, &r) != nil {
+			return errRecord("a state is unreadable")
+		}
+		if string(r.Contact) == string(contact[:]) {
+			of = append(of, id16(key[len(head):]))
+		}
+		return nil
+	})
+	return of, err
+}
+
+// eraseUntilDone erases one conversation, again when it went on meanwhile.
+func (s *Store) eraseUntilDone(ctx context.Context, t *tenant, contact, c id16, done *Erasure) error {
+	for range eraseTryMax {
+		again, err := s.eraseOnce(ctx, t, contact, c, done)
+		if err != nil || !again {
+			return err
+		}
+	}
+	return chat.E("privacy.Erase", chat.KindBusy, "the conversation goes on too fast; try again", nil)
+}
+
+// eraseOnce plans and commits the erase of one conversation at its present seq.
+//
+// The key goes in the same commit, and only if it is the one the conversation
+// is sealed with: after the first conversation of several was erased the person
+// may have written again, under a new key. A commit sealed meanwhile with the
+// old key is refused by stage.
+func (s *Store) eraseOnce(ctx context.Context, t *tenant, contact, c id16, done *Erasure) (again bool, err error) {
+	value, found, err := s.get(t.realm.state(nil, c))
+	if err != nil || !found {
+		return false, err
+	}
+	was, record, err := readHead(value)
+	if err != nil || was.keyID == 0 {
+		return false, err
+	}
+	state, err := decodeState(t.pepper, t.id, c.conversationID(), record)
+	if err != nil {
+		return false, err
+	}
+	plan := erasePlan{store: s, tenant: t, conversation: c}
+	if err := errors.Join(plan.skeletons(), plan.indexRows(), plan.key(contact, was.keyID)); err != nil {
+		return false, err
+	}
+	commit, err := plan.commit(was, &state, contact, s.opts.Clock())
+	if err != nil {
+		return false, err
+	}
+	out, err := t.group.propose(ctx, commit)
+	if err != nil {
+		return false, err
+	}
+	switch out.answer {
+	case chat.Applied:
+		s.contacts.drop(keyHolder{t.id, contact})
+		done.Conversations++
+		done.Events += plan.events
+		done.Rows += plan.rows
+		return false, nil
+	case chat.WrongSeq:
+		return true, nil
+	case chat.Unknown:
+		return false, chat.E("privacy.Erase", chat.KindUnknown, "the caller gave up; erase again to be sure", ctx.Err())
+	default:
+		return false, chat.E("privacy.Erase", chat.KindFenced, "the group has a newer epoch", nil)
+	}
+}
+
+// erasePlan collects the writes of one conversation's erase.
+type erasePlan struct {
+	store        *Store
+	tenant       *tenant
+	conversation id16
+	writes       []*recordpb.Write
+	events, rows int
+}
+
+// skeletons replaces each event that is not one yet.
+func (p *erasePlan) skeletons() error {
+	return p.store.scan(p.tenant.realm.events(nil, p.conversation), func(key, value []byte) error {
+		row, err := splitEvent(value)
+		if err != nil {
+			return err
+		}
+		if chat.EventKind(row.record.Kind) == chat.Erased {
+			return nil
+		}
+		record, err := marshal(skeleton(row.record))
+		if err != nil {
+			return err
+		}
+		p.events++
+		p.writes = append(p.writes, &recordpb.Write{Key: slices.Clone(key), Value: append(slices.Clone(value[:8]), record...)})
+		return nil
+	})
+}
+
+// skeleton is what an erase leaves of an event: its seq and time, and the kind
+// it had as a word.
+func skeleton(r *recordpb.Event) *recordpb.Event {
+	return &recordpb.Event{Kind: uint32(chat.Erased), Seq: r.Seq, Time: r.Time, Channel: r.Channel,
+		Update: &recordpb.Update{Type: []byte(chat.EventKind(r.Kind).String())}}
+}
+
+// indexRows deletes the address and remote-id rows that lead to the conversation.
+func (p *erasePlan) indexRows() error {
+	err := p.store.scan(p.tenant.realm.kind(nil, kindAddress), func(key, value []byte) error {
+		if len(value) == 2*idLen && id16(value[:idLen]) == p.conversation {
+			p.remove(slices.Clone(key))
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return p.store.scan(p.tenant.realm.kind(nil, kindRow), func(key, value []byte) error {
+		var r recordpb.Row
+		if proto.Unmarshal(value, &r) != nil {
+			return errRecord("a remote-id row is unreadable")
+		}
+		if string(r.Conversation) == string(p.conversation[:]) {
+			p.remove(slices.Clone(key))
+		}
+		return nil
+	})
+}
+
+// key deletes the contact and its key if the conversation is sealed with it.
+func (p *erasePlan) key(contact id16, sealedWith uint32) error {
+	wrapped, found, err := p.store.get(p.tenant.realm.wrapped(nil, contact))
+	if err != nil || !found || keyIDOf(wrapped) != sealedWith {
+		return err
+	}
+	p.remove(p.tenant.realm.wrapped(nil, contact))
+	p.remove(p.tenant.realm.contact(nil, contact))
+	return nil
+}
+
+func (p *erasePlan) remove(key []byte) {
+	p.rows++
+	p.writes = append(p.writes, &recordpb.Write{Key: key, Delete: true})
+}
+
+// commit is the erase as a commit: it ends the journal with a marker, stops all
+// that is owed, and leaves a head that makes the next commit bring a new key.
+func (p *erasePlan) commit(was head, state *chat.Conversation, contact id16, now time.Time) (*recordpb.Commit, error) {
+	marker, err := marshal(&recordpb.Event{Kind: uint32(chat.Erased), Seq: uint64(was.seq) + 1,
+		Time: stamp(now), Channel: []byte(state.Channel)})
+	if err != nil {
+		return nil, err
+	}
+	left := erasedState(state)
+	record, err := encodeState(p.tenant.pepper, &left, contact[:])
+	if err != nil {
+		return nil, err
+	}
+	next := head{seq: left.Seq, active: was.active}
+	p.writes = append(p.writes, &recordpb.Write{Key: p.tenant.realm.state(nil, p.conversation), Value: append(appendHead(nil, next), record...)})
+	return &recordpb.Commit{
+		Tenant: string(p.tenant.id), Conversation: p.conversation[:], Contact: contact[:],
+		Epoch: p.tenant.group.epoch.Load(), Expected: uint64(was.seq), KeyId: was.keyID,
+		Events: []*recordpb.Entry{{Kind: uint32(chat.Erased), Record: marker}},
+		Head:   &recordpb.Head{Record: record, Active: was.active},
+		Writes: p.writes,
+	}, nil
+}
+
+// erasedState is a conversation after its erase: it owes nothing, waits for
+// nothing, and is at the marker's seq.
+func erasedState(s *chat.Conversation) chat.Conversation {
+	return chat.Conversation{ID: s.ID, Tenant: s.Tenant, Channel: s.Channel, Kind: s.Kind, Contact: s.Contact,
+		Seq: s.Seq + 1, Started: s.Started, Active: s.Active}
+}
+
+// How often and how long turnOver waits for Pebble to let go of files.
+const (
+	turnMax   = 64
+	turnPause = 20 * time.Millisecond
+)
+
+// turnOver makes Pebble give up every file that was written before: it flushes,
+// compacts the tenant's range, and goes on to new logs until the old ones are
+// gone. It returns what it could not wait for.
+func (s *Store) turnOver(ctx context.Context, r realm) (left []string, err error) {
+	const op = "privacy.turnOver"
+	s.fs.turning.Add(1)
+	defer s.fs.turning.Add(-1)
+	before, err := s.fs.logs(s.opts.Dir)
+	if err != nil || len(before) == 0 {
+		return nil, err
+	}
+	newest := slices.Max(before)
+	if err := s.db.Flush(); err != nil {
+		return nil, chat.E(op, chat.KindUnavailable, "cannot flush", err)
+	}
+	if err := s.db.Compact(ctx, r, prefixEnd(r), false); err != nil {
+		return nil, chat.E(op, chat.KindUnavailable, "cannot compact", err)
+	}
+	pause := time.NewTicker(turnPause)
+	defer pause.Stop()
+	for range turnMax {
+		if left, err = s.remains(newest); err != nil || len(left) == 0 {
+			return nil, err
+		}
+		if err := s.db.Flush(); err != nil {
+			return nil, chat.E(op, chat.KindUnavailable, "cannot flush", err)
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return left, nil
+		}
+	}
+	return left, nil
+}
+
+// remains names the files that an erase waits for: logs up to the newest at the
+// time of the erase, and tables that a reader holds.
+func (s *Store) remains(newest uint64) ([]string, error) {
+	logs, err := s.fs.logs(s.opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	var left []string
+	for _, n := range logs {
+		if n <= newest {
+			left = append(left, fmt.Sprintf("log %06d, until the next restart", n))
+		}
+	}
+	if m := s.db.Metrics(); m.Table.ZombieCount+m.Table.ObsoleteCount > 0 {
+		left = append(left, "replaced tables, until the reads that began before have ended")
+	}
+	return left, nil
+}
