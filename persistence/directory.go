@@ -227,6 +227,16 @@ func (d *Directory) App(id chat.AppID) (chat.App, bool) {
 	return a, ok
 }
 
+// Apps lists every app by id, with its secrets.
+func (d *Directory) Apps() []chat.App {
+	t := d.table.Load()
+	list := make([]chat.App, 0, len(t.apps))
+	for _, id := range slices.Sorted(maps.Keys(t.apps)) {
+		list = append(list, t.apps[id])
+	}
+	return list
+}
+
 // Authenticate resolves the secret of an API key.
 func (d *Directory) Authenticate(secret string) (chat.Principal, bool) {
 	p, ok := d.table.Load().keys[sha256.Sum256([]byte(secret))]

@@ -47,3 +47,7 @@ func (s *Store) writable() error {
 	}
 	return nil
 }
+
+// Reserved reports whether free disk space is below the reserve, so that
+// ordinary commits are refused.
+func (s *Store) Reserved() bool { return s.reserved.Load() }
