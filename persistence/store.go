@@ -19,8 +19,9 @@ import (
 // says whether it may see what is not yet durable.
 type Store struct {
 	opts Options
-	fs   *turnoverFS
-	db   *pebble.DB
+	// fs is opts.FS, by the type that an erase needs.
+	fs *turnoverFS
+	db *pebble.DB
 
 	// groups has one entry per group; meta is the metadata group. Immutable
 	// after Open.
@@ -54,7 +55,9 @@ func Open(o Options) (*Store, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	s := &Store{opts: o, contacts: newKeyCache(o.KeyCacheLen), stop: make(chan struct{})}
+	fs := &turnoverFS{FS: o.FS}
+	o.FS = fs
+	s := &Store{opts: o, fs: fs, contacts: newKeyCache(o.KeyCacheLen), stop: make(chan struct{})}
 	db, err := pebble.Open(o.Dir, s.engineOptions())
 	if err != nil {
 		return nil, chat.E(op, chat.KindOther, "cannot open the store in "+o.Dir, err)
