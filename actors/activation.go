@@ -236,7 +236,6 @@ func (a *activation) commit(m *mail, d *draft, out sink) (chat.Receipt, error) {
 	}
 	receipt, err := a.core.opt.Journal.Append(a.core.life, d.commit)
 	if err != nil {
-		a.dead = true
 		return receipt, err
 	}
 	failpoint.Hit(failpoint.CommitAnswered)

@@ -256,7 +256,7 @@ func (c *SenderCore) settle(now time.Time, q *queue) {
 }
 
 // schedule puts a conversation among the ready ones at the time its first
-// message may go; it keeps its place when that time does not change.
+// message may go; one that was ready before keeps its place.
 func (c *SenderCore) schedule(now time.Time, q *queue) {
 	if q.asked != "" || len(q.waiting) == 0 {
 		c.unschedule(q)
@@ -267,7 +267,7 @@ func (c *SenderCore) schedule(now time.Time, q *queue) {
 		at = now
 	}
 	if q.index >= 0 {
-		if at.Before(q.at) || q.at.After(now) {
+		if at.After(now) || q.at.After(now) {
 			q.at = at
 			heap.Fix(&c.ready, q.index)
 		}
