@@ -109,6 +109,9 @@ func NewClient(o Options) (*Client, error) {
 	return &Client{options: o}, nil
 }
 
+// Close lets go of idle connections. Sends under way go on.
+func (c *Client) Close() { c.options.HTTPClient.CloseIdleConnections() }
+
 // Send makes one attempt to send one message, and returns within ctx. It never
 // repeats a request that may have reached Graph. The outcome tells apart what
 // is known to have gone (accepted), known not to have (refused, throttled,

@@ -258,10 +258,6 @@ func TestClient_NoAnswer(t *testing.T) {
 		url := raw(t, func(c net.Conn) { readRequest(c); _ = c.(*net.TCPConn).SetLinger(0) })
 		expect(t, newClient(t, url).Send(t.Context(), whatsappOut()), chat.SendAmbiguous, "connection_lost")
 	})
-	t.Run("closed without reading", func(t *testing.T) {
-		url := raw(t, func(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0) })
-		expect(t, newClient(t, url).Send(t.Context(), whatsappOut()), chat.SendAmbiguous, "connection_lost")
-	})
 	t.Run("closed in the middle of the answer", func(t *testing.T) {
 		url := raw(t, func(c net.Conn) {
 			readRequest(c)

@@ -2,7 +2,7 @@
 // directions:
 //
 //	signature.go            is this body from Meta?            Verifier
-//	decode*.go, value.go    webhook body -> []chat.Inbound     Decode
+//	decode*.go, envelope.go webhook body -> []chat.Inbound     Decode
 //	client.go, request.go   chat.Outbound -> one Graph call    Client
 //	response.go, errors.go  Graph's answer -> SendOutcome      Classify
 //	limits.go               what the platform allows

@@ -68,12 +68,6 @@ func (v *Verifier) Verify(header, body []byte) (index int, ok bool) {
 	return at, found == 1
 }
 
-// VerifySignature is Verify for a single use. A receiver of webhooks holds a
-// Verifier instead, which does not allocate.
-func VerifySignature(header, body []byte, secrets []chat.Secret) (index int, ok bool) {
-	return NewVerifier(secrets).Verify(header, body)
-}
-
 // check returns 1 for a match. wellFormed is false when digits are not
 // lowercase hex, which depends on the header alone.
 func (k *key) check(digits, body []byte) (equal int, wellFormed bool) {

@@ -43,7 +43,7 @@ func TestVerifier_SharedVector(t *testing.T) {
 		t.Skip(err)
 	}
 	const header = "sha256=c41141a20d2d8dfce4f3ccf71e7a0a09bb2ae82f11848ea544bc0c3fb0ff2061"
-	if _, ok := VerifySignature([]byte(header), body, []chat.Secret{"test_app_secret_0123456789abcdef"}); !ok {
+	if _, ok := NewVerifier([]chat.Secret{"test_app_secret_0123456789abcdef"}).Verify([]byte(header), body); !ok {
 		t.Error("the vector is refused")
 	}
 }
