@@ -1,0 +1,69 @@
+package api
+
+import (
+	"strings"
+
+	"github.com/valyala/fasthttp"
+)
+
+// The scopes of a key. "*" includes both.
+const (
+	scopeRead  = "read"
+	scopeWrite = "write"
+)
+
+// route is one method and path of the contract. A path holds at most one
+// conversation id, written {id}.
+type route struct {
+	name   string
+	method string
+	path   string
+	scope  string
+	serve  func(*call) *failure
+}
+
+// routes is the whole of /v1. Each has its twin in openapi.yaml.
+var routes = []route{
+	{"conversations", fasthttp.MethodGet, "/v1/conversations", scopeRead, (*call).listConversations},
+	{"conversation", fasthttp.MethodGet, "/v1/conversations/{id}", scopeRead, (*call).showConversation},
+	{"conversation_events", fasthttp.MethodGet, "/v1/conversations/{id}/events", scopeRead, (*call).listConversationEvents},
+	{"events", fasthttp.MethodGet, "/v1/events", scopeRead, (*call).feed},
+	{"messages", fasthttp.MethodPost, "/v1/conversations/{id}/messages", scopeWrite, (*call).sendMessage},
+	{"takeover", fasthttp.MethodPost, "/v1/conversations/{id}/takeover", scopeWrite, (*call).takeOver},
+	{"handback", fasthttp.MethodPost, "/v1/conversations/{id}/handback", scopeWrite, (*call).handBack},
+}
+
+// findRoute returns the route of a method and path, with the id in the path.
+func findRoute(method, path string) (*route, string, *failure) {
+	var allowed []string
+	for i := range routes {
+		id, ok := match(routes[i].path, path)
+		if !ok {
+			continue
+		}
+		if routes[i].method == method {
+			return &routes[i], id, nil
+		}
+		allowed = append(allowed, routes[i].method)
+	}
+	if len(allowed) > 0 {
+		f := errMethod
+		f.header = [2]string{"Allow", strings.Join(allowed, ", ")}
+		return nil, "", &f
+	}
+	return nil, "", &errNoRoute
+}
+
+// match compares a path with a pattern and returns what stands for {id}.
+func match(pattern, path string) (id string, ok bool) {
+	before, after, hasID := strings.Cut(pattern, "{id}")
+	if !hasID {
+		return "", pattern == path
+	}
+	rest, ok := strings.CutPrefix(path, before)
+	if !ok {
+		return "", false
+	}
+	id, ok = strings.CutSuffix(rest, after)
+	return id, ok && id != "" && !strings.Contains(id, "/")
+}
