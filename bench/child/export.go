@@ -19,6 +19,7 @@ const (
 	KindAccepted  = "message_accepted"
 	KindFailed    = "message_failed"
 	KindCancelled = "message_cancelled"
+	KindAttempt   = "attempt_started"
 	KindStatus    = "status_changed"
 	KindHandoff   = "handoff_requested"
 	KindTaken     = "handoff_taken"
@@ -36,6 +37,7 @@ type Event struct {
 	Conversation string    `json:"conversation_id"`
 	Message      *Message  `json:"message"`
 	Status       *Status   `json:"status"`
+	Attempt      *Attempt  `json:"attempt"`
 }
 
 // Message is the message of an event.
@@ -50,8 +52,15 @@ type Message struct {
 
 // Status is the status of an event.
 type Status struct {
-	Remote string `json:"remote_id"`
-	Status string `json:"status"`
+	MessageID string `json:"message_id"`
+	Remote    string `json:"remote_id"`
+	Status    string `json:"status"`
+}
+
+// Attempt is what an event says about one attempt to send.
+type Attempt struct {
+	MessageID string `json:"message_id"`
+	Remote    string `json:"remote_id"`
 }
 
 // ReadEvents decodes JSON lines and calls f for each event until f fails.
@@ -117,4 +126,31 @@ func clip(b []byte) []byte {
 		b = b[len(b)-2000:]
 	}
 	return b
+}
+
+// MessageID is the engine's id of the message an event is about, "" when it is
+// about none.
+func (e *Event) MessageID() string {
+	switch {
+	case e.Message != nil:
+		return e.Message.ID
+	case e.Attempt != nil:
+		return e.Attempt.MessageID
+	case e.Status != nil:
+		return e.Status.MessageID
+	}
+	return ""
+}
+
+// RemoteID is Meta's id of that message, "" when the event does not tell.
+func (e *Event) RemoteID() string {
+	switch {
+	case e.Message != nil && e.Message.Remote != "":
+		return e.Message.Remote
+	case e.Attempt != nil:
+		return e.Attempt.Remote
+	case e.Status != nil:
+		return e.Status.Remote
+	}
+	return ""
 }

@@ -1,0 +1,125 @@
+package torture
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Options configures Run. The zero value is usable.
+type Options struct {
+	// Binary is the chumi executable to torture, built with -tags torture for
+	// steps inside; empty means this process's own.
+	Binary string
+	// Planted is an executable built with -tags "torture planted", for Plant.
+	Planted string
+	// Dir is where data directories are made; empty means the system's
+	// temporary directory. Those of red segments are kept.
+	Dir string
+	// Out is a file for the report as JSON; empty writes none.
+	Out string
+	// Resume is a file that holds the totals so far and is written after every
+	// audited segment; empty keeps none. Totals of another build are refused
+	// unless Force is set.
+	Resume string
+	Force  bool
+	// Log gets a line every few seconds. Can be nil.
+	Log io.Writer
+
+	// Kills ends the run when so many counted; Duration when that long has
+	// passed. With neither, DefaultKills.
+	Kills    int
+	Duration time.Duration
+	// Seed chooses customers, moments and faults.
+	Seed uint64
+	// Engines is how many are tortured at once, SegmentKills how many kills each
+	// store lives through before it is audited.
+	Engines      int
+	SegmentKills int
+	// Steps restricts the kills to these; empty means every step.
+	Steps []string
+
+	// Traffic is what customers do.
+	Traffic Traffic
+	// QuietPeriod and ReconcileAfter are told to the engine.
+	QuietPeriod    time.Duration
+	ReconcileAfter time.Duration
+
+	// env is added to the engine's environment; plants use it.
+	env []string
+}
+
+// Traffic is the load of one engine.
+type Traffic struct {
+	// Tenants and Customers: each tenant has that many customers on WhatsApp
+	// and as many on Instagram.
+	Tenants, Customers int
+	// Writers post at once; each waits Think between its messages.
+	Writers int
+	Think   time.Duration
+	// Repeated is the share of POSTs that are posted a second time, half of
+	// them at the same time, half of them later. Batched is the share that
+	// carry several messages.
+	Repeated, Batched float64
+	// GraphFaults and ModelFaults scale how often the simulators fail; 1 is
+	// about one request in ten, 0 is never.
+	GraphFaults, ModelFaults float64
+	// NoPeople leaves API messages and takeovers out.
+	NoPeople bool
+}
+
+// The defaults of Options.
+const (
+	DefaultKills          = 200
+	DefaultEngines        = 2
+	DefaultSegmentKills   = 50
+	DefaultQuietPeriod    = 50 * time.Millisecond
+	DefaultReconcileAfter = 300 * time.Millisecond
+)
+
+// DefaultTraffic is the load unless told otherwise.
+var DefaultTraffic = Traffic{Tenants: 4, Customers: 60, Writers: 24, Think: 15 * time.Millisecond,
+	Repeated: 0.2, Batched: 0.15, GraphFaults: 1, ModelFaults: 1}
+
+// EnsureDefaults fills every unset field.
+func (o *Options) EnsureDefaults() {
+	if o.Kills == 0 && o.Duration == 0 {
+		o.Kills = DefaultKills
+	}
+	if o.Seed == 0 {
+		o.Seed = 1
+	}
+	if o.Engines == 0 {
+		o.Engines = DefaultEngines
+	}
+	if o.SegmentKills == 0 {
+		o.SegmentKills = DefaultSegmentKills
+	}
+	if o.QuietPeriod == 0 {
+		o.QuietPeriod = DefaultQuietPeriod
+	}
+	if o.ReconcileAfter == 0 {
+		o.ReconcileAfter = DefaultReconcileAfter
+	}
+	if o.Traffic == (Traffic{}) {
+		o.Traffic = DefaultTraffic
+	}
+	if o.Log == nil {
+		o.Log = io.Discard
+	}
+}
+
+// Validate names the first option that makes no sense.
+func (o *Options) Validate() error {
+	if o.Engines < 1 || o.SegmentKills < 1 || o.Kills < 0 || o.Duration < 0 {
+		return errors.New("torture: engines and kills are positive")
+	}
+	if t := o.Traffic; t.Tenants < 1 || t.Customers < 1 || t.Writers < 1 {
+		return errors.New("torture: tenants, customers and writers are positive")
+	}
+	if got := len(stepsNamed(o.Steps)); len(o.Steps) > 0 && got != len(o.Steps) {
+		return fmt.Errorf("torture: %d of the steps %v are unknown; list them with --list-steps", len(o.Steps)-got, o.Steps)
+	}
+	return nil
+}

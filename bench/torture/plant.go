@@ -1,0 +1,120 @@
+package torture
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/chumiai/chumi/metrics/failpoint"
+)
+
+// Planting is the campaign against one planted bug.
+type Planting struct {
+	Bug   string `json:"bug"`
+	Found bool   `json:"found"`
+	// By names the rules that were broken.
+	By    string        `json:"by"`
+	Kills int64         `json:"kills"`
+	Took  time.Duration `json:"took_ns"`
+}
+
+// plantSegments is how many segments a bug may hide for.
+const plantSegments = 4
+
+// Plant runs a short campaign against each of the bugs of o.Planted and reports
+// which were found; bugs are names, none means all. The directories of found
+// bugs are not kept. It returns the report also with ErrRed, when a bug was not
+// found.
+func Plant(ctx context.Context, o Options, bugs ...string) (*Report, error) {
+	o.EnsureDefaults()
+	if o.Planted != "" {
+		o.Binary = o.Planted
+	}
+	build, err := buildOf(o.Binary)
+	if err != nil {
+		return nil, err
+	}
+	if len(bugs) == 0 {
+		for _, b := range failpoint.Bugs() {
+			bugs = append(bugs, string(b))
+		}
+	}
+	report := newReport(build)
+	for _, bug := range bugs {
+		p, err := plant(ctx, o, failpoint.Bug(bug))
+		if err != nil {
+			return nil, err
+		}
+		report.Plants = append(report.Plants, p)
+		fmt.Fprintf(o.Log, "planted %s: found %v by %s (%d kills)\n", p.Bug, p.Found, p.By, p.Kills)
+	}
+	if o.Out != "" {
+		if err := report.write(o.Out); err != nil {
+			return nil, err
+		}
+	}
+	if report.Red() {
+		return report, ErrRed
+	}
+	return report, nil
+}
+
+// plant tortures a build with one bug until it is found or has hidden for long
+// enough.
+func plant(ctx context.Context, o Options, bug failpoint.Bug) (Planting, error) {
+	p := Planting{Bug: string(bug)}
+	began := time.Now()
+	o.env = append(o.env, "CHUMI_PLANT="+string(bug))
+	o.Steps = lure(&o.Traffic, bug)
+	steps := stepsNamed(o.Steps)
+	for n := range plantSegments {
+		turn := 0
+		next := func() (Step, bool) {
+			turn++
+			return steps[(turn-1)%len(steps)], turn <= o.SegmentKills
+		}
+		seg, err := runSegment(ctx, o, o.Seed+uint64(n)*7919, next, func(kill, int64) {})
+		if err != nil {
+			return p, fmt.Errorf("plant %s: %w", bug, err)
+		}
+		p.Kills += seg.Total()
+		if seg.Tally.Red() {
+			p.Found, p.By = true, seg.Tally.Names()
+			removeKept(seg)
+			break
+		}
+	}
+	p.Took = time.Since(began)
+	return p, nil
+}
+
+// lure chooses the traffic and the steps at which a bug shows, and returns the
+// steps; none means all.
+func lure(t *Traffic, bug failpoint.Bug) []string {
+	commit := []string{string(failpoint.CommitQueued), string(failpoint.BatchStaged), stepRandom}
+	send := []string{stepGraphReceived, stepGraphReplying, stepGraphAnswered, string(failpoint.SendAnswered),
+		string(failpoint.AttemptCommitted), string(failpoint.TurnRecorded), stepRandom}
+	switch bug {
+	case failpoint.BugAckBeforeCommit, failpoint.BugNoSync:
+		t.Think = 0
+		return commit
+	case failpoint.BugDuplicateNotDurable:
+		t.Think, t.Repeated = 0, 1
+		return commit
+	case failpoint.BugEffectsFirst:
+		t.Think, t.GraphFaults, t.ModelFaults, t.NoPeople = 0, 0, 0, true
+		return commit[:2]
+	case failpoint.BugAttemptingIsQueued, failpoint.BugForgetQueued:
+		return send
+	case failpoint.BugRetryUnknown, failpoint.BugUnknownIsSent:
+		t.GraphFaults = 3
+		return send
+	case failpoint.BugAnswerTwice:
+		t.ModelFaults = 4
+	case failpoint.BugBatchTailDropped, failpoint.BugBatchReversed:
+		t.Batched = 0.5
+	case failpoint.BugBodyAliased:
+		t.Think, t.Writers = 0, 48
+	}
+	return nil
+}

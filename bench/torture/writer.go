@@ -1,0 +1,99 @@
+package torture
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/chumiai/chumi/bench"
+	"github.com/chumiai/chumi/transport/meta/metasim"
+)
+
+// correspondent is one customer at one account.
+type correspondent struct {
+	account  metasim.Account
+	customer metasim.Customer
+}
+
+// correspondents lists every customer of every account.
+func (s *slot) correspondents() []correspondent {
+	var out []correspondent
+	for _, a := range bench.Accounts(s.world) {
+		for n := range s.o.Traffic.Customers {
+			c := metasim.Customer{ID: fmt.Sprintf("4915100%06d", n), UserID: fmt.Sprintf("DE.7%012d", n), Name: fmt.Sprintf("Customer %d", n)}
+			if a.Kind == metasim.Instagram {
+				c = metasim.Customer{ID: fmt.Sprintf("7700000%07d", n)}
+			}
+			out = append(out, correspondent{a, c})
+		}
+	}
+	return out
+}
+
+// writer is some customers who write one after the other: the next message of a
+// conversation is only posted after the one before was acknowledged, so that
+// their order is known.
+type writer struct {
+	slot   *slot
+	r      *rand.Rand
+	people []correspondent
+	copies sync.WaitGroup
+}
+
+// write posts until ctx ends; the message under way is still posted until it is
+// acknowledged or forced ends.
+func (w *writer) write(ctx, forced context.Context) {
+	defer w.copies.Wait()
+	t := &w.slot.o.Traffic
+	for ctx.Err() == nil {
+		d, err := w.slot.graph.NewDelivery(w.compose()...)
+		if err != nil {
+			panic(err) // updates of one app and kind always encode
+		}
+		repeated := w.r.Float64() < t.Repeated
+		if repeated && w.r.IntN(2) == 0 {
+			w.copies.Go(func() { _ = w.slot.graph.Post(forced, d) })
+		}
+		if w.slot.graph.Post(forced, d) != nil {
+			return
+		}
+		if repeated && w.r.IntN(2) == 0 {
+			later := time.Duration(w.r.IntN(200)) * time.Millisecond
+			w.copies.Go(func() {
+				pause(forced, later)
+				_ = w.slot.graph.Post(forced, d)
+			})
+		}
+		pause(ctx, time.Duration(w.r.Int64N(int64(2*t.Think)+1)))
+	}
+}
+
+// compose makes one message, or several of one or two customers of one kind.
+func (w *writer) compose() []metasim.Update {
+	first := w.people[w.r.IntN(len(w.people))]
+	updates := []metasim.Update{w.text(first)}
+	if w.r.Float64() >= w.slot.o.Traffic.Batched {
+		return updates
+	}
+	second := w.people[w.r.IntN(len(w.people))]
+	for range 1 + w.r.IntN(3) {
+		next := first
+		if second.account.Kind == first.account.Kind && w.r.IntN(2) == 0 {
+			next = second
+		}
+		updates = append(updates, w.text(next))
+	}
+	return updates
+}
+
+// text is the correspondent's next message. Its text names its number, tenant
+// and customer, and is of any length, so that a text that strays is noticed.
+func (w *writer) text(c correspondent) metasim.Update {
+	u := w.slot.graph.Text(c.account, c.customer, "")
+	u.Text = fmt.Sprintf("%s/%s says #%d %s", c.account.Name, c.customer.ID, u.Number, strings.Repeat("la ", w.r.IntN(40)))
+	u.Text = strings.TrimSpace(u.Text)
+	return u
+}
