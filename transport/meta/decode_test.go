@@ -180,15 +180,18 @@ func TestDecode_UnusableIDs(t *testing.T) {
 func TestDecode_NotStrict(t *testing.T) {
 	list, err := Decode("app", fmt.Appendf(nil, frames["wa-message"],
 		"{\"from\":\"491701\",\"id\":\"w1\",\"timestamp\":\"1760000001\",\"type\":\"text\",\"text\":{\"body\":\"a\tb\xff\"}}"+
-			",{\"from\":\"491701\",\"id\":\"w2\",\"timestamp\":\"1760000001\",\"type\":\"location\",\"location\":{\"latitude\":NaN}}"))
-	if err != nil || len(list) != 2 {
+			",{\"from\":\"491701\",\"id\":\"w2\",\"timestamp\":\"1760000001\",\"type\":\"location\",\"location\":{\"latitude\":NaN}}"+
+			",{\"from\":\"491701\",\"id\":\"w3\",\"timestamp\":\"1760000001\",\"type\":\"image\",\"image\":{\"caption\":\"\x19\\b\"}}"))
+	if err != nil || len(list) != 3 {
 		t.Fatal(show(list, err))
 	}
 	if list[0].Text != "a\tb\uFFFD" || list[0].Problem != "" {
 		t.Error(showOne(&list[0]))
 	}
-	if list[1].Problem == "" || list[1].Kind != chat.InboundUpdate || list[1].Remote != "w2" {
-		t.Error(showOne(&list[1]))
+	for i, remote := range []chat.RemoteID{"w2", "w3"} {
+		if in := list[i+1]; in.Problem == "" || in.Kind != chat.InboundUpdate || in.Remote != remote {
+			t.Error(showOne(&in))
+		}
 	}
 }
 
