@@ -128,9 +128,10 @@ const (
 	streamWaitMax = 55 * time.Second
 )
 
-// getStream serves GET /simulator/api/stream?after=N&wait=SECONDS: the phone
-// events after N, waiting for one if there is none. "reset" says that N is of
-// an earlier simulator and the list starts anew.
+// getStream serves GET /simulator/api/stream?after=N&run=RUN&wait=SECONDS: the
+// phone events after N, waiting for one if there is none. RUN is the run of the
+// answer that gave N; if that was another simulator's, N means nothing, and all
+// events are returned at once.
 func (s *Server) getStream(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	after, err := strconv.ParseUint(q.Get("after"), 10, 64)
@@ -150,15 +151,19 @@ func (s *Server) getStream(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), wait)
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
-	events, next, again := s.phone.wait(ctx, after)
+	if run := q.Get("run"); run != "" && run != s.phone.run {
+		after = 0
+		cancel()
+	}
+	events, next := s.phone.wait(ctx, after)
 	if events == nil {
 		events = []PhoneEvent{}
 	}
 	answer(w, http.StatusOK, struct {
 		Events []PhoneEvent `json:"events"`
 		Next   uint64       `json:"next"`
-		Reset  bool         `json:"reset"`
-	}{events, next, again})
+		Run    string       `json:"run"`
+	}{events, next, s.phone.run})
 }
 
 // getLedger serves GET /simulator/api/ledger: DumpLedger.

@@ -2,6 +2,7 @@ package metasim
 
 import (
 	"context"
+	"crypto/rand"
 	"sync"
 	"time"
 )
@@ -33,6 +34,9 @@ const phoneMax = 2000
 // phone keeps the latest events of all phones. Safe for concurrent use.
 type phone struct {
 	now func() time.Time
+	// run names this life of the simulator: numbers of events of another one
+	// mean nothing here.
+	run string
 
 	mu     sync.Mutex
 	last   uint64
@@ -41,7 +45,9 @@ type phone struct {
 	news chan struct{}
 }
 
-func newPhone(now func() time.Time) *phone { return &phone{now: now, news: make(chan struct{})} }
+func newPhone(now func() time.Time) *phone {
+	return &phone{now: now, run: rand.Text(), news: make(chan struct{})}
+}
 
 func (p *phone) add(e PhoneEvent) {
 	e.Time = p.now().UTC()
@@ -57,27 +63,25 @@ func (p *phone) add(e PhoneEvent) {
 	p.news = make(chan struct{})
 }
 
-// wait returns the events after n, waiting for one if there is none. again is
-// true when n is of an earlier life of the simulator and everything is returned.
-func (p *phone) wait(ctx context.Context, n uint64) (events []PhoneEvent, next uint64, again bool) {
+// wait returns the events after n, waiting for one if there is none, and the
+// number of the last event there is.
+func (p *phone) wait(ctx context.Context, n uint64) (events []PhoneEvent, last uint64) {
 	for {
 		p.mu.Lock()
-		if n > p.last {
-			n, again = 0, true
+		last = p.last
+		news := p.news
+		if n < last {
+			kept := uint64(len(p.events))
+			events = append(events, p.events[kept-min(last-n, kept):]...)
 		}
-		last, news := p.last, p.news
-		if first := last - uint64(len(p.events)); n < first {
-			n = first
-		}
-		events = append([]PhoneEvent(nil), p.events[uint64(len(p.events))-(last-n):]...)
 		p.mu.Unlock()
-		if len(events) > 0 || again {
-			return events, last, again
+		if len(events) > 0 {
+			return events, last
 		}
 		select {
 		case <-news:
 		case <-ctx.Done():
-			return nil, last, false
+			return nil, last
 		}
 	}
 }

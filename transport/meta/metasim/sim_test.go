@@ -234,7 +234,7 @@ func TestServer_AnswersSigns(t *testing.T) {
 	if n := len(s.Sends()); n != 0 {
 		t.Errorf("%d signs in the send ledger", n)
 	}
-	events, _, _ := s.phone.wait(context.Background(), 0)
+	events, _ := s.phone.wait(context.Background(), 0)
 	var got []string
 	for _, e := range events {
 		got = append(got, e.Type)
@@ -369,6 +369,16 @@ func TestServer_CustomerAPI(t *testing.T) {
 	}
 	if got.Next != 4 || len(got.Events) != 4 || got.Events[0].Text != "hi ✓" || got.Events[1].Status != "delivered" {
 		t.Errorf("stream %+v", got)
+	}
+	for query, want := range map[string]int{"after=3": 1, "after=4&wait=0": 0, "after=4&run=another": 4, "after=99&run=another&wait=50": 4} {
+		resp, err := http.Get(url + "/simulator/api/stream?" + query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.NewDecoder(resp.Body).Decode(&got); err != nil || len(got.Events) != want {
+			t.Errorf("%s: %d events, want %d (%v)", query, len(got.Events), want, err)
+		}
+		_ = resp.Body.Close()
 	}
 	if n := len(s.Arrivals()); n != 2 {
 		t.Errorf("%d arrivals", n)
