@@ -29,32 +29,43 @@ const (
 	hashQuarantine byte = 'q' // quarantined items, by content
 )
 
-// openVault reads the vault's keys, or draws them on the first start.
-func openVault(ctx context.Context, s *Store) (*vault, error) {
-	const op = "persistence.openVault"
+// readVault returns the vault of a store, nil when it has none yet.
+func readVault(s *Store) (*vault, error) {
 	at := append(appendMeta(nil), rowRoot)
 	wrapped, found, err := s.get(at)
+	if err != nil || !found {
+		return nil, err
+	}
+	secret, err := s.opts.KEK.Unwrap(wrapped, at)
 	if err != nil {
 		return nil, err
 	}
-	var secret []byte
-	if found {
-		if secret, err = s.opts.KEK.Unwrap(wrapped, at); err != nil {
+	return newVault(s, secret)
+}
+
+// openVault is readVault, and draws the vault's keys on the first start.
+func openVault(ctx context.Context, s *Store) (*vault, error) {
+	v, err := readVault(s)
+	if v != nil || err != nil {
+		return v, err
+	}
+	at := append(appendMeta(nil), rowRoot)
+	secret := append(seal.NewKey(), seal.NewKey()...)
+	wrapped, err := s.opts.KEK.Wrap(secret, at)
+	if err != nil {
+		return nil, err
+	}
+	if !s.opts.ReadOnly {
+		if err := s.write(ctx, groupMeta, []*recordpb.Write{{Key: at, Value: wrapped, Fresh: true}}); err != nil {
 			return nil, err
 		}
-		if len(secret) != 2*seal.KeyLen {
-			return nil, chat.E(op, chat.KindCorrupt, "the metadata key has the wrong length", nil)
-		}
-	} else {
-		secret = append(seal.NewKey(), seal.NewKey()...)
-		if wrapped, err = s.opts.KEK.Wrap(secret, at); err != nil {
-			return nil, err
-		}
-		if !s.opts.ReadOnly {
-			if err := s.write(ctx, groupMeta, []*recordpb.Write{{Key: at, Value: wrapped, Fresh: true}}); err != nil {
-				return nil, err
-			}
-		}
+	}
+	return newVault(s, secret)
+}
+
+func newVault(s *Store, secret []byte) (*vault, error) {
+	if len(secret) != 2*seal.KeyLen {
+		return nil, chat.E("persistence.openVault", chat.KindCorrupt, "the metadata key has the wrong length", nil)
 	}
 	box, err := seal.NewBox(secret[:seal.KeyLen])
 	if err != nil {

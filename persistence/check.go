@@ -1,0 +1,265 @@
+package persistence
+
+import (
+	"context"
+	"errors"
+	"strconv"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/chumiai/chumi/chat"
+)
+
+// Invariant names a rule that stored data keeps. The names are what `chumi
+// check` prints and what runbooks refer to; they never change meaning.
+type Invariant string
+
+// The invariants.
+const (
+	// InvariantKeyspace: every key is of the map in this package's doc.
+	InvariantKeyspace Invariant = "keyspace"
+	// InvariantTenant: a tenant lies in its own group and has its keys; no
+	// position is above its last.
+	InvariantTenant Invariant = "tenant"
+	// InvariantSeq: a journal is numbered gap-free from 1 to its state's seq.
+	InvariantSeq Invariant = "seq"
+	// InvariantReplay: applying a journal's events gives the stored state. A
+	// conversation with erased records is exempt.
+	InvariantReplay Invariant = "replay"
+	// InvariantOwes: a conversation has a due time iff it owes something.
+	InvariantOwes Invariant = "owes"
+	// InvariantAgenda: agenda rows and the due times of states are the same.
+	InvariantAgenda Invariant = "agenda"
+	// InvariantView: inbox rows and the activity of states are the same.
+	InvariantView Invariant = "view"
+	// InvariantFeed: each event has one feed row, each feed row one event, and
+	// both agree on place and position.
+	InvariantFeed Invariant = "feed"
+	// InvariantSealed: every sealed part opens with its key in its place.
+	InvariantSealed Invariant = "sealed"
+	// InvariantKey: a conversation that is not erased, and every contact, has
+	// its contact's key, and the key is the one the conversation names.
+	InvariantKey Invariant = "key"
+	// InvariantErased: an erased conversation holds skeletons only.
+	InvariantErased Invariant = "erased"
+	// InvariantRemote: a remote-id row leads to an event.
+	InvariantRemote Invariant = "remote"
+	// InvariantAddress: an address leads to a conversation and its contact.
+	InvariantAddress Invariant = "address"
+	// InvariantClaim: a claim is of an existing conversation or of none, and is
+	// dated in the expiry index iff it has a day.
+	InvariantClaim Invariant = "claim"
+	// InvariantCounter: a usage counter is what the events add up to. Token
+	// counts of erased answers are exempt.
+	InvariantCounter Invariant = "counter"
+	// InvariantRecord: every row has the form of its kind.
+	InvariantRecord Invariant = "record"
+)
+
+// Violation is one row that breaks an invariant. It holds no personal data.
+type Violation struct {
+	Invariant Invariant
+	// Key is the row's key in readable form.
+	Key    string
+	Detail string
+}
+
+// String is one line for people.
+func (v Violation) String() string { return string(v.Invariant) + " " + v.Key + ": " + v.Detail }
+
+// violationMax bounds the violations kept; more are counted only.
+const violationMax = 1000
+
+// CheckReport is what a check has seen so far.
+type CheckReport struct {
+	Tenants, Conversations, Events, Rows int64
+	// Violations holds the first ones; Broken counts all.
+	Violations []Violation
+	Broken     int64
+}
+
+// progressEvery is how many rows lie between two reports of progress.
+const progressEvery = 1 << 16
+
+// Check walks every row of the store, as of one moment, and holds it against
+// every invariant. progress, which may be nil, is called now and then. An error
+// means that the walk could not go on; violations are not errors.
+func (s *Store) Check(ctx context.Context, progress func(CheckReport)) (CheckReport, error) {
+	const op = "check.Check"
+	snapshot := s.db.NewSnapshot()
+	defer func() { _ = snapshot.Close() }()
+	k := &checker{store: s, at: snapshot}
+	it, err := snapshot.NewIterWithContext(ctx, nil)
+	if err != nil {
+		return k.report, chat.E(op, chat.KindOther, "cannot read the store", err)
+	}
+	for it.First(); it.Valid(); it.Next() {
+		k.report.Rows++
+		if k.report.Rows%progressEvery == 0 {
+			if err := ctx.Err(); err != nil {
+				break
+			}
+			if progress != nil {
+				progress(k.report)
+			}
+		}
+		if err := k.row(it.Key(), it.Value()); err != nil {
+			_ = it.Close()
+			return k.report, err
+		}
+	}
+	if err := errors.Join(ctx.Err(), it.Close()); err != nil {
+		return k.report, chat.E(op, chat.KindCorrupt, "the store cannot be read to its end", err)
+	}
+	return k.report, k.endTenant()
+}
+
+// checker is one check under way. Rows come in the order of their keys, so a
+// tenant's events come before its feed, and counters can be compared when the
+// tenant ends.
+type checker struct {
+	store  *Store
+	at     pebble.Reader
+	report CheckReport
+
+	vault  *vault
+	tenant *checkedTenant
+}
+
+// broken notes a violation.
+func (k *checker) broken(i Invariant, key []byte, detail string) {
+	k.report.Broken++
+	if len(k.report.Violations) < violationMax {
+		k.report.Violations = append(k.report.Violations, Violation{i, prettyKey(key).String(), detail})
+	}
+}
+
+// get returns a row as of the check's moment; nil when there is none.
+func (k *checker) get(key []byte) ([]byte, error) {
+	v, closer, err := k.at.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, chat.E("check.get", chat.KindCorrupt, "cannot read "+prettyKey(key).String(), err)
+	}
+	v = append([]byte{}, v...)
+	return v, closer.Close()
+}
+
+// row checks one row.
+func (k *checker) row(key, value []byte) error {
+	if r, kind, rest, ok := splitRealm(key); ok {
+		return k.tenantRow(r, kind, rest, key, value)
+	}
+	if err := k.endTenant(); err != nil {
+		return err
+	}
+	switch {
+	case len(key) >= 2 && key[0] == spaceNode:
+		k.nodeRow(key, value)
+	case len(key) > 4 && key[0] == spaceGroup && key[3] == sectionIndex && key[4] == indexDue:
+		return k.dueRow(key, value)
+	case len(key) > 4 && key[0] == spaceGroup && key[3] == sectionIndex && key[4] == indexExpiry:
+		return k.expiryRow(key)
+	case len(key) > 4 && key[0] == spaceGroup && (key[3] == sectionQuarantine || key[3] == sectionMeta):
+		return k.vaultRow(key, value)
+	default:
+		k.broken(InvariantKeyspace, key, "no such section")
+	}
+	return nil
+}
+
+func (k *checker) nodeRow(key, value []byte) {
+	want := -1
+	switch {
+	case key[1] == nodeFormat && len(key) == 2:
+		want = 4
+	case key[1] == nodeGroups && len(key) == 2:
+		want = 2
+	case key[1] == nodeEpoch && len(key) == 4:
+		want = 8
+	case key[1] == nodeFingerprint && len(key) == 2:
+		want = len(k.store.opts.KEK.Fingerprint())
+	default:
+		k.broken(InvariantKeyspace, key, "no such node row")
+		return
+	}
+	if len(value) != want {
+		k.broken(InvariantRecord, key, strconv.Itoa(len(value))+" bytes, want "+strconv.Itoa(want))
+	}
+}
+
+// vaultRow checks that a row of the directory or the quarantine opens.
+func (k *checker) vaultRow(key, value []byte) error {
+	if key[3] == sectionMeta && key[4] == rowRoot && len(key) == 5 {
+		return nil // opened below, when it is needed
+	}
+	if k.vault == nil {
+		var err error
+		if k.vault, err = readVault(k.store); err != nil {
+			return err
+		}
+		if k.vault == nil {
+			k.broken(InvariantSealed, key, "the metadata key is missing")
+			return nil
+		}
+	}
+	plain, err := k.vault.box.Open(value, key)
+	switch {
+	case err != nil:
+		k.broken(InvariantSealed, key, "does not open")
+	case key[3] == sectionMeta && !newTable().put(key[4], plain):
+		k.broken(InvariantRecord, key, "not a directory record")
+	}
+	return nil
+}
+
+// dueRow checks that an agenda row is the due time of a conversation.
+func (k *checker) dueRow(key, value []byte) error {
+	at, id, c, ok := parseDue(key)
+	live, _, okValue := readOwed(value)
+	if !ok || !okValue {
+		k.broken(InvariantRecord, key, "not an agenda row")
+		return nil
+	}
+	h, found, err := k.head(realmOf(groupOfKey(key), id), c)
+	switch {
+	case err != nil:
+		return err
+	case !found:
+		k.broken(InvariantAgenda, key, "there is no such conversation")
+	case h.armed != at || h.live != live:
+		k.broken(InvariantAgenda, key, "the conversation is due at "+strconv.FormatInt(h.armed, 10))
+	}
+	return nil
+}
+
+// expiryRow checks that an expiry row is of a claim with that day.
+func (k *checker) expiryRow(key []byte) error {
+	day, id, h, ok := parseExpiry(key)
+	if !ok {
+		k.broken(InvariantRecord, key, "not an expiry row")
+		return nil
+	}
+	v, err := k.get(realmOf(groupOfKey(key), id).claim(nil, h))
+	if err != nil {
+		return err
+	}
+	if has, ok := claimDay(v); v == nil || !ok || has != day {
+		k.broken(InvariantClaim, key, "there is no claim with this day")
+	}
+	return nil
+}
+
+// head reads the head of a conversation's state.
+func (k *checker) head(r realm, c id16) (h head, found bool, err error) {
+	v, err := k.get(r.state(nil, c))
+	if err != nil || v == nil {
+		return head{}, false, err
+	}
+	h, _, err = readHead(v)
+	return h, err == nil, err
+}
+
+func groupOfKey(key []byte) chat.Group { return chat.Group(key[1])<<8 | chat.Group(key[2]) }
