@@ -14,34 +14,49 @@ import (
 	"github.com/chumiai/chumi/chat"
 )
 
-// BenchmarkAppend is 64 conversations of 8 tenants that append one message at a
-// time to a store on the real file system. cpu-us/op is user and system time of
-// the whole process, compactions included.
+// BenchmarkAppend is 64 goroutines that look up and append one message at a
+// time to 8192 conversations of 8 tenants, in a store on the real file system.
+// cpu-us/op is user and system time of the whole process, with compactions.
 func BenchmarkAppend(b *testing.B) {
 	o := testOptions(b, vfs.Default)
 	o.Dir, o.Groups, o.MemTableSize, o.CacheSize = b.TempDir(), DefaultGroups, 0, 0
 	s := openTest(b, o)
 	defer s.Close()
-	const width = 64
-	talkers := make([]*talker, width)
-	for i := range talkers {
-		tenant := chat.TenantID(fmt.Sprintf("tenant%d", i%8))
+	const width, each = 64, 128
+	talkers := make([]*talker, width*each)
+	var wg sync.WaitGroup
+	for w := range width {
+		tenant := chat.TenantID(fmt.Sprintf("tenant%d", w%8))
 		ensure(b, s, tenant)
-		talkers[i] = newTalker(b, s, tenant, i)
-		talkers[i].say(b, "hello")
+		wg.Go(func() {
+			for i := range each {
+				k := newTalker(b, s, tenant, w*each+i)
+				k.say(b, "hello")
+				talkers[w*each+i] = k
+			}
+		})
 	}
+	wg.Wait()
 	text := strings.Repeat("x", 120)
 	b.ResetTimer()
 	from := cpuTime()
-	var wg sync.WaitGroup
-	for i, k := range talkers {
+	for w := range width {
 		n := b.N / width
-		if i < b.N%width {
+		if w < b.N%width {
 			n++
 		}
 		wg.Go(func() {
-			for range n {
+			for i := range n {
+				k := talkers[w*each+i*37%each]
 				c := k.next(text)
+				if p, err := s.Locate(k.state.Tenant, "wa", []chat.Address{k.addr}); err != nil || !p.Found {
+					b.Error(p.Found, err)
+					return
+				}
+				if _, found, err := s.Row(k.state.Tenant, "wa", c.Rows[0].Remote, ""); err != nil || found {
+					b.Error(found, err)
+					return
+				}
 				r, err := s.Append(context.Background(), c)
 				if err != nil || r.Answer != chat.Applied {
 					b.Error(r.Answer, err)

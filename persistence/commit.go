@@ -104,6 +104,9 @@ func (at *staging) refuse() (outcome, error) {
 			}
 			h := id16(in.Hash)
 			at.key = at.tenant.realm.id(at.key[:0], byte(in.Kind), h)
+			if byte(in.Kind) == kindRow && at.store.recent.stillAbsent(h, at.key) {
+				continue
+			}
 			v, err := at.read(at.key)
 			if err != nil {
 				return outcome{}, err
@@ -216,6 +219,7 @@ func (at *staging) applyHead() error {
 	at.key = t.realm.state(at.key[:0], at.conversation)
 	op := at.batch.SetDeferred(len(at.key), headLen+len(c.Head.Record))
 	copy(op.Key, at.key)
+	at.store.recent.add(at.key)
 	copy(op.Value[copy(op.Value, appendHead(room[:0], next)):], c.Head.Record)
 	if err := op.Finish(); err != nil {
 		return err

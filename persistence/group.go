@@ -53,7 +53,7 @@ var proposals = sync.Pool{New: func() any { return &proposal{done: make(chan str
 func newGroup(s *Store, id chat.Group, epoch chat.Epoch) *group {
 	g := &group{store: s, id: id, queue: make(chan *proposal, s.opts.QueueLen)}
 	g.epoch.Store(uint64(epoch))
-	g.stager = newStager(id, s.db)
+	g.stager = newStager(id, s)
 	return g
 }
 
@@ -92,6 +92,7 @@ func (g *group) run() {
 	var pending []*proposal
 	for p := range g.queue {
 		batch := g.store.db.NewBatch()
+		g.store.recent.mu.RLock()
 		g.stager.begin(batch, chat.Epoch(g.epoch.Load()))
 		pending = append(pending[:0], p)
 		if !g.stage(p) {
@@ -144,6 +145,7 @@ func (g *group) commit(batch *pebble.Batch, commits int) bool {
 	}
 	failpoint.Hit(failpoint.BatchStaged)
 	if batch.Empty() {
+		g.store.recent.mu.RUnlock()
 		return true
 	}
 	mode := pebble.Sync
@@ -152,7 +154,9 @@ func (g *group) commit(batch *pebble.Batch, commits int) bool {
 	}
 	size, from := batch.Len(), time.Now()
 	g.begun.Add(1)
-	if err := batch.Commit(mode); err != nil {
+	err := batch.Commit(mode)
+	g.store.recent.mu.RUnlock()
+	if err != nil {
 		g.fatal("a write did not become durable", err)
 		return false
 	}
@@ -160,6 +164,7 @@ func (g *group) commit(batch *pebble.Batch, commits int) bool {
 		return false
 	}
 	failpoint.Hit(failpoint.BatchSynced)
+	g.store.recent.wrote(size)
 	m := g.store.opts.Metrics
 	m.Sync.Observe(time.Since(from).Seconds())
 	m.Batch.Observe(float64(commits))
@@ -170,6 +175,14 @@ func (g *group) commit(batch *pebble.Batch, commits int) bool {
 
 // publish advances what readers may see, after a sync.
 func (g *group) publish() {
+	for _, k := range g.stager.erased {
+		switch k.kind {
+		case kindAddress:
+			g.store.places.drop(addressRow{k.tenant, k.id})
+		case kindKey:
+			g.store.contacts.drop(keyHolder{k.tenant, k.id})
+		}
+	}
 	for _, st := range g.stager.touched {
 		if t, ok := g.store.tenants.Load(st.id); ok {
 			t := t.(*tenant)

@@ -81,7 +81,7 @@ func (s *Store) Load(t chat.TenantID, c chat.ConversationID) (state chat.Convers
 	if err != nil {
 		return state, false, err
 	}
-	v, found, err := s.get(tn.realm.state(nil, conv))
+	v, found, err := s.lookup(tn.realm.state(nil, conv))
 	if err != nil || !found {
 		return state, false, err
 	}

@@ -49,25 +49,46 @@ func (s *Store) Locate(t chat.TenantID, ch chat.ChannelID, addresses []chat.Addr
 		if first == nil {
 			first = a
 		}
-		v, found, err := s.get(tn.realm.address(nil, addressHash(tn.pepper, hashAddress, ch, *a)))
+		led, err := s.addressRow(tn, addressHash(tn.pepper, hashAddress, ch, *a))
 		if err != nil {
 			return chat.Place{}, err
 		}
-		if !found {
+		if !led.Found {
 			place.Missing = append(place.Missing, *a)
-			continue
-		}
-		if !place.Found {
-			if place.Conversation, place.Contact, err = decodeAddress(v); err != nil {
-				return chat.Place{}, err
-			}
-			place.Found = true
+		} else if !place.Found {
+			place.Conversation, place.Contact, place.Found = led.Conversation, led.Contact, true
 		}
 	}
 	if !place.Found && first != nil {
 		place.Conversation = addressHash(tn.pepper, hashConversation, ch, *first).conversationID()
 		place.Contact = addressHash(tn.pepper, hashContact, ch, *first).contactID()
 	}
+	return place, nil
+}
+
+// addressRow names an address row across tenants.
+type addressRow struct {
+	tenant chat.TenantID
+	hash   id16
+}
+
+// addressRow returns where an address leads. What it found is cached: a row
+// never changes until it is erased.
+func (s *Store) addressRow(t *tenant, h id16) (chat.Place, error) {
+	at := addressRow{t.id, h}
+	place, found, token := s.places.get(at)
+	if found {
+		return place, nil
+	}
+	v, found, err := s.lookup(t.realm.address(nil, h))
+	if err != nil || !found {
+		return chat.Place{}, err
+	}
+	if place.Conversation, place.Contact, err = decodeAddress(v); err != nil {
+		return chat.Place{}, err
+	}
+	place.Found = true
+	s.places.put(at, place, token)
 	return place, nil
 }
 
@@ -90,9 +111,14 @@ func (s *Store) Row(t chat.TenantID, ch chat.ChannelID, remote chat.RemoteID, re
 	if err != nil {
 		return row, false, err
 	}
-	v, found, err := s.get(tn.realm.row(nil, rowHash(tn.pepper, ch, revision, remote)))
-	if err != nil || !found {
+	h := rowHash(tn.pepper, ch, revision, remote)
+	v, n, err := s.lookupIn(tn.realm.row(nil, h))
+	if err != nil {
 		return row, false, err
+	}
+	if v == nil {
+		s.recent.missed(h, n)
+		return row, false, nil
 	}
 	row, err = decodeRow(v)
 	row.Remote, row.Revision = remote, revision
@@ -132,7 +158,7 @@ func (s *Store) Claimed(t chat.TenantID, kind chat.ClaimKind, key string) (o cha
 		return o, false, err
 	}
 	h := claimHash(tn.pepper, kind, key)
-	v, found, err := s.get(tn.realm.claim(nil, h))
+	v, found, err := s.lookup(tn.realm.claim(nil, h))
 	if err != nil || !found {
 		return o, false, err
 	}

@@ -74,7 +74,7 @@ func (s *Store) keyFor(t *tenant, p *prepared) error {
 		return err
 	}
 	if !found {
-		_, p.token = s.contacts.get(keyHolder{t.id, p.contact})
+		_, _, p.token = s.contacts.get(keyHolder{t.id, p.contact})
 		if key, err = s.drawKey(t, p.contact); err != nil {
 			return err
 		}

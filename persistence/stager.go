@@ -1,9 +1,7 @@
 package persistence
 
 import (
-	"bytes"
 	"encoding/binary"
-	"errors"
 	"maps"
 	"slices"
 
@@ -27,7 +25,7 @@ const (
 // that fails ends the process.
 type stager struct {
 	group chat.Group
-	db    *pebble.DB
+	store *Store
 
 	tenants map[chat.TenantID]*stagedTenant
 	heads   map[headKey]head
@@ -43,6 +41,8 @@ type stager struct {
 	// due is the earliest due time put into the agenda, when hasDue.
 	due    int64
 	hasDue bool
+	// erased lists keys whose rows the batch deletes and that may be cached.
+	erased []realmKey
 	// key is scratch space.
 	key []byte
 }
@@ -62,20 +62,27 @@ type stagedTenant struct {
 	touched bool
 }
 
+// realmKey names a row of a tenant by its kind and id.
+type realmKey struct {
+	tenant chat.TenantID
+	kind   byte
+	id     id16
+}
+
 type headKey struct {
 	tenant       *stagedTenant
 	conversation id16
 }
 
-func newStager(g chat.Group, db *pebble.DB) *stager {
-	return &stager{group: g, db: db, tenants: map[chat.TenantID]*stagedTenant{},
+func newStager(g chat.Group, store *Store) *stager {
+	return &stager{group: g, store: store, tenants: map[chat.TenantID]*stagedTenant{},
 		heads: map[headKey]head{}, rows: map[string][]byte{}}
 }
 
 // begin starts a batch. The one before must be in the database.
 func (s *stager) begin(b *pebble.Batch, epoch chat.Epoch) {
 	s.batch, s.epoch = b, epoch
-	s.touched, s.hasDue = s.touched[:0], false
+	s.touched, s.erased, s.hasDue = s.touched[:0], s.erased[:0], false
 	clear(s.rows)
 	if len(s.heads) > headsMax {
 		clear(s.heads)
@@ -87,6 +94,7 @@ func (s *stager) finish() error {
 	for _, t := range s.touched {
 		for _, word := range slices.Sorted(maps.Keys(t.dirty)) {
 			s.key = t.realm.counter(s.key[:0], word)
+			s.store.recent.add(s.key)
 			if err := s.batch.Set(s.key, binary.BigEndian.AppendUint64(nil, uint64(t.counters[word])), nil); err != nil {
 				return err
 			}
@@ -96,6 +104,7 @@ func (s *stager) finish() error {
 			clear(t.counters)
 		}
 		s.key = t.realm.meta(s.key[:0])
+		s.store.recent.add(s.key)
 		if err := s.batch.Set(s.key, encodeMeta(t.last, t.keys), nil); err != nil {
 			return err
 		}
@@ -138,34 +147,21 @@ func (s *stager) read(key []byte) ([]byte, error) {
 	if v, ok := s.rows[string(key)]; ok {
 		return v, nil
 	}
-	v, closer, err := s.db.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	v = append(make([]byte, 0, len(v)+1), v...)
-	return v, closer.Close()
+	v, _, err := s.store.lookup(key)
+	return v, err
 }
 
 // put writes a row that a later condition may ask for.
 func (s *stager) put(key, value []byte) error {
-	s.rows[string(key)] = bytes.Clone(nonNil(value))
+	s.rows[string(key)] = append(make([]byte, 0, len(value)+1), value...)
+	s.store.recent.add(key)
 	return s.batch.Set(key, value, nil)
 }
 
 func (s *stager) remove(key []byte) error {
 	s.rows[string(key)] = nil
+	s.store.recent.add(key)
 	return s.batch.Delete(key, nil)
-}
-
-// nonNil keeps an empty row apart from an absent one.
-func nonNil(b []byte) []byte {
-	if b == nil {
-		return []byte{}
-	}
-	return b
 }
 
 // head returns a conversation's head; a zero one when it has no events.
@@ -175,17 +171,15 @@ func (s *stager) head(t *stagedTenant, c id16) (head, error) {
 		return h, nil
 	}
 	s.key = t.realm.state(s.key[:0], c)
-	v, closer, err := s.db.Get(s.key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		s.heads[k] = head{}
-		return head{}, nil
-	}
+	v, found, err := s.store.lookup(s.key)
 	if err != nil {
 		return head{}, err
 	}
-	h, _, err := readHead(v)
-	if err = errors.Join(err, closer.Close()); err != nil {
-		return head{}, err
+	var h head
+	if found {
+		if h, _, err = readHead(v); err != nil {
+			return head{}, err
+		}
 	}
 	s.heads[k] = h
 	return h, nil

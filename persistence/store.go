@@ -30,8 +30,11 @@ type Store struct {
 
 	// tenants holds the *tenant of every tenant met since Open. Entries stay:
 	// a reader tells what is durable from an entry's position.
-	tenants  sync.Map
-	contacts *keyCache
+	tenants sync.Map
+	// contacts are unwrapped keys, places where addresses lead.
+	contacts *cache[keyHolder, *contactKey]
+	places   *cache[addressRow, chat.Place]
+	recent   *recent
 
 	// gate is held for reading while a proposal is put into a queue; closed is
 	// true once it was held for writing to end that.
@@ -57,7 +60,10 @@ func Open(o Options) (*Store, error) {
 	}
 	fs := &turnoverFS{FS: o.FS}
 	o.FS = fs
-	s := &Store{opts: o, fs: fs, contacts: newKeyCache(o.KeyCacheLen), stop: make(chan struct{})}
+	s := &Store{opts: o, fs: fs, stop: make(chan struct{}),
+		contacts: newCache[keyHolder, *contactKey](o.KeyCacheLen),
+		places:   newCache[addressRow, chat.Place](o.KeyCacheLen),
+		recent:   newRecent((memTablesMax + 2) * int64(o.MemTableSize))}
 	db, err := pebble.Open(o.Dir, s.engineOptions())
 	if err != nil {
 		return nil, chat.E(op, chat.KindOther, "cannot open the store in "+o.Dir, err)
@@ -68,6 +74,9 @@ func Open(o Options) (*Store, error) {
 	}
 	return s, nil
 }
+
+// memTablesMax is how many memtables may wait for their flush before writes stall.
+const memTablesMax = 4
 
 // engineOptions are Pebble's options. The sizes are for throughput: a full
 // memtable every second or so, and compactions on at most two cores.
@@ -82,7 +91,7 @@ func (s *Store) engineOptions() *pebble.Options {
 		EventListener:               log.listener(),
 		CacheSize:                   o.CacheSize,
 		MemTableSize:                uint64(o.MemTableSize),
-		MemTableStopWritesThreshold: 4,
+		MemTableStopWritesThreshold: memTablesMax,
 		L0CompactionThreshold:       4,
 		L0StopWritesThreshold:       24,
 		LBaseMaxBytes:               int64(o.MemTableSize),
@@ -123,6 +132,11 @@ func (s *Store) begin() error {
 	}
 	if err := b.Commit(pebble.Sync); err != nil {
 		return chat.E("persistence.Open", chat.KindOther, "cannot raise the epochs", err)
+	}
+	// What an earlier process wrote is not in s.recent, so it must not be in a
+	// memtable.
+	if err := s.db.Flush(); err != nil {
+		return chat.E("persistence.Open", chat.KindOther, "cannot flush the log of the last run", err)
 	}
 	s.pollDisk()
 	s.start(s.watchDisk)

@@ -61,7 +61,7 @@ func (s *stager) freshWrites(c *recordpb.Commit) (outcome, error) {
 	return outcome{}, nil
 }
 
-// applyWrites puts and deletes plain rows, and keeps heads true.
+// applyWrites puts and deletes plain rows.
 func (s *stager) applyWrites(c *recordpb.Commit) error {
 	for _, w := range c.Writes {
 		if w.Delete {
@@ -71,17 +71,25 @@ func (s *stager) applyWrites(c *recordpb.Commit) error {
 		} else if err := s.put(w.Key, w.Value); err != nil {
 			return err
 		}
-		if err := s.mirrorHead(w); err != nil {
+		if err := s.mirror(w); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// mirrorHead notes the head in a state row that a plain write replaced.
-func (s *stager) mirrorHead(w *recordpb.Write) error {
+// mirror keeps heads and caches true to a row that a plain write changed.
+func (s *stager) mirror(w *recordpb.Write) error {
 	r, kind, rest, ok := splitRealm(w.Key)
-	if !ok || kind != kindState || len(rest) != idLen {
+	if !ok || len(rest) != idLen {
+		return nil
+	}
+	switch kind {
+	case kindAddress, kindKey:
+		s.erased = append(s.erased, realmKey{r.tenant(), kind, id16(rest)})
+		return nil
+	case kindState:
+	default:
 		return nil
 	}
 	t, err := s.tenant(r.tenant())

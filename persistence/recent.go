@@ -1,0 +1,193 @@
+package persistence
+
+import (
+	"errors"
+	"hash/maphash"
+	"math/bits"
+	"sync"
+	"sync/atomic"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/chumiai/chumi/chat"
+)
+
+// recent tells which condition keys may be in a memtable.
+//
+// Nearly every condition asks for a row that is absent: a message is new. In a
+// full memtable such a search costs more than all else in a commit, while on
+// disk a bloom filter answers. So every condition key put since Open is noted
+// in a filter; a key that is not in it can only be on disk, and the memtables
+// are passed over.
+//
+// Filters come in generations. One ends when more bytes were written than
+// memtables can hold; when the next one ends, the keys of the first are all on
+// disk and it is dropped.
+//
+// Invariant: a key in a memtable is in one of the two generations. Committers
+// hold mu for reading from the first add of a batch until Pebble has applied
+// it, so that no batch spans the end of its generation.
+type recent struct {
+	mu    sync.RWMutex
+	gens  atomic.Pointer[generations]
+	bytes atomic.Int64
+	limit int64
+	seed  maphash.Seed
+	// absent remembers remote-id rows that were looked for and not found.
+	absent [absentStripes]absentStripe
+}
+
+// generations are the filter being filled and the one before.
+type generations struct {
+	n         uint64
+	cur, prev *filter
+}
+
+// newRecent sizes the filters for memtables of the given total size. A commit
+// of 300 bytes with one condition key gets 16 bits per key.
+func newRecent(memtables int64) *recent {
+	r := &recent{limit: memtables, seed: maphash.MakeSeed()}
+	size := int(memtables / 20)
+	r.gens.Store(&generations{cur: newFilter(size), prev: newFilter(0)})
+	return r
+}
+
+// add notes a key that is about to be put. REQUIRES: mu held for reading.
+func (r *recent) add(key []byte) { r.gens.Load().cur.add(maphash.Bytes(r.seed, key)) }
+
+// wrote counts the bytes of an applied batch and ends a generation that is
+// full. REQUIRES: mu not held.
+func (r *recent) wrote(n int) {
+	if r.bytes.Add(int64(n)) < r.limit {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.bytes.Load() < r.limit {
+		return
+	}
+	r.bytes.Store(0)
+	g := r.gens.Load()
+	r.gens.Store(&generations{n: g.n + 1, cur: newFilter(len(g.cur.words) * 64), prev: g.cur})
+}
+
+// mayHave reports whether key may be in a memtable, and the generation asked.
+func (r *recent) mayHave(key []byte) (bool, uint64) {
+	g, h := r.gens.Load(), maphash.Bytes(r.seed, key)
+	return g.cur.has(h) || g.prev.has(h), g.n
+}
+
+// filter is a bloom filter of one cache line per key. Safe for concurrent use.
+type filter struct{ words []atomic.Uint64 }
+
+const lineWords = 8
+
+// newFilter has at least one line, and a power of two of them.
+func newFilter(size int) *filter {
+	lines := 1 << bits.Len(uint(max(size/(64*lineWords), 1))-1)
+	return &filter{words: make([]atomic.Uint64, lines*lineWords)}
+}
+
+// line returns the words a hash may set and the bits left to choose with.
+func (f *filter) line(h uint64) ([]atomic.Uint64, uint64) {
+	lines := uint64(len(f.words) / lineWords)
+	at := (h >> 40) & (lines - 1) * lineWords
+	return f.words[at : at+lineWords], h
+}
+
+// Each of the four probes takes 9 bits of the hash: a word and a bit of it.
+func (f *filter) add(h uint64) {
+	line, h := f.line(h)
+	for range 4 {
+		line[h&7].Or(1 << (h >> 3 & 63))
+		h >>= 9
+	}
+}
+
+func (f *filter) has(h uint64) bool {
+	line, h := f.line(h)
+	for range 4 {
+		if line[h&7].Load()&(1<<(h>>3&63)) == 0 {
+			return false
+		}
+		h >>= 9
+	}
+	return true
+}
+
+const (
+	absentStripes = 64
+	absentSlots   = 512
+)
+
+type absentStripe struct {
+	mu    sync.Mutex
+	slots [absentSlots]absentSlot
+}
+
+// absentSlot holds a row hash that was absent in generation n.
+type absentSlot struct {
+	hash id16
+	n    uint64
+}
+
+func (r *recent) slot(h id16) (*absentStripe, *absentSlot) {
+	stripe := &r.absent[h[0]%absentStripes]
+	return stripe, &stripe.slots[(int(h[1])|int(h[2])<<8)%absentSlots]
+}
+
+// missed notes that the remote-id row h was absent, asked in generation n.
+func (r *recent) missed(h id16, n uint64) {
+	stripe, slot := r.slot(h)
+	stripe.mu.Lock()
+	*slot = absentSlot{h, n}
+	stripe.mu.Unlock()
+}
+
+// stillAbsent reports that the remote-id row h with the given key is known to
+// be absent: it was looked for and not found, and no put since then can have
+// been of it. False means that it must be read.
+func (r *recent) stillAbsent(h id16, key []byte) bool {
+	stripe, slot := r.slot(h)
+	stripe.mu.Lock()
+	seen := *slot
+	stripe.mu.Unlock()
+	if seen.hash != h {
+		return false
+	}
+	may, n := r.mayHave(key)
+	return !may && n-seen.n <= 1
+}
+
+// lookup is get for keys that recent notes. It skips the memtables when the key
+// cannot be there.
+func (s *Store) lookup(key []byte) (value []byte, found bool, err error) {
+	value, _, err = s.lookupIn(key)
+	return value, value != nil, err
+}
+
+// lookupIn returns a copy of a row, nil for none, and the generation asked.
+func (s *Store) lookupIn(key []byte) (value []byte, n uint64, err error) {
+	may, n := s.recent.mayHave(key)
+	if may {
+		v, found, err := s.get(key)
+		if found && v == nil {
+			v = []byte{}
+		}
+		return v, n, err
+	}
+	it, err := s.db.NewIter(&pebble.IterOptions{OnlyReadGuaranteedDurable: true, UseL6Filters: true})
+	if err != nil {
+		return nil, n, chat.E("persistence.lookup", chat.KindOther, "cannot read a row", err)
+	}
+	if it.SeekPrefixGE(key) && comparer.Equal(it.Key(), key) {
+		var v []byte
+		if v, err = it.ValueAndErr(); err == nil {
+			value = append(make([]byte, 0, len(v)+1), v...)
+		}
+	}
+	if err = errors.Join(err, it.Error(), it.Close()); err != nil {
+		return nil, n, chat.E("persistence.lookup", chat.KindCorrupt, "cannot read a row", err)
+	}
+	return value, n, nil
+}
