@@ -211,6 +211,28 @@ func TestDigest_IgnoresOrderSpaceAndEscapes(t *testing.T) {
 	}
 }
 
+// TestStatus_DigestIsItsIdentity: the same report again, even with other
+// members, has the same digest; another member or word has another.
+func TestStatus_DigestIsItsIdentity(t *testing.T) {
+	digest := func(item string) string {
+		list, err := Decode("app", fmt.Appendf(nil, frames["wa-status"], item))
+		if err != nil || len(list) != 1 || list[0].Kind != chat.InboundStatus {
+			t.Fatal(show(list, err))
+		}
+		return list[0].Digest
+	}
+	a := digest(`{"id":"w","status":"read","timestamp":"1760000001","recipient_id":"g","recipient_type":"group","recipient_participant_id":"1"}`)
+	b := digest(`{"recipient_participant_id":"1","id":"w","status":"read","timestamp":"1760000009","recipient_id":"g","recipient_type":"group","pricing":{}}`)
+	c := digest(`{"id":"w","status":"read","timestamp":"1760000001","recipient_id":"g","recipient_type":"group","recipient_participant_id":"2"}`)
+	d := digest(`{"id":"w","status":"dreamt_of","timestamp":"1760000001","recipient_id":"491701"}`)
+	if a == "" || a != b || a == c || d == "" || d == a {
+		t.Errorf("%s %s %s %s", a, b, c, d)
+	}
+	if e := digest(`{"id":"w","status":"read","timestamp":"1760000001","recipient_id":"491701"}`); e != "" {
+		t.Errorf("a plain status has digest %s", e)
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	for _, path := range goldenFiles(f) {
 		_, cases := readGolden(f, path)

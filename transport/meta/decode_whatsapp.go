@@ -221,7 +221,9 @@ func onlyText(m *fastjson.Value) bool {
 	return only
 }
 
-// whatsappStatus decodes one statuses[] item.
+// whatsappStatus decodes one statuses[] item. One that the lattice cannot tell
+// from others of the message, being of a group member or a word of its own, gets
+// a digest.
 func (d *decoder) whatsappStatus(s *scope, m *fastjson.Value) {
 	raw := d.raw(m)
 	in := d.base(s, chat.InboundStatus)
@@ -260,6 +262,9 @@ func (d *decoder) whatsappStatus(s *scope, m *fastjson.Value) {
 	in.Time = timeOf(m.Get("timestamp"))
 	in.Callback = idOf(m.Get("biz_opaque_callback_data"))
 	in.Code, in.Detail = firstError(m.Get("errors"))
+	if _, known := chat.ParseStatus(in.Type); !known || in.Participant != "" {
+		in.Digest = digestOf(nil, s.account, string(in.Remote), in.Type, in.Participant)
+	}
 	lost := in.Time.IsZero() || in.Callback == "" && !empty(m.Get("biz_opaque_callback_data"))
 	d.emit(in, raw, lost || !onlyStatus(m))
 }
