@@ -26,12 +26,20 @@ type core struct {
 	life context.Context
 	// nows holds the latest decision time of each group, in Unix milliseconds.
 	nows []atomic.Int64
+	// runner takes turns that are wanted.
+	runner runner
 	// step decides; chat.Step in production.
 	step func(*chat.Conversation, chat.Input) chat.Decision
 }
 
 func newCore(o *Options) *core {
 	return &core{opt: o, met: o.Metrics, nows: make([]atomic.Int64, o.Leadership.Groups()), step: chat.Step}
+}
+
+// runner makes model calls. It does not block.
+type runner interface {
+	start(turnJob)
+	cancel(chat.TurnID)
 }
 
 // now is the decision time of a group: the clock, never earlier than a time
@@ -59,15 +67,12 @@ type sink interface{ release([]chat.Effect) }
 // All fields are owned by whoever calls handle, one call at a time.
 type activation struct {
 	core  *core
-	group chat.Group
 	epoch chat.Epoch
-	// tenant and id are of the conversation; id is empty for the tenant level.
-	tenant chat.TenantID
-	id     chat.ConversationID
+	// state is what is stored, once loaded. Its Tenant and ID are set from birth;
+	// ID is empty for the tenant level.
+	state chat.Conversation
 
-	// state is what is stored, once loaded.
-	state  chat.Conversation
-	born   bool
+	group  chat.Group
 	loaded bool
 	// settled is true when state is known to be durable, not only visible.
 	settled bool
@@ -75,14 +80,18 @@ type activation struct {
 	// refused and the parent makes a new activation.
 	dead bool
 
-	waiters []*waiter
+	// waiters is the first of those whose answer must wait; nil for none.
+	waiters *waiter
 }
 
 // birth makes an activation for the conversation that m is for.
-func (a *activation) birth(c *core, m *mail) {
-	*a = activation{core: c, group: m.group, epoch: c.opt.Leadership.Epoch(m.group),
-		tenant: m.tenant, id: m.conversation, born: true}
+func (a *activation) birth(m *mail) {
+	*a = activation{core: a.core, group: m.group, epoch: a.core.opt.Leadership.Epoch(m.group),
+		state: chat.Conversation{Tenant: m.tenant, ID: m.conversation}}
 }
+
+// born reports whether birth was called.
+func (a *activation) born() bool { return a.state.Tenant != "" }
 
 // handle makes the facts of a mail durable, releases what follows from them,
 // and answers the mail.
@@ -118,20 +127,24 @@ func (a *activation) handle(m *mail, out sink) {
 // load reads the state before the first mail, and makes the sender know what
 // is queued: it may have lost it.
 func (a *activation) load(m *mail, out sink) error {
-	if a.id == "" {
-		a.state = chat.Conversation{Tenant: a.tenant, Channel: m.channel, Kind: m.kind}
+	if a.state.ID == "" {
+		a.state = chat.Conversation{Tenant: a.state.Tenant, Channel: m.channel, Kind: m.kind}
 		return nil
 	}
 	if !a.loaded {
-		state, found, err := a.core.opt.Journal.Load(a.tenant, a.id)
+		state, found, err := a.core.opt.Journal.Load(a.state.Tenant, a.state.ID)
 		if err != nil {
 			return err
 		}
-		if !found {
-			state = chat.Conversation{}
+		if found {
+			// These strings are shared with others; those of the store are not.
+			state.Tenant, state.ID = a.state.Tenant, a.state.ID
+			if state.Channel == m.channel {
+				state.Channel = m.channel
+			}
+			a.state = state
 		}
-		a.state, a.loaded, a.settled = state, true, !found
-		a.identify(m)
+		a.loaded, a.settled = true, !found
 		if found && !failpoint.Planted(failpoint.BugForgetQueued) {
 			out.release(wakeQueued(&a.state))
 		}
@@ -140,18 +153,9 @@ func (a *activation) load(m *mail, out sink) error {
 		if m.exists || (len(m.items) > 0 && m.items[0].byCallback) {
 			return errAbsent
 		}
-		a.identify(m)
-	}
-	return nil
-}
-
-// identify fills in what a conversation without events is, and shares the
-// strings every resident conversation would otherwise hold twice.
-func (a *activation) identify(m *mail) {
-	a.state.ID, a.state.Tenant = a.id, a.tenant
-	if a.state.Seq == 0 {
 		a.state.Channel, a.state.Kind = m.channel, m.kind
 	}
+	return nil
 }
 
 // wakeQueued tells the sender of every entry that waits for it.
@@ -285,7 +289,7 @@ func (a *activation) barrier() error {
 	if failpoint.Planted(failpoint.BugDuplicateNotDurable) {
 		return nil
 	}
-	return a.core.opt.Barrier.Barrier(a.core.life, a.tenant)
+	return a.core.opt.Barrier.Barrier(a.core.life, a.state.Tenant)
 }
 
 // panicWord names a panic without its text, which could hold a message.

@@ -59,8 +59,9 @@ func (b *bench) mailOf(who string, facts ...chat.Fact) *mail {
 
 // tell handles a mail and returns its answer; ok is false when there is none.
 func (b *bench) tell(m *mail) (a answer, ok bool) {
-	if !b.act.born {
-		b.act.birth(b.core, m)
+	if !b.act.born() {
+		b.act.core = b.core
+		b.act.birth(m)
 	}
 	b.act.handle(m, &b.out)
 	select {
@@ -334,7 +335,7 @@ func TestActivation_TakeOverWaitsForAttempts(t *testing.T) {
 	default:
 		t.Error("takeover not answered after the attempt ended")
 	}
-	if len(b.act.waiters) != 0 {
+	if b.act.waiters != nil {
 		t.Error("a caller that left is still remembered")
 	}
 }
@@ -371,4 +372,3 @@ func TestCore_DecisionTimeNeverGoesBack(t *testing.T) {
 		t.Errorf("time went from %v back to %v", first, second)
 	}
 }
-

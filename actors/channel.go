@@ -43,7 +43,7 @@ func newSender(s *System) *senderActor { return &senderActor{sys: s} }
 
 // Receive implements actor.Actor.
 func (s *senderActor) Receive(ctx actor.Context) {
-	defer s.sys.recovered(ctx, "sender")
+	defer recovered(s.sys.core, ctx, "sender")
 	now := s.sys.opt.Clock.Now()
 	switch m := ctx.Message().(type) {
 	case *sendWork:

@@ -7,10 +7,7 @@ import (
 
 // conversationActor is the shell of one activation: it gives it mail and hands
 // its effects on. It learns who it is from its first mail.
-type conversationActor struct {
-	sys *System
-	act activation
-}
+type conversationActor struct{ act activation }
 
 // Receive implements actor.Actor. It blocks while a commit is appended.
 func (c *conversationActor) Receive(ctx actor.Context) {
@@ -23,12 +20,16 @@ func (c *conversationActor) Receive(ctx actor.Context) {
 }
 
 func (c *conversationActor) handle(ctx actor.Context, m *mail) {
-	defer c.sys.recovered(ctx, "conversation")
-	if !c.act.born {
-		c.act.birth(c.sys.core, m)
+	defer recovered(c.act.core, ctx, "conversation")
+	if !c.act.born() {
+		if m.conversation != "" {
+			// The name of the actor is the id: one string serves both.
+			m.conversation = chat.ConversationID(keyOf(ctx.Self()))
+		}
+		c.act.birth(m)
 	}
 	was := c.act.dead
-	c.act.handle(m, &outlet{sys: c.sys, ctx: ctx, act: &c.act})
+	c.act.handle(m, &outlet{ctx: ctx, act: &c.act})
 	if c.act.dead && !was {
 		ctx.Send(ctx.Parent(), &leaveNotice{key: keyOf(ctx.Self())})
 	}
@@ -36,24 +37,23 @@ func (c *conversationActor) handle(ctx actor.Context, m *mail) {
 
 // outlet hands the effects of one mail to those who act on them.
 type outlet struct {
-	sys *System
 	ctx actor.Context
 	act *activation
 }
 
 // release implements sink.
 func (o *outlet) release(effects []chat.Effect) {
-	st := &o.act.state
+	st, core := &o.act.state, o.act.core
 	for _, e := range effects {
 		switch e := e.(type) {
 		case chat.StartTurn:
-			o.sys.turns.start(turnJob{tenant: st.Tenant, group: o.act.group, conversation: st.ID, effect: e})
+			core.runner.start(turnJob{tenant: st.Tenant, group: o.act.group, conversation: st.ID, effect: e})
 		case chat.CancelTurn:
-			o.sys.turns.cancel(e.Turn)
+			core.runner.cancel(e.Turn)
 		case chat.WakeSender, chat.StartAttempt, chat.ReleaseSend:
 			o.ctx.Send(o.ctx.Parent(), &sendWork{
 				tenant: st.Tenant, channel: st.Channel, kind: st.Kind, conversation: st.ID,
-				contact: st.Contact, effect: e, at: o.sys.opt.Clock.Now(),
+				contact: st.Contact, effect: e, at: core.opt.Clock.Now(),
 			})
 		}
 	}

@@ -33,16 +33,16 @@ type draft struct {
 
 // draft decides about items without storing anything.
 func (a *activation) draft(items []item) (*draft, error) {
-	d := &draft{a: a, now: a.core.now(a.group), settings: a.core.opt.Directory.Settings(a.tenant),
+	d := &draft{a: a, now: a.core.now(a.group), settings: a.core.opt.Directory.Settings(a.state.Tenant),
 		next: a.state.Clone(), verdicts: make([]chat.Verdict, 0, len(items)), facts: items}
-	d.commit = chat.Commit{Tenant: a.tenant, Channel: a.state.Channel, Conversation: a.id,
+	d.commit = chat.Commit{Tenant: a.state.Tenant, Channel: a.state.Channel, Conversation: a.state.ID,
 		Epoch: a.epoch, Expected: a.state.Seq, Now: d.now}
 	for i := range items {
 		if err := d.add(&items[i]); err != nil {
 			return nil, err
 		}
 	}
-	if a.id != "" {
+	if a.state.ID != "" {
 		d.commit.State = &d.next
 	}
 	return d, nil
@@ -109,13 +109,13 @@ func (d *draft) decide(fact chat.Fact, known chat.Known) (err error) {
 	decision := d.a.core.step(&trial, chat.Input{
 		Now: d.now, Epoch: d.a.epoch, Settings: d.settings, Known: known, Fact: fact})
 	for _, e := range decision.Events {
-		if d.a.id != "" {
+		if d.a.state.ID != "" {
 			trial.Apply(e)
 		}
 	}
 	if !decision.Due.Equal(trial.Armed) {
 		trial.Armed = decision.Due
-		d.moved = d.a.id != ""
+		d.moved = d.a.state.ID != ""
 	}
 	d.take(fact, trial, decision)
 	return nil

@@ -58,7 +58,7 @@ func (d *draft) knownInbound(it *item, in *chat.Inbound) (k chat.Known, err erro
 func (d *draft) place(it *item) (chat.Place, error) {
 	here := d.a.state.Seq > 0 || d.next.Seq > 0
 	if !it.located {
-		return chat.Place{Conversation: d.a.id, Contact: d.next.Contact, Found: here}, nil
+		return chat.Place{Conversation: d.a.state.ID, Contact: d.next.Contact, Found: here}, nil
 	}
 	if d.a.state.Seq > 0 && (!it.place.Found || len(it.place.Missing) > 0) {
 		// The place was looked up before mail that is applied by now.
@@ -92,14 +92,14 @@ func (d *draft) claiming(address chat.Address) bool {
 // another conversation.
 func (a *activation) relocate(it *item) error {
 	in := inboundOf(it.fact)
-	if in == nil || !it.located || a.id == "" {
+	if in == nil || !it.located || a.state.ID == "" {
 		return nil
 	}
-	p, err := a.core.opt.Index.Locate(a.tenant, a.state.Channel, in.Customer)
+	p, err := a.core.opt.Index.Locate(a.state.Tenant, a.state.Channel, in.Customer)
 	if err != nil {
 		return err
 	}
-	if p.Conversation != a.id {
+	if p.Conversation != a.state.ID {
 		return errMoved
 	}
 	it.place = p
@@ -120,7 +120,7 @@ func (d *draft) contact(id chat.ContactID) (chat.Contact, error) {
 	if c := d.commit.Contact; c != nil && c.ID == id {
 		return *c, nil
 	}
-	return d.a.core.opt.Contacts.Contact(d.a.tenant, id)
+	return d.a.core.opt.Contacts.Contact(d.a.state.Tenant, id)
 }
 
 func (d *draft) row(remote chat.RemoteID, revision string) (chat.RemoteRow, bool, error) {
@@ -130,14 +130,14 @@ func (d *draft) row(remote chat.RemoteID, revision string) (chat.RemoteRow, bool
 			return r, true, nil
 		}
 	}
-	return d.a.core.opt.Index.Row(d.a.tenant, d.a.state.Channel, remote, revision)
+	return d.a.core.opt.Index.Row(d.a.state.Tenant, d.a.state.Channel, remote, revision)
 }
 
 func (d *draft) claimed(kind chat.ClaimKind, key string) (chat.Original, bool, error) {
 	for i := range d.commit.Claims {
 		if c := &d.commit.Claims[i]; c.Kind == kind && c.Key == key {
-			return chat.Original{Conversation: d.a.id, Message: c.Message, Digest: c.Digest}, true, nil
+			return chat.Original{Conversation: d.a.state.ID, Message: c.Message, Digest: c.Digest}, true, nil
 		}
 	}
-	return d.a.core.opt.Index.Claimed(d.a.tenant, kind, key)
+	return d.a.core.opt.Index.Claimed(d.a.state.Tenant, kind, key)
 }

@@ -11,7 +11,7 @@ import (
 // idleDispatcher never lets a mailbox run.
 type idleDispatcher struct{}
 
-func (idleDispatcher) Schedule(func())  {}
+func (idleDispatcher) Schedule(func()) {}
 func (idleDispatcher) Throughput() int { return 1 }
 
 func TestMailbox_FullAnswersBusyAtOnce(t *testing.T) {

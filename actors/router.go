@@ -27,7 +27,7 @@ func newRouter(s *System, g chat.Group) *routerActor {
 
 // Receive implements actor.Actor.
 func (r *routerActor) Receive(ctx actor.Context) {
-	defer r.sys.recovered(ctx, "router")
+	defer recovered(r.sys.core, ctx, "router")
 	if epoch := r.sys.opt.Leadership.Epoch(r.group); epoch != r.epoch {
 		r.epoch = epoch
 		r.tenants.leaveAll(ctx)
@@ -101,13 +101,13 @@ func spawn(ctx actor.Context, props *actor.Props, key string) *actor.PID {
 
 // recovered turns a panic of an actor into an answer, a count, and a failure
 // for its supervisor that carries nothing of the message.
-func (s *System) recovered(ctx actor.Context, kind string) {
+func recovered(c *core, ctx actor.Context, kind string) {
 	r := recover()
 	if r == nil {
 		return
 	}
-	s.met.Actors.Panics.Inc()
-	s.opt.Logger.Error("actor panicked", "kind", kind, "panic", panicWord(r))
+	c.met.Actors.Panics.Inc()
+	c.opt.Logger.Error("actor panicked", "kind", kind, "panic", panicWord(r))
 	if m, ok := ctx.Message().(refusable); ok {
 		m.refuse(errCrashed)
 	}

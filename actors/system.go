@@ -40,6 +40,8 @@ type System struct {
 	// attempts whose outcome is not recorded yet.
 	asking, attempts turnstile
 	workers          workers
+	// crew runs the conversations.
+	crew crew
 	// routing is done once by every router that has ended.
 	routing sync.WaitGroup
 }
@@ -56,6 +58,7 @@ func New(o Options) (*System, error) {
 	s := &System{opt: o, met: o.Metrics}
 	s.core = newCore(&s.opt)
 	s.turns = newTurns(s)
+	s.core.runner = s.turns
 	return s, nil
 }
 
@@ -105,8 +108,9 @@ func (s *System) newKinds() kinds {
 		tenant: actor.PropsFromProducer(func() actor.Actor { return newTenant(s) },
 			actor.WithMailbox(gated(tenantMailMax, busy.WithLabelValues("tenant"))),
 			actor.WithSupervisor(&backoff{sys: s, restart: true})),
-		conversation: actor.PropsFromProducer(func() actor.Actor { return &conversationActor{sys: s} },
-			actor.WithMailbox(gated(conversationMailMax, busy.WithLabelValues("conversation")))),
+		conversation: actor.PropsFromProducer(func() actor.Actor { return &conversationActor{act: activation{core: s.core}} },
+			actor.WithMailbox(gated(conversationMailMax, busy.WithLabelValues("conversation"))),
+			actor.WithDispatcher(&s.crew)),
 		sender: actor.PropsFromProducer(func() actor.Actor { return newSender(s) },
 			actor.WithMailbox(gated(tenantMailMax, busy.WithLabelValues("sender")))),
 	}
@@ -175,6 +179,7 @@ func (s *System) Stop() {
 	s.attempts.close()
 	s.end()
 	s.workers.wait()
+	s.crew.close()
 	if !s.lib.IsStopped() {
 		s.lib.Shutdown()
 	}

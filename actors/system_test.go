@@ -56,7 +56,9 @@ func TestSystem_NothingHappensBeforeItIsDurable(t *testing.T) {
 			return chat.Receipt{}, false
 		})
 		done := make(chan error, 1)
-		go func() { done <- s.Ingress().Deliver(t.Context(), "meta", []chat.Inbound{textFrom("1555", "wamid.1", "hi")}) }()
+		go func() {
+			done <- s.Ingress().Deliver(t.Context(), "meta", []chat.Inbound{textFrom("1555", "wamid.1", "hi")})
+		}()
 		time.Sleep(time.Minute)
 		select {
 		case err := <-done:

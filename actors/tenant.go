@@ -9,7 +9,7 @@ import (
 )
 
 // Names of a tenant's children that are not conversations. Conversations are
-// named by the 26 base32 characters of their id, which hold no dash.
+// named by their id, which holds no dash.
 const (
 	tenantLevelKey = "tenant-level"
 	senderPrefix   = "sender-"
@@ -38,7 +38,7 @@ func newTenant(s *System) *tenantActor {
 
 // Receive implements actor.Actor.
 func (t *tenantActor) Receive(ctx actor.Context) {
-	defer t.sys.recovered(ctx, "tenant")
+	defer recovered(t.sys.core, ctx, "tenant")
 	switch m := ctx.Message().(type) {
 	case *mail:
 		t.forward(ctx, m)
@@ -78,7 +78,7 @@ func (t *tenantActor) forward(ctx actor.Context, m *mail) {
 	}
 	key := tenantLevelKey
 	if m.conversation != "" {
-		key = m.conversation.Body()
+		key = string(m.conversation)
 	}
 	if t.children.deliver(ctx, key, m, t.sys.opt.Clock.Now()) {
 		t.makeRoom(ctx)
@@ -104,7 +104,8 @@ func (t *tenantActor) childEnded(ctx actor.Context, pid *actor.PID) {
 		return
 	}
 	now := t.sys.opt.Clock.Now()
-	if strings.HasPrefix(c.key, senderPrefix) {
+	key := keyOf(c.pid)
+	if strings.HasPrefix(key, senderPrefix) {
 		t.sys.met.Actors.Activations.WithLabelValues("sender").Dec()
 	} else {
 		t.conversations--
@@ -118,7 +119,7 @@ func (t *tenantActor) childEnded(ctx actor.Context, pid *actor.PID) {
 			t.forward(ctx, m)
 		default:
 			if !t.retiring {
-				t.children.deliver(ctx, c.key, m, now)
+				t.children.deliver(ctx, key, m, now)
 			}
 		}
 	}
@@ -168,7 +169,7 @@ func (t *tenantActor) passivate(ctx actor.Context, n int, before time.Time) {
 		if n <= 0 && !old {
 			return false
 		}
-		if strings.HasPrefix(c.key, senderPrefix) {
+		if strings.HasPrefix(keyOf(c.pid), senderPrefix) {
 			if old {
 				ctx.Send(c.pid, sweep{})
 			}

@@ -8,13 +8,14 @@ import "github.com/chumiai/chumi/chat"
 type waiter struct {
 	mail     *mail
 	verdicts []chat.Verdict
+	next     *waiter
 }
 
 // reply answers a mail, now or when the attempts it must outlive have ended.
 func (a *activation) reply(m *mail, verdicts []chat.Verdict) {
 	for i := range verdicts {
 		if a.outlives(&verdicts[i]) {
-			a.waiters = append(a.waiters, &waiter{mail: m, verdicts: verdicts})
+			a.waiters = &waiter{mail: m, verdicts: verdicts, next: a.waiters}
 			return
 		}
 	}
@@ -37,12 +38,9 @@ func (a *activation) outlives(v *chat.Verdict) bool {
 // settleWaiters answers those who need not wait any more and forgets those who
 // do not wait any more.
 func (a *activation) settleWaiters() {
-	if len(a.waiters) == 0 {
-		return
-	}
 	waiting := a.waiters
 	a.waiters = nil
-	for _, w := range waiting {
+	for w := waiting; w != nil; w = w.next {
 		if !w.mail.gone.Load() {
 			a.reply(w.mail, w.verdicts)
 		}
@@ -51,7 +49,7 @@ func (a *activation) settleWaiters() {
 
 // abandon answers everybody who waits with an error: the activation ends.
 func (a *activation) abandon() {
-	for _, w := range a.waiters {
+	for w := a.waiters; w != nil; w = w.next {
 		w.mail.refuse(errCrashed)
 	}
 	a.waiters = nil

@@ -89,6 +89,8 @@ type Conversation struct {
 	Tenant  TenantID
 	Channel ChannelID
 	Kind    ChannelKind
+	// Holder stands beside Kind, and the struct is 8 bytes smaller for it.
+	Holder  Holder
 	Contact ContactID
 	// Seq is of the last event.
 	Seq Seq
@@ -96,7 +98,6 @@ type Conversation struct {
 	// would call activity (a message in either direction).
 	Started, Active time.Time
 
-	Holder Holder
 	// PausedUntil ends an automatic pause of the assistant; zero when none.
 	PausedUntil time.Time
 
