@@ -1,6 +1,7 @@
 // Package console carries the page that `chumi dev` shows: a simulated phone
 // and, beside it, the events behind the conversation. It is written by hand,
-// loads nothing from elsewhere and runs under ContentSecurityPolicy.
+// loads nothing from elsewhere, and runs where a Content-Security-Policy allows
+// scripts and styles of its own origin only.
 //
 // The page reads its Config from ConfigPath, lets the customer write through
 // the simulator's /simulator/api, and sees and does everything else through
@@ -22,10 +23,6 @@ var web embed.FS
 
 // ConfigPath is where the page asks for its Config.
 const ConfigPath = "/simulator/api/config"
-
-// ContentSecurityPolicy is the header value the page is served with.
-const ContentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; " +
-	"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // Config is the JSON answered at ConfigPath.
 type Config struct {

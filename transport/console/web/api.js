@@ -100,7 +100,7 @@ export async function followPhones(onEvents, onRestart) {
   let run = "";
   for (let failures = 0; ;) {
     try {
-      const news = await request("GET", `/simulator/api/stream?after=${after}&run=${run}&wait=20`);
+      const news = await request("GET", `/simulator/api/stream?after=${after}&run=${run}&wait=5`);
       failures = 0;
       if (run && news.run !== run) return onRestart();
       after = news.next;

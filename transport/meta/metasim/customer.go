@@ -51,7 +51,7 @@ func (s *Server) Say(ctx context.Context, said Said) (Heard, error) {
 		return Heard{}, err
 	}
 	h := Heard{ID: u.RemoteID, Conversation: ConversationKey(u.Account, u.Customer), Number: u.Number}
-	h.Status, _ = s.post(ctx, d, 1) // the status, or its absence, is the result
+	h.Status, _ = s.post(ctx, d) // the status, or its absence, is the result
 	if h.Acknowledged = h.Status == http.StatusOK; !h.Acknowledged {
 		s.later(s.backoff(d, 1), func() { s.postLater(d, 2) })
 	}

@@ -46,6 +46,10 @@ func (s *Server) graph(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, account.Kind, badToken())
 		return
 	}
+	if proof := r.URL.Query().Get("appsecret_proof"); proof != "" && account.AppSecret != "" && "sha256="+proof != Sign(account.AppSecret, []byte(token)) {
+		s.refuse(w, account.Kind, &graphError{status: http.StatusBadRequest, code: 100, message: "Invalid appsecret_proof provided in the API argument"})
+		return
+	}
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
 		s.refuse(w, account.Kind, badParameter("The body must be application/json."))
 		return

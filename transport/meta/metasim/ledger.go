@@ -144,7 +144,8 @@ func (l *ledger) posting(as []*Arrival) {
 	}
 }
 
-func (l *ledger) posted(as []*Arrival, status int) {
+// posted notes the answer to a POST. first is true when it is the first 200.
+func (l *ledger) posted(as []*Arrival, status int) (first bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, a := range as {
@@ -154,8 +155,10 @@ func (l *ledger) posted(as []*Arrival, status int) {
 		}
 		if a.Acks++; a.Acknowledged == 0 {
 			a.Acknowledged = l.receipt()
+			first = true
 		}
 	}
+	return first
 }
 
 func (l *ledger) copySends() []Send {

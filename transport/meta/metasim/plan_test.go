@@ -158,13 +158,13 @@ func TestPlan_ReportRates(t *testing.T) {
 }
 
 func TestPlan_Redelivered(t *testing.T) {
-	e := newEngine(t, nil)
+	e := newEngine(t, func(n int) int { return map[bool]int{true: 503, false: 200}[n == 1] })
 	s, _ := start(t, Options{Hooks: e.URL, Plan: Plan{Redelivered: 1}})
 	if err := s.Deliver(t.Context(), s.Text(number, ada, "hi")); err != nil {
 		t.Fatal(err)
 	}
 	settle(t, s)
-	if a := s.Arrivals()[0]; a.Posts != 2 || a.Acks != 2 {
+	if a := s.Arrivals()[0]; a.Posts != 3 || a.Acks != 2 {
 		t.Errorf("arrival %+v", a)
 	}
 }

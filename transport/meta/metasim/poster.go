@@ -79,7 +79,7 @@ func (s *Server) Post(ctx context.Context, d *Delivery) error {
 	var last error
 	for n := 1; n <= s.o.Attempts; n++ {
 		var status int
-		if status, last = s.post(ctx, d, n); status == http.StatusOK {
+		if status, last = s.post(ctx, d); status == http.StatusOK {
 			return nil
 		}
 		if last == nil {
@@ -100,11 +100,11 @@ func (s *Server) Post(ctx context.Context, d *Delivery) error {
 
 // PostOnce posts a delivery once and returns the HTTP status.
 func (s *Server) PostOnce(ctx context.Context, d *Delivery) (status int, err error) {
-	return s.post(ctx, d, 1)
+	return s.post(ctx, d)
 }
 
-// post makes the nth try.
-func (s *Server) post(ctx context.Context, d *Delivery, n int) (int, error) {
+// post makes one try.
+func (s *Server) post(ctx context.Context, d *Delivery) (int, error) {
 	base := s.hooks.Load()
 	if base == nil || *base == "" {
 		return 0, errNoHooks
@@ -116,7 +116,7 @@ func (s *Server) post(ctx context.Context, d *Delivery, n int) (int, error) {
 	}
 	s.ledger.posting(d.arrivals)
 	status, err := s.exchange(ctx, *base, d)
-	s.ledger.posted(d.arrivals, status)
+	first := s.ledger.posted(d.arrivals, status)
 	if s.o.OnPost != nil {
 		if err != nil {
 			s.o.OnPost(PostBroken, d, 0)
@@ -126,7 +126,7 @@ func (s *Server) post(ctx context.Context, d *Delivery, n int) (int, error) {
 	}
 	if status == http.StatusOK {
 		s.phone.delivered(d.Updates)
-		if n == 1 {
+		if first {
 			s.redeliver(d)
 		}
 	}
@@ -172,7 +172,7 @@ func (s *Server) postLater(d *Delivery, n int) {
 	case <-s.stop:
 		return
 	}
-	status, _ := s.post(s.ctx, d, n)
+	status, _ := s.post(s.ctx, d)
 	<-s.slots
 	if status != http.StatusOK && n < s.o.Attempts {
 		s.later(s.backoff(d, n), func() { s.postLater(d, n+1) })

@@ -182,6 +182,7 @@ func TestServer_RefusesWhatMetaRefuses(t *testing.T) {
 		"wrong token":         {wa, "other", hello, 401, 190},
 		"unknown account":     {url + "/v25.0/42/messages", "token-wa", hello, 400, 100},
 		"unknown edge":        {url + "/v25.0/" + number.ID + "/messagez", "token-wa", hello, 400, 100},
+		"wrong proof":         {wa + "?appsecret_proof=00", "token-wa", hello, 400, 100},
 		"not JSON":            {wa, "token-wa", "to=1", 400, 100},
 		"two values":          {wa, "token-wa", hello + "{}", 400, 100},
 		"unknown key":         {wa, "token-wa", `{"messaging_product":"whatsapp","to":"15550100001","type":"text","text":{"body":"x"},"priority":1}`, 400, 100},
@@ -210,6 +211,7 @@ func TestServer_RefusesWhatMetaRefuses(t *testing.T) {
 	}
 	for _, ok := range []struct{ url, token, body string }{
 		{wa, "token-wa", text(strings.Repeat("é", 4096))},
+		{wa + "?appsecret_proof=" + strings.TrimPrefix(Sign("sim-secret", []byte("token-wa")), "sha256="), "token-wa", text("proven")},
 		{ig, "token-ig", direct(strings.Repeat("é", 500))},
 	} {
 		if r := send(t, ok.url, ok.token, ok.body); r.status != 200 {

@@ -46,9 +46,7 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request) {
 	}
 	c = s.ledger.add(c)
 	s.moment(CallReceived, c)
-	if !s.pause(r, latency) {
-		panic(http.ErrAbortHandler)
-	}
+	s.pause(r, c, latency)
 	s.moment(CallAnswering, c)
 	s.answer(w, r, &req, c)
 	_ = http.NewResponseController(w).Flush() // a client that left learns nothing
@@ -75,7 +73,7 @@ func (s *Server) answer(w http.ResponseWriter, r *http.Request, req *completionR
 	case c.Fault == FaultServerError:
 		refuse(w, http.StatusInternalServerError, "server_error", "", "", "The server had an error while processing your request. Sorry about that!")
 	case c.Fault == FaultHang:
-		s.pause(r, s.o.Plan.hangFor())
+		s.pause(r, c, s.o.Plan.hangFor())
 		panic(http.ErrAbortHandler)
 	case req.Stream:
 		s.stream(w, r, req, c)
@@ -158,7 +156,8 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, req *completionR
 	send(&said{Role: "assistant", Content: &empty}, nil)
 	words := strings.SplitAfter(c.Text, " ")
 	for i, word := range words {
-		if c.Fault == FaultCut && i >= len(words)/2 || !s.pause(r, s.o.Plan.TokenPause) {
+		s.pause(r, c, s.o.Plan.TokenPause)
+		if c.Fault == FaultCut && i >= len(words)/2 {
 			panic(http.ErrAbortHandler)
 		}
 		if word != "" {

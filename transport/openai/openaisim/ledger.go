@@ -23,7 +23,8 @@ type Call struct {
 	// Tokens are the #digits the reply answers.
 	Tokens []string `json:"tokens,omitempty"`
 	Fault  Fault    `json:"fault,omitempty"`
-	// Answer is "answered", "refused", "failed" or "dropped".
+	// Answer is "answered", "refused", "failed" or "dropped"; it becomes "left"
+	// when the client goes before the answer has been written.
 	Answer Answer `json:"answer"`
 	// Text is the reply; also of an answer that is cut.
 	Text string `json:"text,omitempty"`
@@ -38,6 +39,7 @@ const (
 	AnswerRefused Answer = "refused"  // 429
 	AnswerFailed  Answer = "failed"   // 500
 	AnswerDropped Answer = "dropped"  // cut, or none
+	AnswerLeft    Answer = "left"     // the client went first
 )
 
 // ledger keeps calls in memory. Safe for concurrent use.
@@ -71,6 +73,16 @@ func (l *ledger) add(c Call) Call {
 	}
 	l.calls = append(l.calls, c)
 	return c
+}
+
+// leave notes that the client of a call went first.
+func (l *ledger) leave(receipt uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.calls) == 0 || receipt < l.calls[0].Receipt {
+		return
+	}
+	l.calls[receipt-l.calls[0].Receipt].Answer = AnswerLeft
 }
 
 // Calls returns a copy of the ledger, in the order of receipt.

@@ -130,8 +130,9 @@ func (s *Server) moment(m Moment, c Call) {
 	}
 }
 
-// pause waits; false when the client left or the server was closed.
-func (s *Server) pause(r *http.Request, d time.Duration) bool {
+// pause waits. When the client leaves meanwhile, or the server is closed, it
+// ends the handler.
+func (s *Server) pause(r *http.Request, c Call, d time.Duration) {
 	if d > 0 {
 		t := time.NewTimer(d)
 		defer t.Stop()
@@ -141,5 +142,11 @@ func (s *Server) pause(r *http.Request, d time.Duration) bool {
 		case <-s.ctx.Done():
 		}
 	}
-	return r.Context().Err() == nil && s.ctx.Err() == nil
+	if r.Context().Err() != nil {
+		s.ledger.leave(c.Receipt)
+		panic(http.ErrAbortHandler)
+	}
+	if s.ctx.Err() != nil {
+		panic(http.ErrAbortHandler)
+	}
 }

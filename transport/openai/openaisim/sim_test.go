@@ -2,11 +2,13 @@ package openaisim
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -311,6 +313,26 @@ func TestOptions_OnCall(t *testing.T) {
 	<-done
 	if want := []Moment{CallReceived, CallAnswering, CallAnswered}; !reflect.DeepEqual(got, want) {
 		t.Errorf("moments %v", got)
+	}
+}
+
+// TestCall_ClientLeaves: a client that cancels its request, as one does whose
+// customer has written more meanwhile, is in the ledger as gone.
+func TestCall_ClientLeaves(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	s, base := start(t, Options{Plan: Plan{Latency: Latency{Median: time.Hour}}, OnCall: func(Moment, Call) { cancel() }})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, base+"/chat/completions", strings.NewReader(prompt(false, "user: hi")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := http.DefaultClient.Do(req); err == nil {
+		t.Fatal("answered")
+	}
+	for s.InFlight() > 0 {
+		runtime.Gosched()
+	}
+	if got := s.Calls(); len(got) != 1 || got[0].Answer != AnswerLeft {
+		t.Errorf("ledger %+v", got)
 	}
 }
 
