@@ -1,0 +1,162 @@
+package bench
+
+import (
+	"encoding/xml"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chumiai/chumi/bench/child"
+)
+
+func rounds(engine, bound float64, invalid string) []Round {
+	var out []Round
+	for n := 1; n <= 5; n++ {
+		out = append(out,
+			Round{Number: n, Target: BoundHMAC, Throughput: 70000},
+			Round{Number: n, Target: BoundPebble, Throughput: bound + float64(n)},
+			Round{Number: n, Target: BoundPebbleTuned, Throughput: bound / 2},
+			Round{Number: n, Target: TargetEngine, Row: RowAcks, Throughput: engine + float64(n), Invalid: invalid},
+			Round{Number: n, Target: TargetEngine, Row: RowReplies, Throughput: engine / 3})
+	}
+	return out
+}
+
+func TestHeadline_IsTheMedianOverTheFasterBound(t *testing.T) {
+	h := headline(rounds(10000, 20000, ""), 5)
+	if !h.Valid || h.Against != BoundPebble || h.Acks.Median != 10003 || h.Bounds[BoundPebble].Median != 20003 {
+		t.Fatalf("headline %+v", h)
+	}
+	if want := 10003.0 / 20003; h.Ratio != want {
+		t.Errorf("ratio %v, want %v", h.Ratio, want)
+	}
+}
+
+func TestHeadline_GivesNoRatioWithoutEnoughValidRounds(t *testing.T) {
+	h := headline(rounds(10000, 20000, "others used 40 % of a CPU"), 5)
+	if h.Valid || h.Ratio != 0 {
+		t.Errorf("headline %+v", h)
+	}
+	text := (&Report{Headline: h, Rounds: rounds(10000, 20000, "others used 40 % of a CPU")}).Text()
+	if !strings.Contains(text, "INVALID") || strings.Contains(text, " x fasthttp") {
+		t.Errorf("the text gives a ratio:\n%s", text)
+	}
+}
+
+func TestReport_OfALossyRunGivesNoFigures(t *testing.T) {
+	r := &Report{Lost: 1, Acknowledged: 1000, Rounds: rounds(12345, 20000, ""), Headline: headline(rounds(12345, 20000, ""), 5)}
+	text := r.Text()
+	if strings.Contains(text, "12345") || strings.Contains(text, "acks/s") || !strings.Contains(text, "LOSSY") {
+		t.Errorf("text:\n%s", text)
+	}
+	if r.SVG() != "" {
+		t.Error("a lossy run was drawn")
+	}
+}
+
+func TestReport_DrawsWellFormedSVG(t *testing.T) {
+	r := &Report{Headline: headline(rounds(10000, 20000, ""), 5),
+		Open: []Round{{Target: TargetEngine, Rate: 500, Ack: Quantiles{P50: 1, P90: 2, P99: 8, P999: 20, Max: 70}}}}
+	d := xml.NewDecoder(strings.NewReader(r.SVG()))
+	elements := 0
+	for {
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatalf("%v in\n%s", err, r.SVG())
+		}
+		if _, ok := token.(xml.StartElement); ok {
+			elements++
+		}
+	}
+	if elements < 20 {
+		t.Errorf("only %d elements", elements)
+	}
+}
+
+func TestVerify_FlagsLostAndDoubled(t *testing.T) {
+	acked := NewBitset(128)
+	for _, i := range []int{1, 2, 3} {
+		acked.Set(i)
+	}
+	o := newOracle(128)
+	received := func(remote string) {
+		o.add(&child.Event{Kind: child.KindReceived, Message: &child.Message{Remote: remote}})
+	}
+	received("wamid.x0000000001")
+	received("wamid.x0000000003")
+	received("wamid.x0000000003")
+	received("wamid.x0000000007")
+	o.add(&child.Event{Kind: child.KindQueued, Message: &child.Message{Remote: "wamid.x0000000002"}})
+	v := o.compare(acked, 128)
+	if v.Checked != 3 || v.Lost != 1 || v.Twice != 1 || v.First != 2 {
+		t.Errorf("verdict %+v, want 3 checked, 1 lost, 1 twice, first 2", v)
+	}
+}
+
+func TestMetrics_QuantileInterpolatesTheDifference(t *testing.T) {
+	const text = `# TYPE x histogram
+x_bucket{le="0.01"} 10
+x_bucket{le="0.02"} 90
+x_bucket{le="+Inf"} 100
+x_count 100
+y{kind="a b"} 3
+`
+	m, err := ParseMetrics(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m[`y{kind="a b"}`] != 3 {
+		t.Errorf("metrics %v", m)
+	}
+	if q, ok := m.Quantile("x", 0.5, nil); !ok || q != 0.015 {
+		t.Errorf("median %v %v", q, ok)
+	}
+	if q, ok := m.Quantile("x", 0.99, nil); !ok || q != 0.02 {
+		t.Errorf("p99 %v %v, want the last finite bound", q, ok)
+	}
+	if _, ok := m.Quantile("x", 0.5, m); ok {
+		t.Error("nothing happened since, and yet there is a quantile")
+	}
+}
+
+func TestHeapProfile_LeavesTheStoreOut(t *testing.T) {
+	const text = `heap profile: 3: 3145728 [9: 9] @ heap/1048576
+1: 1048576 [3: 3] @ 0x1 0x2
+#	0x1	github.com/chumiai/chumi/actors.spawn+0x12	/src/actors/a.go:1
+#	0x2	main.main+0x12	/src/main.go:1
+
+2: 2097152 [3: 3] @ 0x1 0x2
+#	0x1	github.com/cockroachdb/pebble/v2.(*DB).Apply+0x12	/src/db.go:1
+#	0x2	main.main+0x12	/src/main.go:1
+
+
+# runtime.MemStats
+# HeapAlloc = 4000000
+`
+	own, whole, err := parseHeapProfile(strings.NewReader(text), "github.com/cockroachdb/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// One sampled object of twice the sampling rate stands for 1/(1-exp(-2)) of them.
+	if own < 1.15*1048576 || own > 1.16*1048576 || whole != 4000000 {
+		t.Errorf("own %v, whole %v", own, whole)
+	}
+}
+
+func TestReplyWatch_SubtractsQuietPeriodAndModel(t *testing.T) {
+	w := &replyWatch{quiet: 100 * time.Millisecond, model: map[int]time.Duration{}, graph: map[int]time.Time{}}
+	wrote := time.Now()
+	w.modelAnswered("noted (answer to #3 #4)", 30*time.Millisecond)
+	w.graphReceived("noted (answer to #3 #4)", wrote.Add(150*time.Millisecond))
+	w.graphReceived("noted (answer to #3 #4)", wrote.Add(time.Hour))
+	h := newHistogram()
+	n := w.measure(&Sample{Wrote: []time.Time{wrote, wrote, wrote, wrote, wrote}}, 0, h)
+	if n != 1 || h.Max() < 19_900 || h.Max() > 20_100 {
+		t.Errorf("%d replies, %d us; want one of 20 ms", n, h.Max())
+	}
+}

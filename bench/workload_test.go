@@ -1,0 +1,93 @@
+package bench
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chumiai/chumi/bench/child"
+	"github.com/chumiai/chumi/transport/meta/metasim"
+)
+
+func smallWorkload() Workload {
+	return Workload{Tenants: 3, Conversations: 10, Skew: 1.1, Instagram: 0.2, Seed: 1}
+}
+
+func TestRequests_AreSignedValidAndUnique(t *testing.T) {
+	world := child.NewWorld(3)
+	r := BuildRequests(world, smallWorkload(), 500, time.Unix(1_790_000_000, 0))
+	seen := map[string]bool{}
+	instagram := 0
+	for i := range r.Len() {
+		head, body, ok := bytes.Cut(r.At(i), []byte("\r\n\r\n"))
+		if !ok {
+			t.Fatalf("request %d has no body", i)
+		}
+		if want := metasim.Sign(world.Apps[0].Secret, body); !strings.Contains(string(head), "X-Hub-Signature-256: "+want) {
+			t.Fatalf("request %d is not signed over its body", i)
+		}
+		if !json.Valid(body) {
+			t.Fatalf("request %d is not JSON: %s", i, body)
+		}
+		if seen[string(body)] {
+			t.Fatalf("request %d repeats a body", i)
+		}
+		seen[string(body)] = true
+		if bytes.Contains(body, []byte(`"object":"instagram"`)) {
+			instagram++
+		}
+		if c := r.Conversation(i); c < 0 || c >= 30 {
+			t.Fatalf("request %d is of conversation %d", i, c)
+		}
+	}
+	if instagram == 0 || instagram == r.Len() {
+		t.Errorf("%d of %d are Instagram", instagram, r.Len())
+	}
+	again := BuildRequests(world, smallWorkload(), 500, time.Unix(1_790_000_000, 0))
+	if !bytes.Equal(again.arena, r.arena) {
+		t.Error("the same seed gave other bodies")
+	}
+}
+
+func TestRequests_FindTheirIndexInTheRemoteID(t *testing.T) {
+	world := child.NewWorld(1)
+	r := BuildRequests(world, Workload{Tenants: 1, Conversations: 4, InTurn: true, Instagram: 0.5, Seed: 1}, 8, time.Now())
+	for i := range r.Len() {
+		body := string(r.At(i))
+		key := `"id":"wamid.`
+		if strings.Contains(body, `"mid":"`) {
+			key = `"mid":"`
+		}
+		_, rest, _ := strings.Cut(body, key)
+		remote, _, _ := strings.Cut(rest, `"`)
+		if got, ok := requestOf(remote); !ok || got != i {
+			t.Errorf("remote id %q gives %d, want %d", remote, got, i)
+		}
+		if r.Conversation(i) != i%4 {
+			t.Errorf("request %d is of conversation %d, want them in turn", i, r.Conversation(i))
+		}
+	}
+	if _, ok := requestOf("short"); ok {
+		t.Error("a foreign id was taken for one of ours")
+	}
+}
+
+func TestWorkload_SkewPrefersFewConversations(t *testing.T) {
+	top := func(skew float64) int {
+		w := smallWorkload()
+		w.Skew, w.Conversations = skew, 100
+		r := BuildRequests(child.NewWorld(3), w, 3000, time.Now())
+		counts := map[int]int{}
+		best := 0
+		for i := range r.Len() {
+			counts[r.Conversation(i)]++
+			best = max(best, counts[r.Conversation(i)])
+		}
+		return best
+	}
+	if even, skewed := top(0), top(1.1); even > 60 || skewed < 300 {
+		t.Errorf("busiest conversation: %d of 3000 without skew, %d with", even, skewed)
+	}
+}
