@@ -1,0 +1,125 @@
+package api_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/transport/api"
+)
+
+// sampleEvents holds every kind once or more, with every member set somewhere.
+func sampleEvents() []chat.Event {
+	in := &chat.Message{ID: chat.MessageIDAt(ada, 2), RemoteID: "wamid.IN", Direction: chat.DirectionIn, Author: chat.AuthorCustomer,
+		Type: chat.TypeText, Text: "¿cuánto?\n\"líne\"", ReplyTo: "wamid.Q", Group: "group_1", ProviderTime: noon, Name: "Ada"}
+	sticker := &chat.Message{ID: chat.MessageIDAt(ada, 3), RemoteID: "wamid.ST", Direction: chat.DirectionIn, Author: chat.AuthorCustomer,
+		Type: "sticker", Raw: []byte("{ \"id\" :\n 7 }")}
+	out := &chat.Message{ID: chat.MessageIDAt(ada, 5), Direction: chat.DirectionOut, Author: chat.AuthorAssistant, Type: chat.TypeText,
+		Text: "five", Turn: chat.TurnIDAt(ada, 4), Class: chat.AtLeastOnce, Simulated: true}
+	echo := &chat.Message{ID: chat.MessageIDAt(ada, 6), RemoteID: "wamid.E", Direction: chat.DirectionOut, Author: chat.AuthorElsewhere, Type: chat.TypeText, Text: "hi"}
+	attempt := &chat.Attempt{Message: out.ID, N: 1, Epoch: 3}
+	accepted := &chat.Attempt{Message: out.ID, N: 1, Remote: "wamid.OUT", Reason: "accepted"}
+	failed := &chat.Attempt{Message: out.ID, N: 2, Code: 131047, Subcode: 2494, Reason: "window_closed"}
+	again := &chat.Attempt{Message: out.ID, N: 1, Code: 130429, Reason: "throttled", RetryAt: noon}
+	turn := &chat.TurnRecord{ID: chat.TurnIDAt(ada, 4), Call: 1, From: 2, UpTo: 3}
+	answered := &chat.TurnRecord{ID: turn.ID, Call: 1, From: 2, UpTo: 3, Answer: "five", Model: "m", PromptHash: "ab", PromptTokens: 10, OutTokens: 2, Simulated: true}
+	contact := &chat.Contact{ID: "contact_1", Name: "Ada", Addresses: []chat.Address{{Kind: chat.WaID, Value: "15550001"},
+		{Kind: chat.BSUID, Value: "US.1"}, {Kind: chat.ParentBSUID, Value: "US.ENT.1"}, {Kind: chat.IGSID, Value: "9"},
+		{Kind: chat.Username, Value: "ada"}, {Kind: chat.Phone, Value: "15550002"}, {Kind: chat.GroupAddress, Value: "g"}}}
+	events := []chat.Event{
+		{Kind: chat.ConversationStarted, Contact: contact},
+		{Kind: chat.ContactLinked, Contact: &chat.Contact{ID: "contact_1"}},
+		{Kind: chat.MessageReceived, Message: in},
+		{Kind: chat.MessageReceived, Message: sticker},
+		{Kind: chat.MessageEchoed, Message: echo},
+		{Kind: chat.MessageQueued, Message: out},
+		{Kind: chat.AttemptStarted, Attempt: attempt},
+		{Kind: chat.AttemptEnded, Attempt: again},
+		{Kind: chat.MessageAccepted, Attempt: accepted},
+		{Kind: chat.MessageFailed, Attempt: failed},
+		{Kind: chat.MessageCancelled, Attempt: &chat.Attempt{Message: out.ID, Reason: "takeover"}},
+		{Kind: chat.StatusChanged, Status: &chat.StatusChange{Message: out.ID, Remote: "wamid.OUT", Status: chat.StatusDelivered, Word: "delivered", ProviderTime: noon}},
+		{Kind: chat.StatusChanged, Status: &chat.StatusChange{Message: out.ID, Status: chat.StatusUnknown}},
+		{Kind: chat.StatusChanged, Status: &chat.StatusChange{Remote: "wamid.FOREIGN", Status: chat.StatusFailed, Word: "failed", Code: 131026, Detail: "undeliverable", Participant: "p", Raw: []byte("{}")}},
+		{Kind: chat.StatusChanged, Status: &chat.StatusChange{Remote: "wamid.NEW", Word: "teleported", Raw: []byte("\xff not json")}},
+		{Kind: chat.TurnStarted, Turn: turn},
+		{Kind: chat.TurnAnswered, Turn: answered},
+		{Kind: chat.TurnFailed, Turn: &chat.TurnRecord{ID: turn.ID, Call: 1, Reason: "timeout"}},
+		{Kind: chat.TurnSuperseded, Turn: &chat.TurnRecord{ID: turn.ID, Call: 1, Reason: "newer_message"}},
+		{Kind: chat.TurnAbandoned, Turn: &chat.TurnRecord{ID: turn.ID, Call: 3, Reason: "silence"}},
+		{Kind: chat.HandoffRequested, Handoff: &chat.Handoff{Reason: "silence"}},
+		{Kind: chat.HandoffTaken, Handoff: &chat.Handoff{Reason: "api", Member: "k_acme"}},
+		{Kind: chat.HandoffTaken, Handoff: &chat.Handoff{Reason: "echo", Until: noon}},
+		{Kind: chat.HandoffReturned, Handoff: &chat.Handoff{Reason: "api"}},
+		{Kind: chat.UpdateReceived, Update: &chat.Update{Type: "reaction", Remote: "wamid.IN", Revision: "r1", ProviderTime: noon, Raw: []byte(`{"emoji":"👍"}`)}},
+		{Kind: chat.ReceivedQuarantined, Update: &chat.Update{Type: "text", Reason: "panic", Raw: []byte("not json")}},
+		{Kind: chat.Erased},
+	}
+	for i := range events {
+		e := &events[i]
+		e.Seq, e.Pos, e.Time, e.Tenant, e.Channel, e.Conversation = chat.Seq(i+1), chat.Pos(i+10), noon, "acme", "acme-wa", ada
+	}
+	return append(events, chat.Event{Kind: chat.UpdateReceived, Pos: 99, Time: noon, Tenant: "acme",
+		Update: &chat.Update{Type: "account_update", Raw: []byte(`{"event":"X"}`)}})
+}
+
+// The golden file is what integrators parse: a change of it is a change of the
+// contract.
+func TestAppendEvent_Golden(t *testing.T) {
+	const golden = "testdata/events.jsonl"
+	var b []byte
+	kinds := map[chat.EventKind]bool{}
+	for _, e := range sampleEvents() {
+		kinds[e.Kind] = true
+		b = append(api.AppendEvent(b, &e), '\n')
+	}
+	for k := chat.ConversationStarted; k.String() != ""; k++ {
+		if !kinds[k] {
+			t.Errorf("no sample of %s", k)
+		}
+	}
+	if *rewrite {
+		if err := os.WriteFile(golden, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(b, want) {
+		t.Errorf("events differ from %s; run go test ./transport/api -rewrite and review the diff:\n%s", golden, b)
+	}
+}
+
+func FuzzAppendString(f *testing.F) {
+	for _, s := range []string{"", "plain", "\"\\\n\r\t\x00\x1f\x7f", "é\u2028\u2029😀", "\xff\xc0\xaf", "a\xed\xa0\x80b", "</script>"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		b := api.AppendString([]byte("x"), s)[1:]
+		var got string
+		if err := json.Unmarshal(b, &got); err != nil {
+			t.Fatalf("%q: %v", b, err)
+		}
+		if want := strings.ToValidUTF8(s, "\x00"); utf8.ValidString(s) && got != want {
+			t.Errorf("%q came back as %q", s, got)
+		}
+		if !utf8.Valid(b) || bytes.ContainsAny(b, "\n\r\u2028\u2029") {
+			t.Errorf("%q is not one line of UTF-8: %q", s, b)
+		}
+	})
+}
+
+func BenchmarkAppendEvent(b *testing.B) {
+	e := sampleEvents()[2]
+	var dst []byte
+	b.ReportAllocs()
+	for b.Loop() {
+		dst = api.AppendEvent(dst[:0], &e)
+	}
+}
