@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
 
 	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/persistence"
 )
 
 // Bootstrap declares apps, tenants, channels, API keys and members. Applying
@@ -161,4 +164,44 @@ func (c *BootstrapChannel) channel() chat.Channel {
 	}
 	return chat.Channel{ID: c.ID, Tenant: c.Tenant, App: c.App, Kind: kind, Account: account,
 		WABA: c.WABAID, Token: c.AccessToken, Simulated: c.simulated}
+}
+
+// apply makes all of the file durable in the directory, or nothing.
+func (b *Bootstrap) apply(ctx context.Context, d *persistence.Directory) error {
+	err := d.Change(ctx, func(c *persistence.Change) error {
+		for _, a := range b.Apps {
+			app := chat.App{ID: a.ID, Secrets: []chat.Secret{a.AppSecret}, VerifyToken: a.VerifyToken}
+			if a.PreviousSecret != "" {
+				app.Secrets = append(app.Secrets, a.PreviousSecret)
+			}
+			if err := c.PutApp(app); err != nil {
+				return err
+			}
+		}
+		for _, t := range b.Tenants {
+			if err := c.PutTenant(chat.Tenant{ID: t.ID, Name: cmp.Or(t.Name, string(t.ID))}); err != nil {
+				return err
+			}
+		}
+		for i := range b.Channels {
+			if err := c.PutChannel(b.Channels[i].channel()); err != nil {
+				return err
+			}
+		}
+		for _, k := range b.APIKeys {
+			if err := c.PutAPIKey(k.Tenant, k.Secret, k.Scopes); err != nil {
+				return err
+			}
+		}
+		for _, m := range b.Members {
+			if err := c.PutMember(persistence.Member{Tenant: m.Tenant, Email: m.Email, Role: m.Role}, m.Password); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return usageError(fmt.Errorf("the bootstrap file cannot be applied: %w", err))
+	}
+	return nil
 }

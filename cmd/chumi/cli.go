@@ -36,13 +36,12 @@ type cli struct {
 
 	configFile string
 	sets       []string
-	flags      map[string]*string
 }
 
 // run executes one command line and returns the exit code. It is the whole
 // program but for signals.
 func run(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
-	c := &cli{env: env, stdout: stdout, stderr: stderr, flags: map[string]*string{}}
+	c := &cli{env: env, stdout: stdout, stderr: stderr}
 	root := c.root()
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -88,7 +87,9 @@ Exit codes: 0 success, 1 the operation failed, 2 wrong usage or configuration,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError(fmt.Errorf("%w (%s --help lists the flags)", err, cmd.CommandPath()))
 	})
-	root.AddCommand(c.benchCommand(), c.configCommand(), c.versionCommand())
+	root.AddCommand(c.serveCommand(), c.devCommand(), c.simulateCommand(),
+		c.tailCommand(), c.exportCommand(), c.checkCommand(), c.eraseCommand(),
+		c.tortureCommand(), c.benchCommand(), c.configCommand(), c.versionCommand())
 	return root
 }
 
@@ -107,7 +108,7 @@ func (c *cli) configFlags(cmd *cobra.Command, keys ...string) {
 	f.StringArrayVar(&c.sets, "set", nil, "set any key: --set assistant.model=NAME (repeatable)")
 	for _, key := range keys {
 		s, _ := find(key)
-		c.flags[key] = f.String(flagName(key), "", s.Doc)
+		f.String(flagName(key), "", s.Doc)
 	}
 }
 
@@ -126,9 +127,9 @@ func (c *cli) load(cmd *cobra.Command) (*Loaded, error) {
 		}
 		values[key] = value
 	}
-	for key, value := range c.flags {
-		if cmd.Flags().Changed(flagName(key)) {
-			values[key] = *value
+	for _, s := range settings {
+		if f := cmd.Flags().Lookup(flagName(s.Key)); f != nil && f.Changed {
+			values[s.Key] = f.Value.String()
 		}
 	}
 	loaded, err := Load(Sources{File: c.configFile, Env: c.env, Flags: values})

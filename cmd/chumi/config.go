@@ -110,9 +110,6 @@ type LogConfig struct {
 // DefaultModel is asked for when assistant.model is not set.
 const DefaultModel = "gpt-4.1-mini"
 
-// DefaultAssistantURL is used when a key is set and assistant.base_url is not.
-const DefaultAssistantURL = "https://api.openai.com/v1"
-
 // DefaultConfig is what an empty file means.
 func DefaultConfig() Config {
 	return Config{

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"github.com/chumiai/chumi/actors"
+	"github.com/chumiai/chumi/persistence"
+	"github.com/chumiai/chumi/transport/api"
+	"github.com/chumiai/chumi/transport/meta"
+	"github.com/chumiai/chumi/transport/openai"
+	"github.com/chumiai/chumi/transport/webhook"
+)
+
+// Every port and who fills it. The wings never import one another: these lines
+// are all that connects them.
+var (
+	_ actors.Journal    = (*persistence.Store)(nil)
+	_ actors.Index      = (*persistence.Store)(nil)
+	_ actors.Contacts   = (*persistence.Store)(nil)
+	_ actors.Barrier    = (*persistence.Store)(nil)
+	_ actors.Leadership = (*persistence.Store)(nil)
+	_ actors.Agenda     = (*persistence.Store)(nil)
+	_ actors.Directory  = (*persistence.Directory)(nil)
+	_ actors.Quarantine = (*persistence.Quarantine)(nil)
+	_ actors.Strikes    = (*persistence.Strikes)(nil)
+	_ actors.Graph      = (*meta.Client)(nil)
+	_ actors.Model      = (*openai.Client)(nil)
+	_ actors.Clock      = wallClock{}
+
+	_ webhook.Apps    = (*persistence.Directory)(nil)
+	_ webhook.Ingress = (*actors.Ingress)(nil)
+
+	_ api.Keys     = (*persistence.Directory)(nil)
+	_ api.Views    = (*persistence.Views)(nil)
+	_ api.Feed     = (*persistence.Views)(nil)
+	_ api.Commands = (*actors.Ingress)(nil)
+)

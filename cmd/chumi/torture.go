@@ -1,0 +1,105 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/chumiai/chumi/bench/torture"
+	"github.com/chumiai/chumi/metrics/failpoint"
+)
+
+func (c *cli) tortureCommand() *cobra.Command {
+	var (
+		o         = torture.Options{Log: c.stderr}
+		listSteps bool
+		plantOnly bool
+		bugs      []string
+	)
+	o.EnsureDefaults()
+	o.Kills = 0 // the default holds only when no duration is given either
+	cmd := &cobra.Command{Use: "torture", Short: "Kill the engine again and again and compare what it promised with what it kept",
+		Long: `torture drives an engine through the simulators, kills it with SIGKILL at random
+and at every named step, and compares the simulators' ledgers with the engine's
+export. It prints what was lost, duplicated, reordered, sent twice, missing and
+unknown, out of how many, and the seed.
+
+Steps inside the engine need a build with -tags torture: chumi-torture beside
+this executable, or --binary. Without one only the steps outside are used.
+--planted names a build with -tags "torture planted": each of its known bugs is
+switched on in turn and must be found.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if listSteps {
+				for _, s := range torture.Steps() {
+					fmt.Fprintf(c.stdout, "%-20s %s\n", s.Name, s.Where)
+				}
+				return nil
+			}
+			c.chooseTorturer(&o)
+			if !plantOnly {
+				if err := c.judged(torture.Run(cmd.Context(), o)); err != nil || o.Planted == "" {
+					return err
+				}
+			}
+			return c.judged(torture.Plant(cmd.Context(), o, bugs...))
+		}}
+	f := cmd.Flags()
+	f.BoolVar(&listSteps, "list-steps", false, "list the steps and end")
+	f.StringVar(&o.Binary, "binary", "", "executable to torture (default chumi-torture beside this one, else this one)")
+	f.StringVar(&o.Planted, "planted", "", "executable with planted bugs; they are hunted after the run")
+	f.BoolVar(&plantOnly, "planted-only", false, "hunt the planted bugs only")
+	f.StringSliceVar(&bugs, "bugs", nil, "planted bugs to hunt (default all)")
+	f.IntVar(&o.Kills, "kills", 0, fmt.Sprintf("kills that count before the end (default %d)", torture.DefaultKills))
+	f.DurationVar(&o.Duration, "duration", 0, "end after this long")
+	f.Uint64Var(&o.Seed, "seed", o.Seed, "seed of customers, moments and faults")
+	f.IntVar(&o.Engines, "engines", o.Engines, "engines tortured at once")
+	f.IntVar(&o.SegmentKills, "segment-kills", o.SegmentKills, "kills each store lives through before it is audited")
+	f.StringSliceVar(&o.Steps, "steps", nil, "steps to kill at (default all that the executable has)")
+	f.StringVar(&o.Dir, "dir", "", "where data directories are made; those of red segments are kept")
+	f.StringVar(&o.Out, "out", "", "file for the report as JSON")
+	f.StringVar(&o.Resume, "resume", "", "file of totals to go on from; written after every audited segment")
+	f.BoolVar(&o.Force, "force", false, "resume totals of another build")
+	return cmd
+}
+
+// chooseTorturer finds an executable with the steps inside, or leaves them out
+// and says so.
+func (c *cli) chooseTorturer(o *torture.Options) {
+	if o.Binary != "" || failpoint.Armed {
+		return
+	}
+	if self, err := os.Executable(); err == nil {
+		beside := filepath.Join(filepath.Dir(self), "chumi-torture")
+		if _, err := os.Stat(beside); err == nil {
+			o.Binary = beside
+			return
+		}
+	}
+	if len(o.Steps) > 0 {
+		return
+	}
+	for _, s := range torture.Steps() {
+		if s.Where != torture.WhereInside {
+			o.Steps = append(o.Steps, s.Name)
+		}
+	}
+	fmt.Fprintln(c.stderr, "there is no chumi-torture beside this executable: only the steps outside the engine are used (make torture builds it)")
+}
+
+// judged prints a report and turns a red one into its exit code.
+func (c *cli) judged(r *torture.Report, err error) error {
+	if r == nil {
+		return err
+	}
+	if _, printErr := fmt.Fprint(c.stdout, r.Text()); printErr != nil {
+		return printErr
+	}
+	if errors.Is(err, torture.ErrRed) {
+		return &exitError{code: exitViolation, err: err}
+	}
+	return err
+}
