@@ -57,11 +57,11 @@ var walls = []wall{
 	{pkg: "persistence/recordpb", outside: []string{protobuf}},
 	{pkg: "persistence/seal", inside: []string{"chat"}, outside: []string{tink}},
 
+	{pkg: "transport"},
 	{pkg: "transport/edge", inside: []string{"chat", "metrics", "metrics/failpoint"}, outside: []string{fasthttp, prom}},
 	{pkg: "transport/webhook", inside: []string{"chat", "metrics", "metrics/failpoint", "transport/meta"}, outside: []string{fasthttp}},
-	{pkg: "transport/api", inside: []string{"chat", "metrics", "metrics/failpoint", "transport/auth"}, outside: []string{fasthttp}},
-	{pkg: "transport/auth", inside: []string{"chat", "metrics"}, outside: []string{fasthttp}},
-	{pkg: "transport/console", inside: []string{"chat", "metrics", "transport/auth"}, outside: []string{fasthttp}},
+	{pkg: "transport/api", inside: []string{"chat", "metrics", "metrics/failpoint"}, outside: []string{fasthttp, rate}},
+	{pkg: "transport/console", inside: []string{"chat", "metrics"}, outside: []string{fasthttp}},
 	{pkg: "transport/meta", inside: []string{"chat", "metrics", "metrics/failpoint"}, outside: []string{fastjson, failsafe}},
 	{pkg: "transport/openai", inside: []string{"chat", "metrics", "metrics/failpoint"}, outside: []string{openai, failsafe}},
 
