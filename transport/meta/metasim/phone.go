@@ -106,7 +106,7 @@ func (p *phone) wrote(u Update) {
 	case u.fromCustomer():
 		e.From, e.Status = "customer", "sent"
 	case u.Kind == UpdateEcho:
-		e.From = "business" // an echo of a send repeats the message under its id
+		e.From = "business"
 	default:
 		return
 	}

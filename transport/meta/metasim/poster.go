@@ -40,6 +40,17 @@ var errNoHooks = errors.New("metasim: no callback address")
 // NewDelivery encodes and signs updates, which must be of one app and kind, and
 // writes them into the inbound ledger. It posts nothing.
 func (s *Server) NewDelivery(updates ...Update) (*Delivery, error) {
+	d, err := s.newDelivery(updates)
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range updates {
+		s.phone.wrote(u)
+	}
+	return d, nil
+}
+
+func (s *Server) newDelivery(updates []Update) (*Delivery, error) {
 	body, err := Body(updates...)
 	if err != nil {
 		return nil, err
@@ -56,7 +67,6 @@ func (s *Server) NewDelivery(updates ...Update) (*Delivery, error) {
 			Kind: u.Kind, Conversation: ConversationKey(u.Account, u.Customer), Number: u.Number,
 			RemoteID: u.RemoteID, Status: u.Status, Text: u.Text,
 		}))
-		s.phone.wrote(u)
 	}
 	return d, nil
 }

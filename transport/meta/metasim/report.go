@@ -56,7 +56,7 @@ func (s *Server) report(pause time.Duration, u Update) {
 	s.later(pause, func() {
 		u.At = s.o.Now()
 		s.phone.reported(u)
-		d, err := s.NewDelivery(u)
+		d, err := s.newDelivery([]Update{u})
 		if err != nil {
 			panic(err) // report made an update its kind of account does not have
 		}

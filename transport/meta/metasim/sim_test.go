@@ -264,6 +264,16 @@ func TestServer_ReportsAcceptedMessages(t *testing.T) {
 			t.Errorf("no %s among %v", want, got)
 		}
 	}
+	events, _ := s.phone.wait(context.Background(), 0)
+	shown := 0
+	for _, e := range events {
+		if e.Type == "message" {
+			shown++
+		}
+	}
+	if shown != 2 {
+		t.Errorf("the phones show %d messages", shown)
+	}
 	all := string(bytes.Join(e.posts(), nil))
 	for _, want := range []string{`"biz_opaque_callback_data":"send-1"`, `"is_echo":true`, `"recipient_id":"15550100001"`} {
 		if !strings.Contains(all, want) {
