@@ -259,6 +259,8 @@ func TestConsole_ServesAssetsUnderAStrictPolicy(t *testing.T) {
 		{"sandboxed page", []string{"Origin", "null"}, 403},
 		{"rebound name", []string{"Host", "evil.example"}, 403},
 		{"rebound name with origin", []string{"Host", "evil.example", "Origin", "http://evil.example"}, 403},
+		{"image of another site", []string{"Sec-Fetch-Site", "cross-site"}, 403},
+		{"typed address", []string{"Sec-Fetch-Site", "none"}, 200},
 		{"localhost", []string{"Host", "localhost:8081"}, 200},
 		{"loopback v6", []string{"Host", "[::1]:8081"}, 200},
 	} {

@@ -58,6 +58,11 @@ func sameOrigin(ctx *fasthttp.RequestCtx) bool {
 	if local, ok := ctx.LocalAddr().(*net.TCPAddr); ok && local.IP.IsLoopback() && !loopbackHost(host) {
 		return false
 	}
+	switch string(ctx.Request.Header.Peek("Sec-Fetch-Site")) {
+	case "", "none", "same-origin":
+	default:
+		return false
+	}
 	origin := string(ctx.Request.Header.Peek("Origin"))
 	if origin == "" {
 		return true
