@@ -169,7 +169,8 @@ func (s *Store) lookup(key []byte) (value []byte, found bool, err error) {
 // lookupIn returns a copy of a row, nil for none, and the generation asked.
 func (s *Store) lookupIn(key []byte) (value []byte, n uint64, err error) {
 	may, n := s.recent.mayHave(key)
-	if may {
+	// A store open for reading has the rows of its logs in memtables.
+	if may || s.opts.ReadOnly {
 		v, found, err := s.get(key)
 		if found && v == nil {
 			v = []byte{}
