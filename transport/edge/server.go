@@ -209,12 +209,13 @@ func plain(ctx *fasthttp.RequestCtx, status int, text string) {
 	ctx.SetBodyString(text)
 }
 
-// printfLog gives fasthttp's few log lines to slog.
+// printfLog gives fasthttp's log lines to slog, at debug: they name client
+// addresses, and any stranger can cause them. The counters tell how many.
 type printfLog struct{ log *slog.Logger }
 
 // Printf implements fasthttp.Logger.
 func (l printfLog) Printf(format string, args ...any) {
-	l.log.Warn("http server", "message", fmt.Sprintf(format, args...))
+	l.log.Debug("http server", "message", fmt.Sprintf(format, args...))
 }
 
 // timeout reports whether err is a deadline of the connection.
