@@ -153,20 +153,12 @@ func (at *staging) keyHolds() (bool, error) {
 }
 
 func (at *staging) apply() error {
-	if err := at.applyEvents(); err != nil {
-		return err
-	}
+	at.applyEvents()
 	if at.commit.Head != nil {
-		if err := at.applyHead(); err != nil {
-			return err
-		}
+		at.applyHead()
 	}
-	if err := at.applyContact(); err != nil {
-		return err
-	}
-	if err := at.applyRows(); err != nil {
-		return err
-	}
+	at.applyContact()
+	at.applyRows()
 	for _, list := range [2][]*recordpb.Count{at.commit.Reserve, at.commit.Usage} {
 		for _, n := range list {
 			if err := at.count(at.tenant, n.Counter, n.Amount); err != nil {
@@ -179,7 +171,7 @@ func (at *staging) apply() error {
 
 // applyEvents writes journal and feed and allocates positions. A commit without
 // events takes a position too: its agenda row is dated by it.
-func (at *staging) applyEvents() error {
+func (at *staging) applyEvents() {
 	t, seq := at.tenant, chat.Seq(at.commit.Expected)
 	if len(at.commit.Events) == 0 {
 		t.last++
@@ -195,111 +187,84 @@ func (at *staging) applyEvents() error {
 		} else {
 			at.key = t.realm.loose(at.key[:0], t.last)
 		}
-		op := at.batch.SetDeferred(len(at.key), 8+len(e.Record))
-		copy(op.Key, at.key)
-		binary.BigEndian.PutUint64(op.Value, uint64(t.last))
-		copy(op.Value[8:], e.Record)
-		if err := op.Finish(); err != nil {
-			return err
-		}
+		var pos [8]byte
+		binary.BigEndian.PutUint64(pos[:], uint64(t.last))
+		at.writes.set(at.key, pos[:], e.Record)
 		at.key = t.realm.feed(at.key[:0], t.last)
-		if err := at.batch.Set(at.key, where, nil); err != nil {
-			return err
-		}
+		at.writes.set(at.key, where)
 	}
-	return nil
 }
 
 // applyHead writes the state and, where they changed, its view and agenda rows.
-func (at *staging) applyHead() error {
+func (at *staging) applyHead() {
 	t, old, c := at.tenant, at.head, at.commit
 	next := head{seq: chat.Seq(c.Expected) + chat.Seq(len(c.Events)), active: c.Head.Active,
 		armed: c.Head.Armed, keyID: at.keyID, live: c.Head.Live}
 	var room [headLen]byte
 	at.key = t.realm.state(at.key[:0], at.conversation)
-	op := at.batch.SetDeferred(len(at.key), headLen+len(c.Head.Record))
-	copy(op.Key, at.key)
-	at.store.recent.add(at.key)
-	copy(op.Value[copy(op.Value, appendHead(room[:0], next)):], c.Head.Record)
-	if err := op.Finish(); err != nil {
-		return err
-	}
+	at.note(at.key)
+	at.writes.set(at.key, appendHead(room[:0], next), c.Head.Record)
 	at.heads[headKey{t, at.conversation}] = next
-	if err := at.applyView(old, next); err != nil {
-		return err
-	}
-	return at.applyDue(old, next)
+	at.applyView(old, next)
+	at.applyDue(old, next)
 }
 
-func (at *staging) applyView(old, next head) error {
+func (at *staging) applyView(old, next head) {
 	exists := old.seq > 0
 	if exists && old.active == next.active {
-		return nil
+		return
 	}
 	if exists {
 		at.key = at.tenant.realm.view(at.key[:0], old.active, at.conversation)
-		if err := at.batch.Delete(at.key, nil); err != nil {
-			return err
-		}
+		at.writes.remove(at.key)
 	}
 	at.key = at.tenant.realm.view(at.key[:0], next.active, at.conversation)
-	return at.batch.Set(at.key, nil, nil)
+	at.writes.set(at.key)
 }
 
-func (at *staging) applyDue(old, next head) error {
+func (at *staging) applyDue(old, next head) {
 	if old.armed == next.armed && old.live == next.live {
-		return nil
+		return
 	}
 	if old.armed != 0 && old.armed != next.armed {
 		at.key = appendDue(at.key[:0], at.group, old.armed, at.tenant.id, at.conversation)
-		if err := at.batch.Delete(at.key, nil); err != nil {
-			return err
-		}
+		at.writes.remove(at.key)
 	}
 	if next.armed == 0 {
-		return nil
+		return
 	}
 	if !at.hasDue || next.armed < at.due {
 		at.due, at.hasDue = next.armed, true
 	}
 	at.key = appendDue(at.key[:0], at.group, next.armed, at.tenant.id, at.conversation)
 	var room [owedLen]byte
-	return at.batch.Set(at.key, appendOwed(room[:0], next.live, at.tenant.last), nil)
+	at.writes.set(at.key, appendOwed(room[:0], next.live, at.tenant.last))
 }
 
-func (at *staging) applyContact() error {
+func (at *staging) applyContact() {
 	c, r := at.commit, at.tenant.realm
 	if len(c.ContactKey) > 0 {
 		at.key = r.wrapped(at.key[:0], at.contact)
-		if err := at.put(at.key, c.ContactKey); err != nil {
-			return err
-		}
+		at.put(at.key, c.ContactKey)
 	}
-	if len(c.ContactRecord) == 0 {
-		return nil
+	if len(c.ContactRecord) > 0 {
+		at.key = r.contact(at.key[:0], at.contact)
+		at.writes.set(at.key, c.ContactRecord)
 	}
-	at.key = r.contact(at.key[:0], at.contact)
-	return at.batch.Set(at.key, c.ContactRecord, nil)
 }
 
 // applyRows writes remote-id rows and claims, and dates claims that may be
 // forgotten.
-func (at *staging) applyRows() error {
+func (at *staging) applyRows() {
 	for _, list := range [2][]*recordpb.Insert{at.commit.Rows, at.commit.Claims} {
 		for _, in := range list {
 			h := id16(in.Hash)
 			at.key = at.tenant.realm.id(at.key[:0], byte(in.Kind), h)
-			if err := at.put(at.key, in.Record); err != nil {
-				return err
-			}
-			if in.Day == 0 {
-				continue
-			}
-			at.key = appendExpiry(at.key[:0], at.group, in.Day, at.tenant.id, h)
-			if err := at.batch.Set(at.key, nil, nil); err != nil {
-				return err
+			at.put(at.key, in.Record)
+			if in.Day != 0 {
+				at.key = appendExpiry(at.key[:0], at.group, in.Day, at.tenant.id, h)
+				at.writes.set(at.key)
 			}
 		}
 	}
-	return nil
 }

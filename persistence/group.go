@@ -91,15 +91,14 @@ func (g *group) propose(ctx context.Context, c *recordpb.Commit) (outcome, error
 func (g *group) run() {
 	var pending []*proposal
 	for p := range g.queue {
-		batch := g.store.db.NewBatch()
 		g.store.recent.mu.RLock()
-		g.stager.begin(batch, chat.Epoch(g.epoch.Load()))
+		g.stager.begin(chat.Epoch(g.epoch.Load()))
 		pending = append(pending[:0], p)
 		if !g.stage(p) {
 			return
 		}
 	drain:
-		for len(pending) < batchCommitsMax && batch.Len() < batchBytesMax {
+		for len(pending) < batchCommitsMax && g.stager.writes.size() < batchBytesMax {
 			select {
 			case p, open := <-g.queue:
 				if !open {
@@ -113,7 +112,7 @@ func (g *group) run() {
 				break drain
 			}
 		}
-		if !g.commit(batch, len(pending)) {
+		if !g.commit(len(pending)) {
 			return
 		}
 		for i, p := range pending {
@@ -137,9 +136,10 @@ func (g *group) stage(p *proposal) bool {
 
 // commit makes the staged batch durable and tells whoever waits for that. False
 // means that it did not become durable and the process ends.
-func (g *group) commit(batch *pebble.Batch, commits int) bool {
+func (g *group) commit(commits int) bool {
+	batch := g.store.db.NewBatchWithSize(g.stager.writes.size() + g.stager.writes.size()/4)
 	defer batch.Close()
-	if err := g.stager.finish(); err != nil {
+	if err := g.stager.finish(batch); err != nil {
 		g.fatal("a batch cannot be finished", err)
 		return false
 	}

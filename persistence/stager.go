@@ -2,8 +2,6 @@ package persistence
 
 import (
 	"encoding/binary"
-	"maps"
-	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -32,8 +30,8 @@ type stager struct {
 
 	// --- of the batch under construction ---
 
-	batch *pebble.Batch
-	epoch chat.Epoch
+	writes writeSet
+	epoch  chat.Epoch
 	// rows holds every row put in the batch that a later condition may ask for;
 	// nil stands for a deleted one.
 	rows    map[string][]byte
@@ -80,8 +78,9 @@ func newStager(g chat.Group, store *Store) *stager {
 }
 
 // begin starts a batch. The one before must be in the database.
-func (s *stager) begin(b *pebble.Batch, epoch chat.Epoch) {
-	s.batch, s.epoch = b, epoch
+func (s *stager) begin(epoch chat.Epoch) {
+	s.writes.reset()
+	s.epoch = epoch
 	s.touched, s.erased, s.hasDue = s.touched[:0], s.erased[:0], false
 	clear(s.rows)
 	if len(s.heads) > headsMax {
@@ -89,28 +88,29 @@ func (s *stager) begin(b *pebble.Batch, epoch chat.Epoch) {
 	}
 }
 
-// finish writes what is written once per batch: counters and positions.
-func (s *stager) finish() error {
+// finish adds what is written once per batch, counters and positions, and puts
+// all writes into b.
+func (s *stager) finish(b *pebble.Batch) error {
 	for _, t := range s.touched {
-		for _, word := range slices.Sorted(maps.Keys(t.dirty)) {
+		for word := range t.dirty {
 			s.key = t.realm.counter(s.key[:0], word)
-			s.store.recent.add(s.key)
-			if err := s.batch.Set(s.key, binary.BigEndian.AppendUint64(nil, uint64(t.counters[word])), nil); err != nil {
-				return err
-			}
+			s.note(s.key)
+			var n [8]byte
+			binary.BigEndian.PutUint64(n[:], uint64(t.counters[word]))
+			s.writes.set(s.key, n[:])
 		}
 		clear(t.dirty)
 		if len(t.counters) > countersMax {
 			clear(t.counters)
 		}
 		s.key = t.realm.meta(s.key[:0])
-		s.store.recent.add(s.key)
-		if err := s.batch.Set(s.key, encodeMeta(t.last, t.keys), nil); err != nil {
-			return err
-		}
+		s.note(s.key)
+		var last [8]byte
+		binary.BigEndian.PutUint64(last[:], uint64(t.last))
+		s.writes.set(s.key, last[:], t.keys)
 		t.touched = false
 	}
-	return nil
+	return s.writes.flush(b)
 }
 
 // earliestDue is the earliest due time the batch put into the agenda.
@@ -151,17 +151,20 @@ func (s *stager) read(key []byte) ([]byte, error) {
 	return v, err
 }
 
+// note tells that a key which conditions may ask for is about to be written.
+func (s *stager) note(key []byte) { s.store.recent.add(key) }
+
 // put writes a row that a later condition may ask for.
-func (s *stager) put(key, value []byte) error {
+func (s *stager) put(key, value []byte) {
 	s.rows[string(key)] = append(make([]byte, 0, len(value)+1), value...)
-	s.store.recent.add(key)
-	return s.batch.Set(key, value, nil)
+	s.note(key)
+	s.writes.set(key, value)
 }
 
-func (s *stager) remove(key []byte) error {
+func (s *stager) remove(key []byte) {
 	s.rows[string(key)] = nil
-	s.store.recent.add(key)
-	return s.batch.Delete(key, nil)
+	s.note(key)
+	s.writes.remove(key)
 }
 
 // head returns a conversation's head; a zero one when it has no events.

