@@ -79,7 +79,7 @@ const (
 )
 
 // DefaultTraffic is the load unless told otherwise.
-var DefaultTraffic = Traffic{Tenants: 4, Customers: 60, Writers: 24, Think: 15 * time.Millisecond,
+var DefaultTraffic = Traffic{Tenants: 4, Customers: 60, Writers: 32, Think: 5 * time.Millisecond,
 	Repeated: 0.2, Batched: 0.15, GraphFaults: 1, ModelFaults: 1}
 
 // EnsureDefaults fills every unset field.

@@ -166,9 +166,13 @@ func (s *slot) settle(ctx context.Context, seg *Segment, failed *Tally, traffic,
 	defer cancel()
 	_ = s.graph.Settle(ctxDrain) // what is still owed then, the audit finds
 	quiet := 500*time.Millisecond + 3*s.o.ReconcileAfter
-	for _, f := range s.feeds {
+	for tenant, f := range s.feeds {
 		for !f.drained(quiet) && ctxDrain.Err() == nil {
 			pause(ctxDrain, 20*time.Millisecond)
+		}
+		if ctxDrain.Err() != nil {
+			open, waiting := f.debts()
+			fmt.Fprintf(s.o.Log, "%s did not drain within %v: %d sends open, %d conversations waiting\n", tenant, drainMax, open, waiting)
 		}
 	}
 	// Reports of the last sends may have been made meanwhile.

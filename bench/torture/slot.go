@@ -222,7 +222,7 @@ func (s *slot) cycle(ctx context.Context, step Step, r *rand.Rand) (kill, error)
 	limit := patience
 	switch step.Where {
 	case WhereRandom:
-		limit = time.Duration(20+r.IntN(300)) * time.Millisecond
+		limit = time.Duration(20+r.IntN(500)) * time.Millisecond
 	case WhereOutside:
 		a := &armed{step: step.Name, fire: func() {
 			flying.Store(int64(s.inFlight()))

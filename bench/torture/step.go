@@ -61,7 +61,7 @@ func (s Step) hitsMax() int {
 	switch failpoint.Point(s.Name) {
 	case failpoint.AgendaFired, failpoint.TurnRequested, failpoint.ModelAnswering, failpoint.TurnRecorded,
 		failpoint.AttemptCommitted, failpoint.SendAnswered, failpoint.SendRecorded:
-		return 12
+		return 40
 	case failpoint.APIAnswering:
 		return 2
 	}
@@ -69,9 +69,9 @@ func (s Step) hitsMax() int {
 	case stepAPIAnswered:
 		return 2
 	case stepModelReceived, stepModelReplying, stepModelAnswered, stepGraphReceived, stepGraphReplying, stepGraphAnswered:
-		return 12
+		return 40
 	}
-	return 40
+	return 150
 }
 
 // working reports whether reaching the step means by itself that a POST, turn

@@ -142,7 +142,9 @@ func (s *Server) serveRequest(w http.ResponseWriter, a Account, body []byte) {
 	default:
 		writeJSON(w, http.StatusOK, acceptance(a, req, e))
 	}
-	_ = http.NewResponseController(w).Flush()
+	if e.Fault != FaultReset { // a reset connection is not the server's any more
+		_ = http.NewResponseController(w).Flush()
+	}
 	s.moment(SendAnswered, e)
 }
 
