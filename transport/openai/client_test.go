@@ -121,6 +121,19 @@ func TestClient_WholeAnswer(t *testing.T) {
 	}
 }
 
+func TestClient_TakesAWholeAnswerToAStream(t *testing.T) {
+	c := serve(t, openai.Options{}, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, `{"model":"served-model","choices":[{"message":{"role":"assistant","content":"Five."}}],"usage":{"prompt_tokens":3,"completion_tokens":2}}`)
+	})
+	a, err := c.Complete(t.Context(), prompt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a.Text != "Five." || a.PromptTokens != 3 || a.OutTokens != 2 {
+		t.Errorf("got %+v", a)
+	}
+}
+
 func status(code int, header, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		if header != "" {

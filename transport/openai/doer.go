@@ -54,6 +54,9 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 		return nil, errRedirected
 	}
 	resp.Body = &bounded{ReadCloser: resp.Body, left: d.responseMax}
+	if err := reframeWhole(req, resp); err != nil {
+		return nil, err
+	}
 	return resp, nil
 }
 
