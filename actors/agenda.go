@@ -130,7 +130,7 @@ func (w *walker) fire(ctx context.Context, rows []Owed) {
 		}
 		failpoint.Hit(failpoint.AgendaFired)
 		w.sys.post(&mail{tenant: row.Tenant, group: w.group, conversation: row.Conversation,
-			exists: true, items: []item{{fact: chat.Tick{}}}, to: w.done})
+			exists: true, due: row.At, items: []item{{fact: chat.Tick{}}}, to: w.done})
 	}
 }
 
@@ -151,11 +151,15 @@ func (w *walker) landed(a answer) {
 	w.free++
 	key := flight{a.mail.tenant, a.mail.conversation}
 	now := w.sys.opt.Clock.Now()
-	if a.err == nil && (a.armed.IsZero() || a.armed.After(now)) {
+	switch {
+	case elsewhere(a.err):
+		// The row is about a conversation without events; nothing can move it.
+		w.flying[key] = now.Add(tickLost)
+	case a.err != nil, !a.armed.IsZero() && !a.armed.After(now):
+		w.flying[key] = now.Add(walkRetry)
+	default:
 		delete(w.flying, key)
-		return
 	}
-	w.flying[key] = now.Add(walkRetry)
 }
 
 // wait returns when a row may be due: the next known one is, an earlier one was

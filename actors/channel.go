@@ -186,6 +186,9 @@ func (s *System) send(w *sendWork, e chat.StartAttempt) chat.SendOutcome {
 	if began.Sub(w.at) > attemptStartMax {
 		return chat.SendOutcome{Result: chat.SendUnstarted, Reason: "started_late"}
 	}
+	if total, ok := s.laps.sent(w.conversation, began); ok {
+		s.met.Graph.Engine.Observe(total.Seconds())
+	}
 	ctx, cancel := context.WithCancel(s.life)
 	defer cancel()
 	stop := s.opt.Clock.AfterFunc(s.opt.AttemptTimeout, cancel)

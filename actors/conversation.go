@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"time"
+
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/chumiai/chumi/chat"
 )
@@ -29,7 +31,7 @@ func (c *conversationActor) handle(ctx actor.Context, m *mail) {
 		c.act.birth(m)
 	}
 	was := c.act.dead
-	c.act.handle(m, &outlet{ctx: ctx, act: &c.act})
+	c.act.handle(m, &outlet{ctx: ctx, act: &c.act, due: m.due})
 	if c.act.dead && !was {
 		ctx.Send(ctx.Parent(), &leaveNotice{key: keyOf(ctx.Self())})
 	}
@@ -39,21 +41,28 @@ func (c *conversationActor) handle(ctx actor.Context, m *mail) {
 type outlet struct {
 	ctx actor.Context
 	act *activation
+	// due is when what happens now should have; zero for mail that is no tick.
+	due time.Time
 }
 
 // release implements sink.
 func (o *outlet) release(effects []chat.Effect) {
+	if len(effects) == 0 {
+		return
+	}
 	st, core := &o.act.state, o.act.core
+	now := core.opt.Clock.Now()
 	for _, e := range effects {
 		switch e := e.(type) {
 		case chat.StartTurn:
-			core.runner.start(turnJob{tenant: st.Tenant, group: o.act.group, conversation: st.ID, effect: e})
+			core.runner.start(turnJob{tenant: st.Tenant, group: o.act.group, conversation: st.ID, effect: e,
+				due: o.due, released: now})
 		case chat.CancelTurn:
 			core.runner.cancel(e.Turn)
 		case chat.WakeSender, chat.StartAttempt, chat.ReleaseSend:
 			o.ctx.Send(o.ctx.Parent(), &sendWork{
 				tenant: st.Tenant, channel: st.Channel, kind: st.Kind, conversation: st.ID,
-				contact: st.Contact, effect: e, at: core.opt.Clock.Now(),
+				contact: st.Contact, effect: e, at: now,
 			})
 		}
 	}

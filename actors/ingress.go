@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"time"
 
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/metrics/failpoint"
@@ -30,7 +31,7 @@ func (i *Ingress) Deliver(ctx context.Context, app chat.AppID, updates []chat.In
 	if failpoint.Planted(failpoint.BugBatchTailDropped) && len(updates) > 1 {
 		updates = updates[:1]
 	}
-	d := delivery{sys: i.sys, ctx: ctx, app: app}
+	d := delivery{sys: i.sys, ctx: ctx, app: app, began: i.sys.opt.Clock.Now()}
 	for n := range updates {
 		at := n
 		if failpoint.Planted(failpoint.BugBatchReversed) {
@@ -101,6 +102,8 @@ type delivery struct {
 	sys *System
 	ctx context.Context
 	app chat.AppID
+	// began is when the delivery did.
+	began time.Time
 
 	// mails of the next exchange, in order of first appearance.
 	mails []*mail
@@ -206,10 +209,13 @@ func (d *delivery) exchange() (again []*mail, err error) {
 	for range mails {
 		select {
 		case a := <-in:
-			if elsewhere(a.err) {
+			switch {
+			case elsewhere(a.err):
 				again = append(again, a.mail)
-			} else if a.err != nil {
+			case a.err != nil:
 				err = a.err
+			case a.mail.conversation != "" && inboundOf(a.mail.items[0].fact).Kind == chat.InboundMessage:
+				d.sys.laps.received(a.mail.conversation, d.sys.opt.Clock.Now().Sub(d.began))
 			}
 		case <-d.ctx.Done():
 			for _, m := range mails {

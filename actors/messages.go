@@ -21,6 +21,8 @@ type mail struct {
 	items        []item
 	// exists says that the mail is only for a conversation that has events.
 	exists bool
+	// due is when a tick should have come.
+	due time.Time
 
 	to       replier
 	answered atomic.Bool

@@ -33,8 +33,11 @@ type SenderCore struct {
 	queues map[chat.ConversationID]*queue
 	ready  readyHeap
 	// turn orders conversations that are ready at the same time.
-	turn     uint64
-	inFlight int
+	turn uint64
+	// asked holds the conversations with an attempt in flight; at most window.
+	asked map[chat.ConversationID]*queue
+	// waiting counts the messages in queues.
+	waiting int
 	// blockedUntil holds the whole channel; probing lets one attempt through
 	// after it.
 	blockedUntil time.Time
@@ -72,17 +75,14 @@ type waitingSend struct {
 // NewSenderCore returns the sender of a channel of the given kind with at most
 // window attempts in flight.
 func NewSenderCore(kind chat.ChannelKind, window int) *SenderCore {
-	return &SenderCore{pace: newPace(kind), window: window, queues: make(map[chat.ConversationID]*queue)}
+	return &SenderCore{pace: newPace(kind), window: window,
+		queues: make(map[chat.ConversationID]*queue), asked: make(map[chat.ConversationID]*queue)}
 }
 
 // Wake makes a message known, to be attempted not before the given time.
 // Messages of a conversation go in the order of their seq.
 func (c *SenderCore) Wake(now time.Time, id chat.ConversationID, m chat.MessageID, notBefore time.Time) {
-	q := c.queues[id]
-	if q == nil {
-		q = &queue{id: id, index: -1}
-		c.queues[id] = q
-	}
+	q := c.queue(id)
 	if q.asked == m {
 		return
 	}
@@ -94,23 +94,17 @@ func (c *SenderCore) Wake(now time.Time, id chat.ConversationID, m chat.MessageI
 			return int(int64(w.seq) - int64(s))
 		})
 		q.waiting = slices.Insert(q.waiting, i, waitingSend{m, seq, notBefore})
+		c.waiting++
 	}
 	c.schedule(now, q)
 }
 
 // Started tells that the attempt that was asked for is committed.
 func (c *SenderCore) Started(now time.Time, id chat.ConversationID, m chat.MessageID) {
-	q := c.queues[id]
-	if q == nil {
-		q = &queue{id: id, index: -1}
-		c.queues[id] = q
-	}
+	q := c.queue(id)
 	if q.asked != m {
 		c.drop(q, m)
-		if q.asked == "" {
-			c.inFlight++
-		}
-		q.asked = m
+		q.asked, c.asked[id] = m, q
 	}
 	q.started, q.patience = true, now.Add(attemptLost)
 	c.unschedule(q)
@@ -161,13 +155,7 @@ func (c *SenderCore) Blocked(now time.Time) bool { return now.Before(c.blockedUn
 func (c *SenderCore) Idle() bool { return len(c.queues) == 0 }
 
 // Waiting is the number of messages that are not under way.
-func (c *SenderCore) Waiting() int {
-	n := 0
-	for _, q := range c.queues {
-		n += len(q.waiting)
-	}
-	return n
-}
+func (c *SenderCore) Waiting() int { return c.waiting }
 
 // Poll returns what may be attempted now and when to poll again if nothing else
 // happens before; zero when there is nothing to wait for.
@@ -176,7 +164,7 @@ func (c *SenderCore) Poll(now time.Time) (asks []Ask, next time.Time) {
 	if now.Before(c.blockedUntil) {
 		return nil, sooner(next, c.blockedUntil)
 	}
-	for len(c.ready) > 0 && c.inFlight < c.limit() {
+	for len(c.ready) > 0 && len(c.asked) < c.limit() {
 		q := c.ready[0]
 		if q.at.After(now) {
 			return asks, sooner(next, q.at)
@@ -192,8 +180,9 @@ func (c *SenderCore) Poll(now time.Time) (asks []Ask, next time.Time) {
 		c.pace.take(now, q.id)
 		heap.Pop(&c.ready)
 		q.asked, q.started, q.patience = q.waiting[0].message, false, now.Add(askLost)
-		q.waiting = q.waiting[1:]
-		c.inFlight++
+		q.waiting = slices.Delete(q.waiting, 0, 1)
+		c.waiting--
+		c.asked[q.id] = q
 		next = sooner(next, q.patience)
 		asks = append(asks, Ask{Conversation: q.id, Message: q.asked})
 	}
@@ -212,13 +201,7 @@ func (c *SenderCore) limit() int {
 // expire gives up on answers that never came, and tells when the next patience
 // ends.
 func (c *SenderCore) expire(now time.Time) (next time.Time) {
-	if c.inFlight == 0 {
-		return next
-	}
-	for _, q := range c.queues {
-		if q.asked == "" {
-			continue
-		}
+	for _, q := range c.asked {
 		if now.Before(q.patience) {
 			next = sooner(next, q.patience)
 			continue
@@ -234,14 +217,24 @@ func (c *SenderCore) expire(now time.Time) (next time.Time) {
 	return next
 }
 
+func (c *SenderCore) queue(id chat.ConversationID) *queue {
+	q := c.queues[id]
+	if q == nil {
+		q = &queue{id: id, index: -1}
+		c.queues[id] = q
+	}
+	return q
+}
+
 func (c *SenderCore) free(q *queue) {
 	q.asked, q.started = "", false
-	c.inFlight--
+	delete(c.asked, q.id)
 }
 
 func (c *SenderCore) drop(q *queue, m chat.MessageID) {
 	if i := q.find(m); i >= 0 {
 		q.waiting = slices.Delete(q.waiting, i, i+1)
+		c.waiting--
 	}
 }
 

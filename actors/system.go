@@ -42,6 +42,7 @@ type System struct {
 	workers          workers
 	// crew runs the conversations.
 	crew crew
+	laps laps
 	// routing is done once by every router that has ended.
 	routing sync.WaitGroup
 }

@@ -20,6 +20,17 @@ type turnJob struct {
 	group        chat.Group
 	conversation chat.ConversationID
 	effect       chat.StartTurn
+	// due is when the call should have begun, zero when it began with no tick;
+	// released is when its turn_started was durable.
+	due, released time.Time
+}
+
+// late is the engine's own time between due and now.
+func (j *turnJob) late(now time.Time) time.Duration {
+	if j.due.IsZero() || j.due.After(now) {
+		return now.Sub(j.released)
+	}
+	return now.Sub(j.due)
 }
 
 // turns makes model calls off the mailboxes, a bounded number at once. Above
@@ -150,9 +161,10 @@ func (t *turns) work(c *call) {
 	met := &t.sys.met.Turn
 	met.InFlight.Inc()
 	defer met.InFlight.Dec()
-	began := t.sys.opt.Clock.Now()
-	reply, err := t.complete(c)
-	met.Call.Observe(t.sys.opt.Clock.Now().Sub(began).Seconds())
+	reply, began, err := t.complete(c)
+	ended := t.sys.opt.Clock.Now()
+	met.Call.Observe(ended.Sub(began).Seconds())
+	t.sys.laps.answered(c.conversation, c.late(began), ended)
 	if cause := context.Cause(c.ctx); cause != nil && !errors.Is(cause, errTimeout) {
 		return
 	}
@@ -167,9 +179,11 @@ func (t *turns) work(c *call) {
 }
 
 // complete assembles the prompt and asks the model, for at most the timeout.
-func (t *turns) complete(c *call) (chat.Answer, error) {
+// began is when the model was asked.
+func (t *turns) complete(c *call) (reply chat.Answer, began time.Time, err error) {
+	began = t.sys.opt.Clock.Now()
 	if t.sys.opt.Model == nil {
-		return chat.Answer{}, &chat.ModelError{Reason: "no_model", Permanent: true}
+		return reply, began, &chat.ModelError{Reason: "no_model", Permanent: true}
 	}
 	after := chat.Seq(0)
 	if back := chat.Seq(chat.PromptEventMax - promptAhead); c.effect.UpTo > back {
@@ -177,15 +191,16 @@ func (t *turns) complete(c *call) (chat.Answer, error) {
 	}
 	events, err := t.sys.opt.Journal.Events(c.tenant, c.conversation, after, chat.PromptEventMax)
 	if err != nil {
-		return chat.Answer{}, &chat.ModelError{Reason: "no_history", RetryAfter: time.Second}
+		return reply, began, &chat.ModelError{Reason: "no_history", RetryAfter: time.Second}
 	}
 	settings := t.sys.opt.Directory.Settings(c.tenant)
+	prompt := chat.Prompt{Tenant: c.tenant, Conversation: c.conversation, Turn: c.effect.Turn, Call: c.effect.Call,
+		Lines: chat.Assemble(settings, events, c.effect.From, c.effect.UpTo)}
 	stop := t.sys.opt.Clock.AfterFunc(c.effect.Timeout, func() { c.cancel(errTimeout) })
 	defer stop()
-	return t.sys.opt.Model.Complete(c.ctx, chat.Prompt{
-		Tenant: c.tenant, Conversation: c.conversation, Turn: c.effect.Turn, Call: c.effect.Call,
-		Lines: chat.Assemble(settings, events, c.effect.From, c.effect.UpTo),
-	})
+	began = t.sys.opt.Clock.Now()
+	reply, err = t.sys.opt.Model.Complete(c.ctx, prompt)
+	return reply, began, err
 }
 
 func failedCall(c *call, err error) chat.ModelFailed {

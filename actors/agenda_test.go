@@ -1,0 +1,83 @@
+package actors
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chumiai/chumi/chat"
+)
+
+func TestWalker_TenantsTakeTurns(t *testing.T) {
+	rows := []Owed{}
+	for i := range 5 {
+		rows = append(rows, Owed{Tenant: "big", Conversation: chat.ConversationID(fmt.Sprint(i))})
+	}
+	rows = append(rows, Owed{Tenant: "small", Conversation: "x"}, Owed{Tenant: "tiny", Conversation: "y"})
+	var order []chat.TenantID
+	for _, row := range inTurns(rows) {
+		order = append(order, row.Tenant)
+	}
+	want := []chat.TenantID{"big", "small", "tiny", "big", "big", "big", "big"}
+	if !slices.Equal(order, want) {
+		t.Errorf("order %v, want %v", order, want)
+	}
+}
+
+// TestWalker_FiresOnTime: the quiet period ends between two looks at the
+// agenda, and a due time earlier than the one waited for wakes the walker.
+func TestWalker_FiresOnTime(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *System, store *memStore, graph *ledgerGraph) {
+		store.mu.Lock()
+		store.set.QuietPeriod = 50 * time.Minute
+		store.mu.Unlock()
+		deliver(t, s, textFrom("1555", "wamid.1", "later"))
+		store.mu.Lock()
+		store.set.QuietPeriod = 300 * time.Millisecond
+		store.mu.Unlock()
+		began := time.Now()
+		deliver(t, s, textFrom("1666", "wamid.2", "sooner"))
+		time.Sleep(time.Second)
+		if len(graph.at) != 1 || graph.at[0].Sub(began) > 310*time.Millisecond {
+			t.Errorf("requests %v after the message, want one after 300 ms", graph.at)
+		}
+	})
+}
+
+func TestWalker_FailingTickIsRepeatedWithAPause(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *System, store *memStore, graph *ledgerGraph) {
+		deliver(t, s, textFrom("1555", "wamid.1", "a"))
+		tries := 0
+		store.setBefore(func(chat.Commit) (chat.Receipt, bool) {
+			tries++
+			return chat.Receipt{Answer: chat.Unknown}, true
+		})
+		time.Sleep(12 * time.Second)
+		if tries < 10 || tries > 60 {
+			t.Errorf("%d tries in 10 s, want one in about 250 ms", tries)
+		}
+		store.setBefore(nil)
+		time.Sleep(time.Second)
+		if got := graph.texts(); len(got) != 1 {
+			t.Errorf("sent %q, want the reply once the store works", got)
+		}
+	})
+}
+
+func TestWalker_BurstLargerThanItsWindow(t *testing.T) {
+	inBubble(t, func(o *Options) { o.TicksInFlightMax = 4 },
+		func(t *testing.T, s *System, store *memStore, graph *ledgerGraph) {
+			var updates []chat.Inbound
+			for i := range 60 {
+				updates = append(updates, textFrom(fmt.Sprint(5000+i), fmt.Sprint("wamid.", i), "a"))
+			}
+			deliver(t, s, updates...)
+			time.Sleep(9 * time.Second)
+			synctest.Wait()
+			if n := len(graph.texts()); n != 60 {
+				t.Errorf("%d replies, want 60", n)
+			}
+		})
+}

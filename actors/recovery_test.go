@@ -1,0 +1,234 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/chumiai/chumi/chat"
+)
+
+func TestSystem_TakeOverOutlivesTheAttempt(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *System, store *memStore, graph *ledgerGraph) {
+		answered := make(chan struct{})
+		graph.f = func(context.Context, chat.Outbound) chat.SendOutcome {
+			<-answered
+			return chat.SendOutcome{Result: chat.SendAccepted, Remote: "out"}
+		}
+		deliver(t, s, textFrom("1555", "wamid.1", "a"))
+		time.Sleep(3 * time.Second)
+		done := make(chan error, 1)
+		go func() {
+			_, err := s.Ingress().TakeOver(t.Context(), "acme", conversationOf("1555"), chat.TakeOver{Member: "ann"})
+			done <- err
+		}()
+		synctest.Wait()
+		if len(done) != 0 {
+			t.Fatalf("takeover acknowledged while a request is under way")
+		}
+		close(answered)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestSystem_TakeOverStopsAReplyBeingGenerated(t *testing.T) {
+	inBubble(t, func(o *Options) {
+		o.Model = scriptModel{func(ctx context.Context, _ chat.Prompt) (chat.Answer, error) {
+			select {
+			case <-time.After(20 * time.Second):
+				return chat.Answer{Text: "too late"}, nil
+			case <-ctx.Done():
+				return chat.Answer{}, &chat.ModelError{Reason: "cancelled"}
+			}
+		}}
+	}, func(t *testing.T, s *System, store *memStore, graph *ledgerGraph) {
+		deliver(t, s, textFrom("1555", "wamid.1", "a"))
+		time.Sleep(3 * time.Second)
+		if _, err := s.Ingress().TakeOver(t.Context(), "acme", conversationOf("1555"), chat.TakeOver{Member: "ann"}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if got := graph.texts(); len(got) != 0 {
+			t.Errorf("sent %q after the takeover", got)
+		}
+	})
+}
+
+func TestSystem_DrainRefusesAndParks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, graph := newMemStore(), &ledgerGraph{}
+		thinking := scriptModel{func(ctx context.Context, _ chat.Prompt) (chat.Answer, error) {
+			<-ctx.Done()
+			return chat.Answer{}, &chat.ModelError{Reason: "cancelled"}
+		}}
+		s := started(t, options(store, thinking, graph))
+		deliver(t, s, textFrom("1555", "wamid.1", "a"))
+		time.Sleep(3 * time.Second)
+		ended(t, s)
+		if err := s.Ingress().Deliver(t.Context(), "meta", nil); chat.KindOf(err) != chat.KindUnavailable {
+			t.Errorf("after Drain: %v, want unavailable", err)
+		}
+		kinds := store.kinds(conversationOf("1555"))
+		if kinds[len(kinds)-1] != "turn_started" {
+			t.Errorf("events %q, want the turn parked as it was", kinds)
+		}
+
+		// The next process makes the call again.
+		store.epoch++
+		s = started(t, options(store, echoModel(), graph))
+		time.Sleep(time.Second)
+		if got := graph.texts(); !slices.Equal(got, []string{"re: a"}) {
+			t.Errorf("sent %q after the restart", got)
+		}
+		ended(t, s)
+	})
+}
+
+func TestSystem_RestartResumesQueuedSends(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, graph := newMemStore(), &ledgerGraph{}
+		graph.f = func(context.Context, chat.Outbound) chat.SendOutcome {
+			return chat.SendOutcome{Result: chat.SendThrottled, RetryAfter: 30 * time.Second, Code: 4}
+		}
+		s := started(t, options(store, echoModel(), graph))
+		deliver(t, s, textFrom("1555", "wamid.1", "a"))
+		time.Sleep(3 * time.Second)
+		ended(t, s)
+
+		graph.f, graph.sent = nil, nil
+		store.epoch++
+		s = started(t, options(store, echoModel(), graph))
+		time.Sleep(time.Minute)
+		if got := graph.texts(); !slices.Equal(got, []string{"re: a"}) {
+			t.Errorf("sent %q after the restart, want the queued reply", got)
+		}
+		ended(t, s)
+	})
+}
+
+func TestSystem_BusyConversationStillGetsItsResult(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *System, store *memStore, graph *ledgerGraph) {
+		deliver(t, s, textFrom("1555", "wamid.1", "a"))
+		refuse := true
+		store.setBefore(func(c chat.Commit) (chat.Receipt, bool) {
+			answers := slices.ContainsFunc(c.Events, func(e chat.Event) bool { return e.Kind == chat.TurnAnswered })
+			if refuse && answers {
+				return chat.Receipt{Answer: chat.Unknown}, true
+			}
+			return chat.Receipt{}, false
+		})
+		time.Sleep(10 * time.Second)
+		if n := len(graph.texts()); n != 0 {
+			t.Fatalf("%d sent while the answer cannot be stored", n)
+		}
+		store.setBefore(nil)
+		time.Sleep(5 * time.Second)
+		if got := graph.texts(); !slices.Equal(got, []string{"re: a"}) {
+			t.Errorf("sent %q, want the paid answer", got)
+		}
+	})
+}
+
+func TestSystem_TurnsAreBounded(t *testing.T) {
+	var mu sync.Mutex
+	var inside, most int
+	inBubble(t, func(o *Options) {
+		o.TurnsInFlightMax = 3
+		o.Model = scriptModel{func(_ context.Context, p chat.Prompt) (chat.Answer, error) {
+			mu.Lock()
+			inside++
+			most = max(most, inside)
+			mu.Unlock()
+			time.Sleep(time.Second)
+			mu.Lock()
+			inside--
+			mu.Unlock()
+			return chat.Answer{Text: "ok"}, nil
+		}}
+	}, func(t *testing.T, s *System, store *memStore, graph *ledgerGraph) {
+		for i := range 12 {
+			deliver(t, s, textFrom(fmt.Sprint(3000+i), fmt.Sprint("wamid.", i), "a"))
+		}
+		time.Sleep(20 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		if most != 3 || len(graph.texts()) != 12 {
+			t.Errorf("%d calls at once and %d replies, want 3 and 12", most, len(graph.texts()))
+		}
+	})
+}
+
+func TestSystem_PanicOutsideStepRestartsTheConversation(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *System, store *memStore, _ *ledgerGraph) {
+		broken := true
+		store.setBefore(func(chat.Commit) (chat.Receipt, bool) {
+			if broken {
+				broken = false
+				panic("disk driver bug")
+			}
+			return chat.Receipt{}, false
+		})
+		in := []chat.Inbound{textFrom("1555", "wamid.1", "a")}
+		if err := s.Ingress().Deliver(t.Context(), "meta", in); chat.KindOf(err) != chat.KindUnavailable {
+			t.Fatalf("%v, want unavailable", err)
+		}
+		if err := s.Ingress().Deliver(t.Context(), "meta", in); err != nil {
+			t.Errorf("after the restart: %v", err)
+		}
+	})
+}
+
+// slowJournal makes the first reading of a message to be sent slow.
+type slowJournal struct {
+	*memStore
+	once sync.Once
+}
+
+// Events implements Journal.
+func (s *slowJournal) Events(t chat.TenantID, id chat.ConversationID, after chat.Seq, limit int) ([]chat.Event, error) {
+	if limit == 1 {
+		s.once.Do(func() { time.Sleep(attemptStartMax + time.Millisecond) })
+	}
+	return s.memStore.Events(t, id, after, limit)
+}
+
+func TestSystem_RequestThatWouldStartLateIsCommittedAgain(t *testing.T) {
+	inBubble(t, func(o *Options) {
+		o.Journal = &slowJournal{memStore: o.Journal.(*memStore)}
+	}, func(t *testing.T, s *System, store *memStore, graph *ledgerGraph) {
+		deliver(t, s, textFrom("1555", "wamid.1", "a"))
+		time.Sleep(9 * time.Second)
+		if got := graph.texts(); !slices.Equal(got, []string{"re: a"}) {
+			t.Errorf("sent %q, want one", got)
+		}
+		kinds := store.kinds(conversationOf("1555"))
+		want := []string{"attempt_started", "attempt_ended", "attempt_started", "message_accepted"}
+		if got := kinds[len(kinds)-4:]; !slices.Equal(got, want) {
+			t.Errorf("events end in %q, want %q", got, want)
+		}
+	})
+}
+
+func TestSystem_DrainWaitsForAttemptsUnderWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, graph := newMemStore(), &ledgerGraph{}
+		graph.f = func(context.Context, chat.Outbound) chat.SendOutcome {
+			time.Sleep(5 * time.Second)
+			return chat.SendOutcome{Result: chat.SendAccepted, Remote: "out"}
+		}
+		s := started(t, options(store, echoModel(), graph))
+		deliver(t, s, textFrom("1555", "wamid.1", "a"))
+		time.Sleep(3 * time.Second)
+		ended(t, s)
+		kinds := store.kinds(conversationOf("1555"))
+		if kinds[len(kinds)-1] != "message_accepted" {
+			t.Errorf("events %q, want the attempt recorded before the end", kinds)
+		}
+	})
+}
