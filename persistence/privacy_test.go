@@ -159,15 +159,10 @@ func TestErase_RacesWithAWriter(t *testing.T) {
 	s := openMem(t, "acme")
 	k := newTalker(t, s, "acme", 1)
 	k.say(t, "first")
-	started, stop, ended := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	started, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		for i := 0; ; i++ {
-			select {
-			case <-stop:
-				return
-			default:
-			}
+		for i := range 200 {
 			if i == 3 {
 				close(started)
 			}
@@ -193,7 +188,6 @@ func TestErase_RacesWithAWriter(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	close(stop)
 	<-ended
 	state, _, err := s.Load("acme", k.place.Conversation)
 	if err != nil {
@@ -206,4 +200,5 @@ func TestErase_RacesWithAWriter(t *testing.T) {
 	if chat.Seq(len(events)) != state.Seq {
 		t.Errorf("%d events, state at %d", len(events), state.Seq)
 	}
+	mustCheck(t, s)
 }
