@@ -49,13 +49,18 @@ func (l *logLines) String() string {
 // startEngine runs serve on free ports and waits for its ready line.
 func startEngine(t *testing.T, dir, bootstrap string, args ...string) *engine {
 	t.Helper()
+	return start(t, io.Discard, append([]string{"serve", "--data-dir", dir, "--bootstrap", bootstrap}, args...)...)
+}
+
+// start runs a command that serves, on free ports, and waits for its ready line.
+func start(t *testing.T, stdout io.Writer, args ...string) *engine {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	e := &engine{t: t, cancel: cancel, code: make(chan int, 1), log: &logLines{}}
 	stderr, w := io.Pipe()
-	args = append([]string{"serve", "--data-dir", dir, "--bootstrap", bootstrap,
-		"--edge-addr", "127.0.0.1:0", "--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0"}, args...)
+	args = append(args, "--edge-addr", "127.0.0.1:0", "--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0")
 	go func() {
-		code := run(ctx, args, nil, io.Discard, w)
+		code := run(ctx, args, nil, stdout, w)
 		_ = w.Close()
 		e.code <- code
 	}()
