@@ -1,9 +1,6 @@
 package actors
 
-import (
-	"github.com/asynkron/protoactor-go/actor"
-	"github.com/prometheus/client_golang/prometheus"
-)
+import "github.com/asynkron/protoactor-go/actor"
 
 // Bounds of waiting mail per actor. A conversation commits some hundreds of
 // times a second, so its bound is about a second of work: more would only wait
@@ -27,13 +24,16 @@ type gatedMailbox struct {
 // mailGate is what the mailboxes of one kind of actor share.
 type mailGate struct {
 	max  int
-	busy prometheus.Counter
+	busy counter
 }
+
+// counter is an instrument of package metrics.
+type counter interface{ Inc() }
 
 var newLockFree = actor.UnboundedLockfree()
 
 // gated returns a producer of gated mailboxes that count refusals in busy.
-func gated(max int, busy prometheus.Counter) actor.MailboxProducer {
+func gated(max int, busy counter) actor.MailboxProducer {
 	g := &mailGate{max: max, busy: busy}
 	return func() actor.Mailbox {
 		return &gatedMailbox{Mailbox: newLockFree(), gate: g}
