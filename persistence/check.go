@@ -52,6 +52,9 @@ const (
 	// InvariantCounter: a usage counter is what the events add up to. Token
 	// counts of erased answers are exempt.
 	InvariantCounter Invariant = "counter"
+	// InvariantDirectory: a channel has its app, its tenant and an account of
+	// its own; a tenant is in the group that its id leads to.
+	InvariantDirectory Invariant = "directory"
 	// InvariantRecord: every row has the form of its kind.
 	InvariantRecord Invariant = "record"
 )
@@ -88,7 +91,7 @@ func (s *Store) Check(ctx context.Context, progress func(CheckReport)) (CheckRep
 	const op = "check.Check"
 	snapshot := s.db.NewSnapshot()
 	defer func() { _ = snapshot.Close() }()
-	k := &checker{store: s, at: snapshot}
+	k := &checker{store: s, at: snapshot, directory: newTable()}
 	it, err := snapshot.NewIterWithContext(ctx, nil)
 	if err != nil {
 		return k.report, chat.E(op, chat.KindOther, "cannot read the store", err)
@@ -111,6 +114,7 @@ func (s *Store) Check(ctx context.Context, progress func(CheckReport)) (CheckRep
 	if err := errors.Join(ctx.Err(), it.Close()); err != nil {
 		return k.report, chat.E(op, chat.KindCorrupt, "the store cannot be read to its end", err)
 	}
+	k.endDirectory()
 	return k.report, k.endTenant()
 }
 
@@ -122,8 +126,10 @@ type checker struct {
 	at     pebble.Reader
 	report CheckReport
 
-	vault  *vault
-	tenant *checkedTenant
+	vault *vault
+	// directory collects the metadata rows; they are the last rows of all.
+	directory *table
+	tenant    *checkedTenant
 }
 
 // broken notes a violation.
@@ -209,10 +215,27 @@ func (k *checker) vaultRow(key, value []byte) error {
 	switch {
 	case err != nil:
 		k.broken(InvariantSealed, key, "does not open")
-	case key[3] == sectionMeta && !newTable().put(key[4], plain):
+	case key[3] == sectionMeta && !k.directory.put(key[4], plain):
 		k.broken(InvariantRecord, key, "not a directory record")
 	}
 	return nil
+}
+
+// endDirectory checks that what the directory names exists.
+func (k *checker) endDirectory() {
+	d := k.directory
+	for id, t := range d.tenants {
+		if t.group != k.store.Group(id) {
+			k.broken(InvariantDirectory, appendWord(append(appendMeta(nil), rowTenant), string(id)), "names another group than the tenant's")
+		}
+	}
+	for id, ch := range d.channels {
+		_, app := d.apps[ch.App]
+		_, tenant := d.tenants[ch.Tenant]
+		if !app || !tenant || d.accounts[accountKey{ch.Kind, ch.Account}] != id {
+			k.broken(InvariantDirectory, appendWord(append(appendMeta(nil), rowChannel), string(id)), "has no app, no tenant, or another's account")
+		}
+	}
 }
 
 // dueRow checks that an agenda row is the due time of a conversation.

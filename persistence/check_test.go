@@ -154,6 +154,14 @@ func TestCheck_NamesTheBrokenInvariant(t *testing.T) {
 			v.put(v.r.counter(nil, "messages_in/2026-11-01/wa"), binary.BigEndian.AppendUint64(nil, 77))
 		}},
 		"short state": {InvariantRecord, func(v *vandal) { v.put(v.r.state(nil, id16{9}), []byte("x")) }},
+		"channel of nobody": {InvariantDirectory, func(v *vandal) {
+			vault, err := readVault(v.s)
+			mustPut(v.T, err)
+			at := vault.metaKey(directoryRow{rowChannel, "lost"})
+			sealed, err := vault.seal(at, channelRecord(waChannel("lost", "nobody", "meta", "1", "")))
+			mustPut(v.T, err)
+			v.put(at, sealed)
+		}},
 		"quarantine": {InvariantSealed, func(v *vandal) {
 			v.put(appendQuarantine(nil, 0, "meta", id16{1}), []byte("not sealed at all, but long enough"))
 		}},

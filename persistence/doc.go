@@ -12,6 +12,7 @@
 //	0x00                                       node-local
 //	  'f'                                      format version
 //	  'k'                                      fingerprint of the key-encryption key
+//	  'n'                                      number of groups, fixed at creation
 //	  'g' group16                              epoch: raised durably at every open
 //	0x01 group16                               Raft log and hard state (Cluster)
 //	0x02 group16 'T' tenant word               all that a tenant owns, one range:
@@ -28,10 +29,16 @@
 //	    'v' ^active64 conv                     inbox view, latest activity first
 //	    'x' pos64                              events without a conversation
 //	0x02 group16 'I'                           indexes ordered over the group's tenants:
-//	    'd' due64 tenant word conv             agenda: flags
+//	    'd' due64 tenant word conv             agenda: flags, pos64
 //	    'x' day32 tenant word h16              expiry of claims
-//	0x02 group16 'Q' app word fingerprint16    quarantine: what no tenant can be given
-//	0x02 0xffff 'M'                            metadata: apps, tenants, channels, API keys
+//	0x02 group16 'Q' app word fingerprint16    quarantine: what no tenant can be given, sealed
+//	0x02 0xffff 'M'                            metadata, each row sealed:
+//	    'r'                                    the metadata's own key and pepper, wrapped
+//	    'a' app word                           app: secrets, verify token
+//	    't' tenant word                        tenant: name, group
+//	    'c' channel word                       channel: account, token
+//	    'k' h16(digest)                        API key, by the SHA-256 of its secret
+//	    'u' h16(tenant, e-mail)                member
 //
 // Every boundary of a group and of a tenant is a whole prefix under Split.
 //
@@ -46,5 +53,14 @@
 //
 // Bodies, names, numbers, remote ids and model I/O are sealed with a key per
 // contact before the commit is formed; what stage and every file see is
-// ciphertext.
+// ciphertext. The metadata and the quarantine belong to no contact: they are
+// sealed with the metadata's own key, their h16 is made with its own pepper.
+//
+// # Erasing
+//
+// An erase is a commit like any other, one per conversation of the person: it
+// replaces every event by a skeleton of seq, kind and time, clears what is owed,
+// deletes the rows that lead to the person and the contact's key, and ends the
+// journal with a marker. Bytes go with the next compaction and turn of the
+// logs, which the erase forces.
 package persistence

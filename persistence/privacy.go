@@ -3,7 +3,6 @@ package persistence
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -183,7 +182,8 @@ func skeleton(r *recordpb.Event) *recordpb.Event {
 		Update: &recordpb.Update{Type: []byte(chat.EventKind(r.Kind).String())}}
 }
 
-// indexRows deletes the address and remote-id rows that lead to the conversation.
+// indexRows deletes the address and remote-id rows that lead to the
+// conversation and empties its claims.
 func (p *erasePlan) indexRows() error {
 	err := p.store.scan(p.tenant.realm.kind(nil, kindAddress), func(key, value []byte) error {
 		if len(value) == 2*idLen && id16(value[:idLen]) == p.conversation {
@@ -194,7 +194,7 @@ func (p *erasePlan) indexRows() error {
 	if err != nil {
 		return err
 	}
-	return p.store.scan(p.tenant.realm.kind(nil, kindRow), func(key, value []byte) error {
+	err = p.store.scan(p.tenant.realm.kind(nil, kindRow), func(key, value []byte) error {
 		var r recordpb.Row
 		if proto.Unmarshal(value, &r) != nil {
 			return errRecord("a remote-id row is unreadable")
@@ -204,6 +204,30 @@ func (p *erasePlan) indexRows() error {
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return p.store.scan(p.tenant.realm.kind(nil, kindClaim), p.emptyClaim)
+}
+
+// emptyClaim takes the digest of a request out of a claim. The claim stays: a
+// client that repeats the request must not send it again.
+func (p *erasePlan) emptyClaim(key, value []byte) error {
+	var r recordpb.Claim
+	if proto.Unmarshal(value, &r) != nil {
+		return errRecord("a claim is unreadable")
+	}
+	if string(r.Conversation) != string(p.conversation[:]) || len(r.Sealed) == 0 {
+		return nil
+	}
+	r.Sealed = nil
+	record, err := marshal(&r)
+	if err != nil {
+		return err
+	}
+	p.rows++
+	p.writes = append(p.writes, &recordpb.Write{Key: slices.Clone(key), Value: record})
+	return nil
 }
 
 // key deletes the contact and its key if the conversation is sealed with it.
@@ -251,65 +275,4 @@ func (p *erasePlan) commit(was head, state *chat.Conversation, contact id16, now
 func erasedState(s *chat.Conversation) chat.Conversation {
 	return chat.Conversation{ID: s.ID, Tenant: s.Tenant, Channel: s.Channel, Kind: s.Kind, Contact: s.Contact,
 		Seq: s.Seq + 1, Started: s.Started, Active: s.Active}
-}
-
-// How often and how long turnOver waits for Pebble to let go of files.
-const (
-	turnMax   = 64
-	turnPause = 20 * time.Millisecond
-)
-
-// turnOver makes Pebble give up every file that was written before: it flushes,
-// compacts the tenant's range, and goes on to new logs until the old ones are
-// gone. It returns what it could not wait for.
-func (s *Store) turnOver(ctx context.Context, r realm) (left []string, err error) {
-	const op = "privacy.turnOver"
-	s.fs.turning.Add(1)
-	defer s.fs.turning.Add(-1)
-	before, err := s.fs.logs(s.opts.Dir)
-	if err != nil || len(before) == 0 {
-		return nil, err
-	}
-	newest := slices.Max(before)
-	if err := s.db.Flush(); err != nil {
-		return nil, chat.E(op, chat.KindUnavailable, "cannot flush", err)
-	}
-	if err := s.db.Compact(ctx, r, prefixEnd(r), false); err != nil {
-		return nil, chat.E(op, chat.KindUnavailable, "cannot compact", err)
-	}
-	pause := time.NewTicker(turnPause)
-	defer pause.Stop()
-	for range turnMax {
-		if left, err = s.remains(newest); err != nil || len(left) == 0 {
-			return nil, err
-		}
-		if err := s.db.Flush(); err != nil {
-			return nil, chat.E(op, chat.KindUnavailable, "cannot flush", err)
-		}
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			return left, nil
-		}
-	}
-	return left, nil
-}
-
-// remains names the files that an erase waits for: logs up to the newest at the
-// time of the erase, and tables that a reader holds.
-func (s *Store) remains(newest uint64) ([]string, error) {
-	logs, err := s.fs.logs(s.opts.Dir)
-	if err != nil {
-		return nil, err
-	}
-	var left []string
-	for _, n := range logs {
-		if n <= newest {
-			left = append(left, fmt.Sprintf("log %06d, until the next restart", n))
-		}
-	}
-	if m := s.db.Metrics(); m.Table.ZombieCount+m.Table.ObsoleteCount > 0 {
-		left = append(left, "replaced tables, until the reads that began before have ended")
-	}
-	return left, nil
 }

@@ -21,6 +21,11 @@ func TestErase_NothingIsLeftThatCouldBeRead(t *testing.T) {
 		other.say(t, canary+"other")
 		foreign.say(t, canary+"foreign")
 	}
+	keyed := victim.next("keyed")
+	keyed.Claims = []chat.Claim{{Kind: chat.ClaimIdempotency, Key: "key-1", Digest: "digest-of-text", Day: chat.Day(keyed.Now) + 2}}
+	if r, err := s.Append(ctx, keyed); err != nil || r.Answer != chat.Applied {
+		t.Fatal(r, err)
+	}
 	tn, err := s.tenantAt("acme")
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +68,7 @@ func TestErase_NothingIsLeftThatCouldBeRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if done.Conversations != 1 || done.Events != 21 || done.Rows < 23 || len(done.Left) > 0 {
+	if done.Conversations != 1 || done.Events != 22 || done.Rows != 25 || len(done.Left) > 0 {
 		t.Errorf("erasure report: %+v", done)
 	}
 	for what, b := range map[string][]byte{"plain text": []byte(canary), "the wrapped key": wrapped, "ciphertext": row.record.Sealed} {
@@ -80,8 +85,8 @@ func TestErase_NothingIsLeftThatCouldBeRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(events) != 22 {
-		t.Fatalf("%d events, want 21 skeletons and a marker", len(events))
+	if len(events) != 23 {
+		t.Fatalf("%d events, want 22 skeletons and a marker", len(events))
 	}
 	for i, e := range events {
 		if e.Kind != chat.Erased || e.Seq != chat.Seq(i+1) || e.Message != nil || e.Contact != nil || e.Time.IsZero() {
@@ -91,8 +96,8 @@ func TestErase_NothingIsLeftThatCouldBeRead(t *testing.T) {
 	if got := events[1].Update; got == nil || got.Type != "message_received" {
 		t.Errorf("a skeleton forgot its kind: %+v", got)
 	}
-	if events[21].Update != nil {
-		t.Errorf("the marker: %+v", events[21].Update)
+	if events[22].Update != nil {
+		t.Errorf("the marker: %+v", events[22].Update)
 	}
 	after, err := s.Views().Feed(ctx, "acme", 0, 1000)
 	if err != nil {
@@ -117,6 +122,9 @@ func TestErase_NothingIsLeftThatCouldBeRead(t *testing.T) {
 	}
 	if _, found, err := s.Row("acme", "wa", victim.remote(2), ""); err != nil || found {
 		t.Errorf("a remote id still leads somewhere: %v", err)
+	}
+	if o, found, err := s.Claimed("acme", chat.ClaimIdempotency, "key-1"); err != nil || !found || o.Digest != "" {
+		t.Errorf("the claim of a client's key: %+v %v %v", o, found, err)
 	}
 	if rows, _, err := s.Due(s.Group("acme"), epoch0.AddDate(1, 0, 0), nil, 100); err != nil || len(rows) != 1 {
 		t.Errorf("%d conversations owe something, want 1 (%v)", len(rows), err)

@@ -1,11 +1,17 @@
 package persistence
 
 import (
+	"context"
+	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/chumiai/chumi/chat"
 )
 
 // turnoverFS is the file system below Pebble. Pebble writes new logs over old
@@ -48,4 +54,65 @@ func (f *turnoverFS) logs(dir string) ([]uint64, error) {
 		}
 	}
 	return numbers, nil
+}
+
+// How often and how long turnOver waits for Pebble to let go of files.
+const (
+	turnMax   = 64
+	turnPause = 20 * time.Millisecond
+)
+
+// turnOver makes Pebble give up every file that was written before: it flushes,
+// compacts the tenant's range, and goes on to new logs until the old ones are
+// gone. It returns what it could not wait for.
+func (s *Store) turnOver(ctx context.Context, r realm) (left []string, err error) {
+	const op = "privacy.turnOver"
+	s.fs.turning.Add(1)
+	defer s.fs.turning.Add(-1)
+	before, err := s.fs.logs(s.opts.Dir)
+	if err != nil || len(before) == 0 {
+		return nil, err
+	}
+	newest := slices.Max(before)
+	if err := s.db.Flush(); err != nil {
+		return nil, chat.E(op, chat.KindUnavailable, "cannot flush", err)
+	}
+	if err := s.db.Compact(ctx, r, prefixEnd(r), false); err != nil {
+		return nil, chat.E(op, chat.KindUnavailable, "cannot compact", err)
+	}
+	pause := time.NewTicker(turnPause)
+	defer pause.Stop()
+	for range turnMax {
+		if left, err = s.remains(newest); err != nil || len(left) == 0 {
+			return nil, err
+		}
+		if err := s.db.Flush(); err != nil {
+			return nil, chat.E(op, chat.KindUnavailable, "cannot flush", err)
+		}
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			return left, nil
+		}
+	}
+	return left, nil
+}
+
+// remains names the files that an erase waits for: logs up to the newest at the
+// time of the erase, and tables that a reader holds.
+func (s *Store) remains(newest uint64) ([]string, error) {
+	logs, err := s.fs.logs(s.opts.Dir)
+	if err != nil {
+		return nil, err
+	}
+	var left []string
+	for _, n := range logs {
+		if n <= newest {
+			left = append(left, fmt.Sprintf("log %06d, until the next restart", n))
+		}
+	}
+	if m := s.db.Metrics(); m.Table.ZombieCount+m.Table.ObsoleteCount > 0 {
+		left = append(left, "replaced tables, until the reads that began before have ended")
+	}
+	return left, nil
 }
