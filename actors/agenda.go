@@ -10,8 +10,12 @@ import (
 
 // Pace of a walker.
 const (
-	// walkEvery is the shortest time between two looks at the agenda.
+	// walkEvery is the shortest time between two looks at the agenda. A look that
+	// was slow is followed by a pause walkShare times as long, up to walkRest: a
+	// walker takes a small share of a core whatever the store has to skip.
 	walkEvery = 2 * time.Millisecond
+	walkShare = 16
+	walkRest  = 50 * time.Millisecond
 	// walkAtLeast is the longest: a missed wake-up costs no more than this.
 	walkAtLeast = time.Second
 	// walkRetry is the pause before a row whose tick failed is fired again.
@@ -34,6 +38,8 @@ type walker struct {
 	// done brings the answers of ticks; its capacity bounds them.
 	done inbox
 	free int
+	// looked is how long the latest look at the agenda took.
+	looked time.Duration
 }
 
 // flight identifies a conversation in a group.
@@ -83,7 +89,9 @@ func (w *walker) fireDue(ctx context.Context) (next time.Time) {
 	next = now.Add(walkAtLeast)
 	var cursor []byte
 	for ctx.Err() == nil {
+		began := w.sys.opt.Clock.Now()
 		rows, after, err := w.sys.opt.Agenda.Due(w.group, next, cursor, w.sys.opt.TicksInFlightMax)
+		w.looked = w.sys.opt.Clock.Now().Sub(began)
 		if err != nil {
 			w.failed(ctx, err)
 			return now
@@ -173,7 +181,7 @@ func (w *walker) wait(ctx context.Context, next time.Time) {
 			next = until
 		}
 	}
-	if !pause(ctx, w.sys.opt.Clock, walkEvery) {
+	if !pause(ctx, w.sys.opt.Clock, min(max(walkEvery, walkShare*w.looked), walkRest)) {
 		return
 	}
 	rest := next.Sub(w.sys.opt.Clock.Now())

@@ -39,7 +39,7 @@ func TestWalker_FiresOnTime(t *testing.T) {
 		store.mu.Unlock()
 		began := time.Now()
 		deliver(t, s, textFrom("1666", "wamid.2", "sooner"))
-		time.Sleep(time.Second)
+		settle(time.Second)
 		if len(graph.at) != 1 || graph.at[0].Sub(began) > 310*time.Millisecond {
 			t.Errorf("requests %v after the message, want one after 300 ms", graph.at)
 		}
@@ -54,12 +54,12 @@ func TestWalker_FailingTickIsRepeatedWithAPause(t *testing.T) {
 			tries++
 			return chat.Receipt{Answer: chat.Unknown}, true
 		})
-		time.Sleep(12 * time.Second)
+		settle(12 * time.Second)
 		if tries < 10 || tries > 60 {
 			t.Errorf("%d tries in 10 s, want one in about 250 ms", tries)
 		}
 		store.setBefore(nil)
-		time.Sleep(time.Second)
+		settle(time.Second)
 		if got := graph.texts(); len(got) != 1 {
 			t.Errorf("sent %q, want the reply once the store works", got)
 		}

@@ -49,13 +49,14 @@ func (s *senderActor) Receive(ctx actor.Context) {
 	case *sendWork:
 		s.work(ctx, now, m)
 	case *attemptRefused:
-		s.core.Refused(now, m.conversation, m.message)
+		if s.core != nil { // it may be of an instance before a restart
+			s.core.Refused(now, m.conversation, m.message)
+		}
 	case senderTimer:
 		if m.n != s.timer {
 			return
 		}
 		s.wake = time.Time{}
-		s.lookForToken(now)
 	case sweep:
 		if s.core != nil && s.core.Idle() {
 			ctx.Send(ctx.Parent(), &leaveNotice{key: keyOf(ctx.Self())})
@@ -93,8 +94,9 @@ func (s *senderActor) work(ctx actor.Context, now time.Time, w *sendWork) {
 	}
 }
 
+// lookForToken ends the rest of a blocked channel when its token was replaced.
 func (s *senderActor) lookForToken(now time.Time) {
-	if s.core == nil || !s.core.Blocked(now) {
+	if !s.core.Blocked(now) {
 		return
 	}
 	if ch, ok := s.sys.opt.Directory.ChannelByID(s.channel); ok && ch.Token != s.refusedToken {
@@ -107,6 +109,7 @@ func (s *senderActor) poll(ctx actor.Context, now time.Time) {
 	if s.core == nil || !s.sys.attempts.open() {
 		return
 	}
+	s.lookForToken(now)
 	asks, next := s.core.Poll(now)
 	for _, a := range asks {
 		ctx.Send(ctx.Parent(), &mail{tenant: s.tenant, group: s.group, conversation: a.Conversation,

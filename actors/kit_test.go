@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/chumiai/chumi/chat"
@@ -80,6 +81,12 @@ func textFrom(who, remote, text string) chat.Inbound {
 }
 
 func conversationOf(who string) chat.ConversationID { return hashed("acme-wa", who) }
+
+// settle lets fake time pass until nothing happens any more at its end.
+func settle(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
 
 // started runs a System for the test and ends it.
 func started(t *testing.T, o Options) *System {

@@ -19,6 +19,9 @@ const residentBytesMax = 1200
 // TestMemory_ResidentConversation measures heap per resident conversation. The
 // store is one that keeps nothing, so that only the actors are counted.
 func TestMemory_ResidentConversation(t *testing.T) {
+	if raced {
+		t.Skip("the race detector changes what is measured")
+	}
 	const people, post = DefaultResidentMax - 1000, 1000
 	store := newBlankStore()
 	o := options(store.memStore, nil, &ledgerGraph{})

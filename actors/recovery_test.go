@@ -20,7 +20,7 @@ func TestSystem_TakeOverOutlivesTheAttempt(t *testing.T) {
 			return chat.SendOutcome{Result: chat.SendAccepted, Remote: "out"}
 		}
 		deliver(t, s, textFrom("1555", "wamid.1", "a"))
-		time.Sleep(3 * time.Second)
+		settle(3 * time.Second)
 		done := make(chan error, 1)
 		go func() {
 			_, err := s.Ingress().TakeOver(t.Context(), "acme", conversationOf("1555"), chat.TakeOver{Member: "ann"})
@@ -49,11 +49,11 @@ func TestSystem_TakeOverStopsAReplyBeingGenerated(t *testing.T) {
 		}}
 	}, func(t *testing.T, s *System, store *memStore, graph *ledgerGraph) {
 		deliver(t, s, textFrom("1555", "wamid.1", "a"))
-		time.Sleep(3 * time.Second)
+		settle(3 * time.Second)
 		if _, err := s.Ingress().TakeOver(t.Context(), "acme", conversationOf("1555"), chat.TakeOver{Member: "ann"}); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Minute)
+		settle(time.Minute)
 		if got := graph.texts(); len(got) != 0 {
 			t.Errorf("sent %q after the takeover", got)
 		}
@@ -69,7 +69,7 @@ func TestSystem_DrainRefusesAndParks(t *testing.T) {
 		}}
 		s := started(t, options(store, thinking, graph))
 		deliver(t, s, textFrom("1555", "wamid.1", "a"))
-		time.Sleep(3 * time.Second)
+		settle(3 * time.Second)
 		ended(t, s)
 		if err := s.Ingress().Deliver(t.Context(), "meta", nil); chat.KindOf(err) != chat.KindUnavailable {
 			t.Errorf("after Drain: %v, want unavailable", err)
@@ -82,7 +82,7 @@ func TestSystem_DrainRefusesAndParks(t *testing.T) {
 		// The next process makes the call again.
 		store.epoch++
 		s = started(t, options(store, echoModel(), graph))
-		time.Sleep(time.Second)
+		settle(time.Second)
 		if got := graph.texts(); !slices.Equal(got, []string{"re: a"}) {
 			t.Errorf("sent %q after the restart", got)
 		}
@@ -98,13 +98,13 @@ func TestSystem_RestartResumesQueuedSends(t *testing.T) {
 		}
 		s := started(t, options(store, echoModel(), graph))
 		deliver(t, s, textFrom("1555", "wamid.1", "a"))
-		time.Sleep(3 * time.Second)
+		settle(3 * time.Second)
 		ended(t, s)
 
 		graph.f, graph.sent = nil, nil
 		store.epoch++
 		s = started(t, options(store, echoModel(), graph))
-		time.Sleep(time.Minute)
+		settle(time.Minute)
 		if got := graph.texts(); !slices.Equal(got, []string{"re: a"}) {
 			t.Errorf("sent %q after the restart, want the queued reply", got)
 		}
@@ -123,12 +123,12 @@ func TestSystem_BusyConversationStillGetsItsResult(t *testing.T) {
 			}
 			return chat.Receipt{}, false
 		})
-		time.Sleep(10 * time.Second)
+		settle(10 * time.Second)
 		if n := len(graph.texts()); n != 0 {
 			t.Fatalf("%d sent while the answer cannot be stored", n)
 		}
 		store.setBefore(nil)
-		time.Sleep(5 * time.Second)
+		settle(5 * time.Second)
 		if got := graph.texts(); !slices.Equal(got, []string{"re: a"}) {
 			t.Errorf("sent %q, want the paid answer", got)
 		}
@@ -155,7 +155,7 @@ func TestSystem_TurnsAreBounded(t *testing.T) {
 		for i := range 12 {
 			deliver(t, s, textFrom(fmt.Sprint(3000+i), fmt.Sprint("wamid.", i), "a"))
 		}
-		time.Sleep(20 * time.Second)
+		settle(20 * time.Second)
 		mu.Lock()
 		defer mu.Unlock()
 		if most != 3 || len(graph.texts()) != 12 {
@@ -203,7 +203,7 @@ func TestSystem_RequestThatWouldStartLateIsCommittedAgain(t *testing.T) {
 		o.Journal = &slowJournal{memStore: o.Journal.(*memStore)}
 	}, func(t *testing.T, s *System, store *memStore, graph *ledgerGraph) {
 		deliver(t, s, textFrom("1555", "wamid.1", "a"))
-		time.Sleep(9 * time.Second)
+		settle(9 * time.Second)
 		if got := graph.texts(); !slices.Equal(got, []string{"re: a"}) {
 			t.Errorf("sent %q, want one", got)
 		}
@@ -224,11 +224,59 @@ func TestSystem_DrainWaitsForAttemptsUnderWay(t *testing.T) {
 		}
 		s := started(t, options(store, echoModel(), graph))
 		deliver(t, s, textFrom("1555", "wamid.1", "a"))
-		time.Sleep(3 * time.Second)
+		settle(3 * time.Second)
 		ended(t, s)
 		kinds := store.kinds(conversationOf("1555"))
 		if kinds[len(kinds)-1] != "message_accepted" {
 			t.Errorf("events %q, want the attempt recorded before the end", kinds)
 		}
 	})
+}
+
+func TestSystem_NewTokenResumesABlockedChannel(t *testing.T) {
+	dir := &tokenDirectory{}
+	inBubble(t, func(o *Options) {
+		dir.memStore = o.Directory.(*memStore)
+		o.Directory = dir
+	}, func(t *testing.T, s *System, store *memStore, graph *ledgerGraph) {
+		graph.f = func(_ context.Context, out chat.Outbound) chat.SendOutcome {
+			if out.Channel.Token != "new" {
+				return chat.SendOutcome{Result: chat.SendBlocked, Code: 190}
+			}
+			return chat.SendOutcome{Result: chat.SendAccepted, Remote: "out"}
+		}
+		deliver(t, s, textFrom("1555", "wamid.1", "a"))
+		settle(time.Minute)
+		if n := len(graph.texts()); n != 1 {
+			t.Fatalf("%d requests on a blocked channel, want 1", n)
+		}
+		dir.mu.Lock()
+		dir.token = "new"
+		dir.mu.Unlock()
+		settle(tokenLookEvery + retrySlack)
+		if kinds := store.kinds(conversationOf("1555")); !slices.Contains(kinds, "message_accepted") {
+			t.Errorf("events %q lack the acceptance", kinds)
+		}
+	})
+}
+
+// retrySlack is what a retry may add to the time until a token is noticed.
+const retrySlack = 2 * time.Second
+
+// tokenDirectory is a directory whose channel tokens change.
+type tokenDirectory struct {
+	*memStore
+	mu    sync.Mutex
+	token chat.Secret
+}
+
+// ChannelByID implements Directory.
+func (d *tokenDirectory) ChannelByID(id chat.ChannelID) (chat.Channel, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	ch, ok := d.memStore.ChannelByID(id)
+	if d.token != "" {
+		ch.Token = d.token
+	}
+	return ch, ok
 }

@@ -36,7 +36,7 @@ func deliver(t *testing.T, s *System, updates ...chat.Inbound) {
 func TestSystem_AnswersACustomer(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, s *System, store *memStore, graph *ledgerGraph) {
 		deliver(t, s, textFrom("1555", "wamid.1", "hello"))
-		time.Sleep(9 * time.Second)
+		settle(9 * time.Second)
 		if got, want := graph.texts(), []string{"re: hello"}; !slices.Equal(got, want) {
 			t.Errorf("sent %q, want %q", got, want)
 		}
@@ -59,7 +59,7 @@ func TestSystem_NothingHappensBeforeItIsDurable(t *testing.T) {
 		go func() {
 			done <- s.Ingress().Deliver(t.Context(), "meta", []chat.Inbound{textFrom("1555", "wamid.1", "hi")})
 		}()
-		time.Sleep(time.Minute)
+		settle(time.Minute)
 		select {
 		case err := <-done:
 			t.Errorf("answered %v before the commit was durable", err)
@@ -119,7 +119,7 @@ func TestSystem_UnknownAccountsAndBrokenItemsAreKeptAside(t *testing.T) {
 func TestSystem_ReportsFindTheirConversation(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, s *System, store *memStore, graph *ledgerGraph) {
 		deliver(t, s, textFrom("1555", "wamid.1", "hello"))
-		time.Sleep(9 * time.Second)
+		settle(9 * time.Second)
 		sent := graph.sent[0].Message
 		report := func(remote, callback, who, status string) chat.Inbound {
 			return chat.Inbound{Kind: chat.InboundStatus, App: "meta", ChannelKind: chat.WhatsApp, Account: "acme-wa",
@@ -274,16 +274,16 @@ func TestSystem_PassivationLosesNoMail(t *testing.T) {
 func TestSystem_IdleActorsAreStopped(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, s *System, store *memStore, graph *ledgerGraph) {
 		deliver(t, s, textFrom("1555", "wamid.1", "hello"))
-		time.Sleep(time.Minute)
+		settle(time.Minute)
 		if n := s.resident.Load(); n != 1 {
 			t.Fatalf("%d resident, want 1", n)
 		}
-		time.Sleep(2*DefaultPassivateAfter + time.Minute)
+		settle(2*DefaultPassivateAfter + time.Minute)
 		if n := s.resident.Load(); n != 0 {
 			t.Errorf("%d resident after a long pause, want none", n)
 		}
 		deliver(t, s, textFrom("1555", "wamid.2", "again"))
-		time.Sleep(10 * time.Second)
+		settle(10 * time.Second)
 		if got, want := graph.texts(), []string{"re: hello", "re: again"}; !slices.Equal(got, want) {
 			t.Errorf("sent %q, want %q", got, want)
 		}
@@ -306,12 +306,12 @@ func TestSystem_ResultOfATurnFindsAPassivatedConversation(t *testing.T) {
 		slow(&o)
 		s := started(t, o)
 		deliver(t, s, textFrom("1555", "wamid.1", "hello"))
-		time.Sleep(30 * time.Second)
+		settle(30 * time.Second)
 		if n := s.resident.Load(); n != 0 {
 			t.Fatalf("%d resident while the model thinks, want none", n)
 		}
 		close(answer)
-		time.Sleep(time.Second)
+		settle(time.Second)
 		if got, want := graph.texts(), []string{"late"}; !slices.Equal(got, want) {
 			t.Errorf("sent %q, want %q", got, want)
 		}
@@ -364,7 +364,7 @@ func TestSystem_CommandsNeedAConversation(t *testing.T) {
 		if err != nil || again.Kind != chat.VerdictDuplicate || again.Message != v.Message {
 			t.Errorf("repeated send: %v, %v; want the first message", again, err)
 		}
-		time.Sleep(time.Second)
+		settle(time.Second)
 		if got := graph.texts(); !slices.Equal(got, []string{"hi"}) {
 			t.Errorf("sent %q, want one", got)
 		}
