@@ -77,11 +77,13 @@ func LoadOrCreateKEK(path string) (kek *KEK, created bool, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, false, chat.E(op, chat.KindOther, "cannot make the directory of the key file", err)
 	}
-	if err := writeKey(dir, path, NewKey()); err != nil && !errors.Is(err, fs.ErrExist) {
+	err = writeKey(dir, path, NewKey())
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, false, chat.E(op, chat.KindOther, "cannot write the key file", err)
 	}
+	created = err == nil
 	kek, err = LoadKEK(path)
-	return kek, err == nil, err
+	return kek, created, err
 }
 
 // writeKey makes path hold key, entirely or not at all. It does not replace a

@@ -1,0 +1,189 @@
+package persistence
+
+import (
+	"bytes"
+	"encoding/binary"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/persistence/recordpb"
+	"github.com/chumiai/chumi/persistence/seal"
+)
+
+var (
+	testConversation = id16{1, 2, 3}.conversationID()
+	testContact      = id16{4, 5, 6}.contactID()
+)
+
+// everyEvent is one event of each kind with every field set, and texts that
+// are not UTF-8.
+func everyEvent() []chat.Event {
+	at := time.UnixMilli(1_790_000_000_123).UTC()
+	id, turn := chat.MessageIDAt(testConversation, 12), chat.TurnIDAt(testConversation, 11)
+	message := &chat.Message{ID: id, RemoteID: "wamid.\xff1", Direction: chat.DirectionOut, Author: chat.AuthorAssistant,
+		Type: "inter\xffactive", Text: "hello \xfe there", ReplyTo: "wamid.0", Group: "g1", ProviderTime: time.Unix(0, 0).UTC(),
+		Name: "Ada", Turn: turn, Class: chat.AtMostOnce, Simulated: true, Raw: []byte{0, 0xff}}
+	attempt := &chat.Attempt{Message: id, N: 3, Epoch: 9, Remote: "wamid.2", Code: 131047, Subcode: -7, Reason: "throttled", RetryAt: at}
+	step := &chat.TurnRecord{ID: turn, Call: 2, Epoch: 9, From: 4, UpTo: 10, Answer: "we open at 9", Model: "m-1",
+		PromptHash: "ab12", PromptTokens: 100, OutTokens: 7, Simulated: true, Reason: "timeout"}
+	handoff := &chat.Handoff{Reason: "requested", Member: "eve@acme.test", Until: at}
+	update := &chat.Update{Type: "reaction", Remote: "wamid.3", Revision: "edit-1", Reason: "panic", ProviderTime: at, Raw: []byte("{}")}
+	person := &chat.Contact{ID: testContact, Name: "Ada", Addresses: []chat.Address{{Kind: chat.WaID, Value: "4915112345678"}, {Kind: chat.BSUID, Value: "DE.1"}}}
+	var out []chat.Event
+	for k := chat.ConversationStarted; k.String() != ""; k++ {
+		e := chat.Event{Seq: chat.Seq(k), Kind: k, Time: at, Tenant: "acme", Channel: "wa", Conversation: testConversation,
+			At: at.Add(time.Second), Deadline: at.Add(time.Minute)}
+		switch payloadOf(k) {
+		case payloadContact:
+			e.Contact = person
+		case payloadMessage:
+			e.Message = message
+		case payloadAttempt:
+			e.Attempt = attempt
+		case payloadStatus:
+			e.Status = &chat.StatusChange{Message: "of-another-app", Remote: "wamid.4", Status: chat.StatusFailed, Word: "failed",
+				Code: 131026, Detail: "Message undeliverable", Participant: "4915199", ProviderTime: at, Raw: []byte("{}")}
+		case payloadTurn:
+			e.Turn = step
+		case payloadHandoff:
+			e.Handoff = handoff
+		case payloadUpdate:
+			e.Update = update
+		case payloadNone, payloadUnknown:
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+func testBox(t testing.TB) *seal.Box {
+	t.Helper()
+	box, err := seal.NewBox(bytes.Repeat([]byte{3}, seal.KeyLen))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return box
+}
+
+func TestEvent_EveryKindReadsBackExactly(t *testing.T) {
+	box := testBox(t)
+	for _, want := range everyEvent() {
+		t.Run(want.Kind.String(), func(t *testing.T) {
+			place := appendEventPlace(nil, "acme", id16{1, 2, 3}, want.Seq)
+			record, err := encodeEvent(&want, []byte("0123456789abcdef"), box, place)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, secret := range []string{"Ada", "49151", "hello", "wamid", "open at", "eve@", "undeliverable", "DE.1", "ab12"} {
+				if bytes.Contains(record, []byte(secret)) {
+					t.Errorf("%q is readable in the record", secret)
+				}
+			}
+			row, err := splitEvent(append(binary.BigEndian.AppendUint64(nil, 77), record...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p, err := openPrivate(box, row.record.Sealed, place)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := row.event("acme", testConversation, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want.Pos = 77
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestEvent_UnknownKindIsAnError(t *testing.T) {
+	for _, kind := range []uint32{0, uint32(chat.Erased) + 1, 1 << 16, 1<<16 + uint32(chat.MessageReceived)} {
+		record, err := proto.Marshal(&recordpb.Event{Kind: kind, Seq: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := splitEvent(append(make([]byte, 8), record...)); chat.KindOf(err) != chat.KindCorrupt {
+			t.Errorf("kind %d: %v, want corrupt", kind, err)
+		}
+	}
+	e := chat.Event{Kind: chat.Erased + 1}
+	if _, err := encodeEvent(&e, nil, testBox(t), nil); chat.KindOf(err) != chat.KindInvalid {
+		t.Errorf("encoding an unknown kind: %v, want invalid", err)
+	}
+}
+
+// A ciphertext moved to another tenant, conversation or seq does not open.
+func TestEvent_IsBoundToItsPlace(t *testing.T) {
+	box, e := testBox(t), everyEvent()[2]
+	place := appendEventPlace(nil, "acme", id16{1}, 5)
+	record, err := encodeEvent(&e, nil, box, place)
+	if err != nil {
+		t.Fatal(err)
+	}
+	row, err := splitEvent(append(make([]byte, 8), record...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, other := range map[string][]byte{
+		"tenant":       appendEventPlace(nil, "acme2", id16{1}, 5),
+		"conversation": appendEventPlace(nil, "acme", id16{2}, 5),
+		"seq":          appendEventPlace(nil, "acme", id16{1}, 6),
+		"loose":        appendEventPlace(nil, "acme", id16{}, 0),
+		"contact row":  idPlace(placeContact, "acme", id16{1}),
+	} {
+		if _, err := openPrivate(box, row.record.Sealed, other); chat.KindOf(err) != chat.KindCorrupt {
+			t.Errorf("another %s: %v, want corrupt", name, err)
+		}
+	}
+}
+
+func TestState_ReadsBackExactly(t *testing.T) {
+	at := time.UnixMilli(1_790_000_000_123).UTC()
+	pepper := seal.NewPepper([]byte("pepper"))
+	want := chat.Conversation{ID: testConversation, Tenant: "acme", Channel: "wa", Kind: chat.WhatsApp, Contact: testContact,
+		Seq: 20, Started: at, Active: at.Add(1e9), Holder: chat.HolderMember, PausedUntil: at.Add(2e9), WindowFrom: at.Add(3e9),
+		LastIn: 4, WaitingFrom: 3, WaitingSince: at.Add(4e9), Deadline: at.Add(5e9), Unread: 2,
+		Turn: chat.Turn{Phase: chat.TurnRunning, ID: chat.TurnIDAt(testConversation, 9), Call: 2, Epoch: 5, From: 3, UpTo: 4, At: at, Restarts: 1},
+		Outbox: []chat.OutboxEntry{
+			{Message: chat.MessageIDAt(testConversation, 8), Seq: 8, Author: chat.AuthorAssistant, State: chat.SendAttempting,
+				Class: chat.AtLeastOnce, N: 2, Epoch: 5, At: at, Covers: 4, TextHash: 0xdeadbeef12345678},
+			{Message: "elsewhere", Seq: 9, TextHash: 1}},
+		Armed: at.Add(6e9)}
+	record, err := encodeState(pepper, &want, []byte(contactRaw(t, testContact)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(record, binary.LittleEndian.AppendUint64(nil, want.Outbox[0].TextHash)) {
+		t.Error("a text's hash is readable in the record")
+	}
+	got, err := decodeState(pepper, "acme", testConversation, record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	empty := chat.Conversation{ID: testConversation, Tenant: "acme"}
+	if record, err = encodeState(pepper, &empty, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = decodeState(pepper, "acme", testConversation, record); err != nil || cmp.Diff(empty, got) != "" {
+		t.Error(cmp.Diff(empty, got), err)
+	}
+}
+
+func contactRaw(t testing.TB, id chat.ContactID) []byte {
+	t.Helper()
+	raw, ok := contactBytes(id)
+	if !ok {
+		t.Fatalf("%s is not a contact id", id)
+	}
+	return raw[:]
+}
