@@ -2,7 +2,6 @@ package persistence
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"io"
 	"slices"
@@ -283,55 +282,33 @@ func filesOf(t testing.TB, fs vfs.FS, dir string) map[string][]byte {
 	return files
 }
 
-func TestQuarantine_KeepsListsAndForgets(t *testing.T) {
-	ctx, fs := context.Background(), vfs.NewMem()
+// TestDirectory_PutIsDurable cuts the power right after each answer.
+func TestDirectory_PutIsDurable(t *testing.T) {
+	ctx, fs := t.Context(), vfs.NewCrashableMem()
 	s := storeOn(t, fs)
-	q := directoryOf(t, s).Quarantine()
-	var want []string
-	for i := range 5 {
-		in := &chat.Inbound{Kind: chat.InboundMessage, App: "meta", ChannelKind: chat.WhatsApp, Account: "77",
-			Remote: chat.RemoteID("wamid." + string(rune('a'+i))), Type: "text", Text: "hi \xff", Time: strikeDay,
-			Customer: []chat.Address{{Kind: chat.WaID, Value: "4915"}}, Raw: []byte{0xff, byte(i)}}
-		mustPut(t, q.Keep(ctx, "meta", "unbound", in, strikeDay), q.Keep(ctx, "meta", "unbound", in, strikeDay.AddDate(0, 0, 1)))
-		want = append(want, string(in.Remote))
-	}
-	mustPut(t, q.Keep(ctx, "meta-2", "unbound", &chat.Inbound{Account: "1"}, strikeDay))
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	q = directoryOf(t, storeOn(t, fs)).Quarantine()
-	var got []string
-	var first Held
-	for after := ""; ; {
-		page, next, err := q.Pending("meta", after, 2)
-		if err != nil {
-			t.Fatal(err)
+	d := directoryOf(t, s)
+	q := d.Quarantine()
+	in := &chat.Inbound{Account: "404", Raw: []byte("{}")}
+	for _, step := range []struct {
+		do    func() error
+		there func(*Directory) bool
+	}{
+		{func() error { return d.PutApp(ctx, testApp) }, func(d *Directory) bool { _, ok := d.App("meta"); return ok }},
+		{func() error { return d.PutTenant(ctx, chat.Tenant{ID: "acme"}) }, func(d *Directory) bool { return len(d.Tenants()) == 1 }},
+		{func() error { return d.PutChannel(ctx, waChannel("acme-wa", "acme", "meta", "1001", "")) },
+			func(d *Directory) bool { _, ok := d.ChannelByID("acme-wa"); return ok }},
+		{func() error { return d.PutAPIKey(ctx, "acme", "sk", []string{"*"}) },
+			func(d *Directory) bool { _, ok := d.Authenticate("sk"); return ok }},
+		{func() error { return q.Keep(ctx, "meta", "unbound", in, strikeDay) }, func(d *Directory) bool {
+			items, _, err := d.Quarantine().Pending("meta", "", 10)
+			return err == nil && len(items) == 1
+		}},
+	} {
+		mustPut(t, step.do())
+		cut := storeOn(t, fs.CrashClone(vfs.CrashCloneCfg{}))
+		if !step.there(directoryOf(t, cut)) {
+			t.Error("an answered change is gone after a power cut")
 		}
-		for _, h := range page {
-			got = append(got, string(h.Inbound.Remote))
-			if h.Inbound.Remote == "wamid.a" {
-				first = h
-			}
-		}
-		if after = next; next == "" {
-			break
-		}
-	}
-	slices.Sort(got)
-	if !slices.Equal(got, want) {
-		t.Fatalf("pending %v, want %v", got, want)
-	}
-	wantHeld := Held{ID: first.ID, App: "meta", Reason: "unbound", Kept: strikeDay, Inbound: chat.Inbound{
-		Kind: chat.InboundMessage, App: "meta", ChannelKind: chat.WhatsApp, Account: "77", Remote: "wamid.a", Type: "text",
-		Text: "hi \uFFFD", Time: strikeDay, Customer: []chat.Address{{Kind: chat.WaID, Value: "4915"}}, Raw: []byte{0xff, 0}}}
-	if diff := cmp.Diff(wantHeld, first); diff != "" {
-		t.Errorf("an item read back differs:\n%s", diff)
-	}
-	mustPut(t, q.Remove(ctx, "meta", first.ID), q.Remove(ctx, "meta", first.ID))
-	if page, _, err := q.Pending("meta", "", 10); err != nil || len(page) != 4 {
-		t.Errorf("after a removal %d items are pending, want 4 (%v)", len(page), err)
-	}
-	if page, _, err := q.Pending("meta-2", "", 10); err != nil || len(page) != 1 {
-		t.Errorf("another app has %d items, want 1 (%v)", len(page), err)
+		mustCheck(t, cut)
 	}
 }

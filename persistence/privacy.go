@@ -41,6 +41,9 @@ const eraseTryMax = 32
 // expire; they are not the store's to reach.
 func (s *Store) Erase(ctx context.Context, id chat.TenantID, contact chat.ContactID) (Erasure, error) {
 	const op = "privacy.Erase"
+	if s.opts.ReadOnly {
+		return Erasure{}, chat.E(op, chat.KindUnavailable, "the store is open for reading only", nil)
+	}
 	t, err := s.tenantAt(id)
 	if err != nil {
 		return Erasure{}, err

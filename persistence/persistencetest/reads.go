@@ -334,6 +334,9 @@ func readOnly(s *site) {
 	if err := d.PutTenant(s.Context(), chat.Tenant{ID: "new"}); chat.KindOf(err) != chat.KindUnavailable {
 		s.Errorf("a directory open for reading took a tenant: %v", err)
 	}
+	if _, err := r.Erase(s.Context(), "acme", p.place.Contact); chat.KindOf(err) != chat.KindUnavailable {
+		s.Errorf("a store open for reading erased: %v", err)
+	}
 	s.must(r.Close())
 	s.open()
 }
