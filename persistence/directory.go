@@ -82,7 +82,7 @@ func (d *Directory) Change(ctx context.Context, fill func(c *Change) error) erro
 		return err
 	}
 	if len(c.rows) == 0 {
-		return nil
+		return nil // the table is as it was
 	}
 	for id := range c.next.tenants {
 		if _, ok := old.tenants[id]; ok {
@@ -133,9 +133,8 @@ func (c *Change) PutApp(a chat.App) error {
 	if err := c.next.putApp(a); err != nil {
 		return err
 	}
-	if old, ok := c.old.apps[a.ID]; !ok || !reflect.DeepEqual(old, c.next.apps[a.ID]) {
-		c.rows[directoryRow{rowApp, string(a.ID)}] = appRecord(c.next.apps[a.ID])
-	}
+	old, ok := c.old.apps[a.ID]
+	c.row(directoryRow{rowApp, string(a.ID)}, ok && reflect.DeepEqual(old, c.next.apps[a.ID]), appRecord(c.next.apps[a.ID]))
 	return nil
 }
 
@@ -144,9 +143,8 @@ func (c *Change) PutTenant(t chat.Tenant) error {
 	if err := c.next.putTenant(t, groupOf(t.ID, c.groups)); err != nil {
 		return err
 	}
-	if old, ok := c.old.tenants[t.ID]; !ok || old != c.next.tenants[t.ID] {
-		c.rows[directoryRow{rowTenant, string(t.ID)}] = tenantRecord(c.next.tenants[t.ID])
-	}
+	old, ok := c.old.tenants[t.ID]
+	c.row(directoryRow{rowTenant, string(t.ID)}, ok && old == c.next.tenants[t.ID], tenantRecord(c.next.tenants[t.ID]))
 	return nil
 }
 
@@ -155,9 +153,8 @@ func (c *Change) PutChannel(ch chat.Channel) error {
 	if err := c.next.putChannel(ch); err != nil {
 		return err
 	}
-	if old, ok := c.old.channels[ch.ID]; !ok || old != ch {
-		c.rows[directoryRow{rowChannel, string(ch.ID)}] = channelRecord(ch)
-	}
+	old, ok := c.old.channels[ch.ID]
+	c.row(directoryRow{rowChannel, string(ch.ID)}, ok && old == ch, channelRecord(ch))
 	return nil
 }
 
@@ -170,9 +167,8 @@ func (c *Change) PutAPIKey(t chat.TenantID, secret chat.Secret, scopes []string)
 	if err := c.next.putKey(t, digest, scopes); err != nil {
 		return err
 	}
-	if old, ok := c.old.keys[digest]; !ok || !reflect.DeepEqual(old, c.next.keys[digest]) {
-		c.rows[directoryRow{rowKey, string(digest[:])}] = keyRecord(digest, c.next.keys[digest])
-	}
+	old, ok := c.old.keys[digest]
+	c.row(directoryRow{rowKey, string(digest[:])}, ok && reflect.DeepEqual(old, c.next.keys[digest]), keyRecord(digest, c.next.keys[digest]))
 	return nil
 }
 
@@ -193,8 +189,18 @@ func (c *Change) PutMember(m Member, password chat.Secret) error {
 	if err := c.next.putMember(e); err != nil {
 		return err
 	}
-	c.rows[directoryRow{rowMember, string(m.Tenant) + "\x00" + m.Email}] = memberRecord(e)
+	c.row(directoryRow{rowMember, string(m.Tenant) + "\x00" + m.Email}, false, memberRecord(e))
 	return nil
+}
+
+// row notes that a row must be written, or, when it is stored as it shall be,
+// that an earlier Put of this change need not be.
+func (c *Change) row(at directoryRow, stored bool, m recordMessage) {
+	if stored {
+		delete(c.rows, at)
+		return
+	}
+	c.rows[at] = m
 }
 
 // Channel resolves the account in a webhook to a channel bound to app. Without

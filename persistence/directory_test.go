@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -121,6 +122,17 @@ func TestDirectory_PutIsIdempotent(t *testing.T) {
 	mustPut(t, d.Change(ctx, fill))
 	if d.table.Load() != table {
 		t.Error("putting the same again changed the directory")
+	}
+	mustPut(t, d.Change(ctx, func(c *Change) error {
+		for _, account := range []string{"9999", "1001"} {
+			if err := c.PutChannel(waChannel("acme-wa", "acme", "meta", account, "")); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	if again := directoryOf(t, s); !reflect.DeepEqual(again.table.Load().channels, d.table.Load().channels) {
+		t.Error("a change that came back to where it was is stored otherwise")
 	}
 	ch := waChannel("acme-wa", "acme", "meta", "1002", "")
 	mustPut(t, d.PutChannel(ctx, ch))
