@@ -4,7 +4,8 @@
 GO      ?= go
 BIN     := bin
 VERSION ?= dev
-LDFLAGS := -s -w -X main.release=$(VERSION)
+COMMIT  := $(shell git rev-parse HEAD 2>/dev/null)
+LDFLAGS := -s -w -X main.release=$(VERSION) $(if $(COMMIT),-X main.commit=$(COMMIT))
 BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 
 # Tests that cut the power of a store or kill processes, thousands of times.

@@ -11,8 +11,9 @@ import (
 	"github.com/chumiai/chumi/metrics/failpoint"
 )
 
-// release is the released version, set by -ldflags "-X main.release=...".
-var release = "dev"
+// release and commit are set by -ldflags "-X main.release=... -X main.commit=...";
+// without the latter, the commit is what Go recorded at the build.
+var release, commit = "dev", ""
 
 // buildInfo is what `chumi version` tells.
 type buildInfo struct {
@@ -29,21 +30,27 @@ type buildInfo struct {
 func readBuild() buildInfo {
 	out := buildInfo{Version: release, Commit: "unknown", Go: runtime.Version(),
 		Platform: runtime.GOOS + "/" + runtime.GOARCH, Torture: failpoint.Armed}
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return out
+	if info, ok := debug.ReadBuildInfo(); ok {
+		out.read(info)
 	}
+	if commit != "" {
+		out.Commit = commit
+	}
+	return out
+}
+
+// read takes what Go recorded at the build.
+func (b *buildInfo) read(info *debug.BuildInfo) {
 	for _, s := range info.Settings {
 		switch s.Key {
 		case "vcs.revision":
-			out.Commit = s.Value
+			b.Commit = s.Value
 		case "vcs.modified":
-			out.Modified = s.Value == "true"
+			b.Modified = s.Value == "true"
 		case "vcs.time":
-			out.Time = s.Value
+			b.Time = s.Value
 		}
 	}
-	return out
 }
 
 func (c *cli) versionCommand() *cobra.Command {
