@@ -93,10 +93,78 @@ func (a *activation) birth(m *mail) {
 // born reports whether birth was called.
 func (a *activation) born() bool { return a.state.Tenant != "" }
 
-// handle makes the facts of a mail durable, releases what follows from them,
-// and answers the mail.
-func (a *activation) handle(m *mail, out sink) {
-	if a.dead || a.epoch == 0 || a.core.opt.Leadership.Epoch(a.group) != a.epoch {
+// handle makes the facts of each mail durable, releases what follows from them,
+// and answers the mail. Mails that arrived together share a commit.
+func (a *activation) handle(mails []*mail, out sink) {
+	for len(mails) > 0 {
+		n := 1
+		if a.settled && a.state.Seq > 0 && !a.dead {
+			n = together(mails)
+		}
+		if n == 1 || !a.handleTogether(mails[:n], out) {
+			for _, m := range mails[:n] {
+				a.handleOne(m, out)
+			}
+		}
+		mails = mails[n:]
+	}
+}
+
+// together tells how many of the first mails fit into one commit.
+func together(mails []*mail) int {
+	facts := 0
+	for i, m := range mails {
+		if facts += len(m.items); facts > factsPerCommitMax {
+			return max(i, 1)
+		}
+	}
+	return len(mails)
+}
+
+// handleTogether makes the facts of several mails durable in one commit. False
+// means that nothing was done: a race, a limit or one mail's problem is met by
+// each mail on its own.
+func (a *activation) handleTogether(mails []*mail, out sink) bool {
+	if a.fenced() {
+		return false
+	}
+	var items []item
+	for _, m := range mails {
+		items = append(items, m.items...)
+	}
+	d, err := a.draft(items)
+	if err != nil {
+		return false
+	}
+	receipt, err := a.commit(mails[0], d, out)
+	if err != nil {
+		for _, m := range mails {
+			m.refuse(err)
+		}
+		if a.dead {
+			a.abandon()
+		}
+		return true
+	}
+	if receipt.Answer != chat.Applied {
+		return false
+	}
+	verdicts := d.verdicts
+	for _, m := range mails {
+		n := len(m.items)
+		a.reply(m, verdicts[:n:n])
+		verdicts = verdicts[n:]
+	}
+	return true
+}
+
+// fenced reports whether another epoch rules, or this activation is dead.
+func (a *activation) fenced() bool {
+	return a.dead || a.epoch == 0 || a.core.opt.Leadership.Epoch(a.group) != a.epoch
+}
+
+func (a *activation) handleOne(m *mail, out sink) {
+	if a.fenced() {
 		a.dead = true
 		a.core.met.Actors.Fenced.Inc()
 		m.refuse(errFenced)

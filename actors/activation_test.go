@@ -63,7 +63,7 @@ func (b *bench) tell(m *mail) (a answer, ok bool) {
 		b.act.core = b.core
 		b.act.birth(m)
 	}
-	b.act.handle(m, &b.out)
+	b.act.handle([]*mail{m}, &b.out)
 	select {
 	case a = <-m.to.(inbox):
 		return a, true

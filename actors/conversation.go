@@ -9,20 +9,66 @@ import (
 
 // conversationActor is the shell of one activation: it gives it mail and hands
 // its effects on. It learns who it is from its first mail.
-type conversationActor struct{ act activation }
+type conversationActor struct {
+	act activation
+	// pending is mail that will share the commit of the mail behind it. A
+	// conversation that is written to faster than the disk syncs would otherwise
+	// store one mail per sync. Nil for none: most conversations have none.
+	pending *[]*mail
+}
 
 // Receive implements actor.Actor. It blocks while a commit is appended.
 func (c *conversationActor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *mail:
-		c.handle(ctx, m)
-	case *actor.Restarting, *actor.Stopping:
+		c.take(ctx, m)
+	case *actor.Stopping:
+		if c.pending != nil {
+			c.flush(ctx, *c.pending)
+		}
+		c.act.abandon()
+	case *actor.Restarting:
 		c.act.abandon()
 	}
 }
 
-func (c *conversationActor) handle(ctx actor.Context, m *mail) {
+// take handles m with the mail before it, or leaves it to the mail behind it.
+func (c *conversationActor) take(ctx actor.Context, m *mail) {
+	followed := m.followed()
+	if c.pending == nil && !followed {
+		c.flush(ctx, []*mail{m})
+		return
+	}
+	if c.pending == nil {
+		c.pending = new([]*mail)
+	}
+	*c.pending = append(*c.pending, m)
+	if !followed || facts(*c.pending) >= factsPerCommitMax {
+		c.flush(ctx, *c.pending)
+	}
+}
+
+func facts(mails []*mail) (n int) {
+	for _, m := range mails {
+		n += len(m.items)
+	}
+	return n
+}
+
+// flush handles mail. A panic answers all of it.
+func (c *conversationActor) flush(ctx actor.Context, mails []*mail) {
+	c.pending = nil
 	defer recovered(c.act.core, ctx, "conversation")
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		for _, m := range mails {
+			m.refuse(errCrashed)
+		}
+	}()
+	m := mails[0]
 	if !c.act.born() {
 		if m.conversation != "" {
 			// The name of the actor is the id: one string serves both.
@@ -31,10 +77,11 @@ func (c *conversationActor) handle(ctx actor.Context, m *mail) {
 		c.act.birth(m)
 	}
 	was := c.act.dead
-	c.act.handle(m, &outlet{ctx: ctx, act: &c.act, due: m.due})
+	c.act.handle(mails, &outlet{ctx: ctx, act: &c.act, due: m.due})
 	if c.act.dead && !was {
 		ctx.Send(ctx.Parent(), &leaveNotice{key: keyOf(ctx.Self())})
 	}
+	returned = true
 }
 
 // outlet hands the effects of one mail to those who act on them.

@@ -30,8 +30,8 @@
 //
 // A mail is answered without error only when everything it says is durable:
 // applied by its own commit, or found to be a duplicate of something that is
-// durable. An activation makes one commit for one mail, however many facts the
-// mail carries, and blocks in Receive while it is appended: that blocking is
+// durable. An activation makes one commit for all the mail that waits for it,
+// within a bound, and blocks in Receive while it is appended: that blocking is
 // what serializes a conversation. Effects are released after the commit is
 // durable and before the mail is answered. Every mail is answered exactly once.
 //

@@ -47,5 +47,8 @@ func (g *gatedMailbox) PostUserMessage(message any) {
 		m.refuse(errBusy)
 		return
 	}
+	if m, ok := message.(*mail); ok {
+		m.box = g
+	}
 	g.Mailbox.PostUserMessage(message)
 }

@@ -24,6 +24,9 @@ type mail struct {
 	// due is when a tick should have come.
 	due time.Time
 
+	// box is the mailbox of the conversation that received it; nil before.
+	box *gatedMailbox
+
 	to       replier
 	answered atomic.Bool
 	// gone is set by a poster that no longer waits.
@@ -68,6 +71,10 @@ func (m *mail) answer(a answer) {
 	a.mail = m
 	m.to.reply(a)
 }
+
+// followed reports whether something waits behind the mail that is being
+// received, in the same mailbox.
+func (m *mail) followed() bool { return m.box != nil && m.box.UserMessageCount() > 0 }
 
 // refuse answers with an error.
 func (m *mail) refuse(err error) { m.answer(answer{err: err}) }

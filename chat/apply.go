@@ -152,7 +152,9 @@ func (c *Conversation) applyTurn(e Event) {
 		t.Phase, t.At = TurnWaiting, e.At
 	case TurnSuperseded:
 		t.Phase, t.At, t.Call = TurnWaiting, e.At, 0
-		t.Restarts++
+		if t.Restarts < RestartsMax {
+			t.Restarts++
+		}
 	case TurnAbandoned:
 		*t = Turn{UpTo: t.UpTo}
 	}

@@ -1,6 +1,9 @@
 package chat
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Holder tells who answers a conversation. Stored; values never change.
 type Holder uint8
@@ -33,9 +36,15 @@ const (
 	TurnRunning TurnPhase = 2 // a model call is under way
 )
 
+// RestartsMax is the highest count of restarts that a turn keeps.
+const RestartsMax = math.MaxUint8
+
 // Turn is the assistant's current work in a conversation.
 type Turn struct {
 	Phase TurnPhase
+	// Restarts counts supersessions since the first unanswered message, at most
+	// RestartsMax. It is narrow for the sake of a million resident conversations.
+	Restarts uint8
 	// ID is of the running turn, or of the one being retried.
 	ID TurnID
 	// Call counts model calls of this turn.
@@ -47,8 +56,6 @@ type Turn struct {
 	From, UpTo Seq
 	// At is when the waiting turn may start, or when the running call is overdue.
 	At time.Time
-	// Restarts counts supersessions since the first unanswered message.
-	Restarts int
 }
 
 // SendState is where an outbox entry stands. Stored; values never change.

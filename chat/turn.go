@@ -51,7 +51,7 @@ func (p *step) startCall() {
 // restartTurn replaces a running turn after a newer message, while it may.
 func (p *step) restartTurn() {
 	t := p.c.Turn
-	if t.Phase != TurnRunning || t.Restarts >= p.set.RestartMax ||
+	if t.Phase != TurnRunning || int(t.Restarts) >= min(p.set.RestartMax, RestartsMax) ||
 		!p.now.Before(p.c.WaitingSince.Add(p.set.RestartWindow)) {
 		return
 	}

@@ -48,7 +48,7 @@ func decodeState(pepper *seal.Pepper, t chat.TenantID, c chat.ConversationID, v 
 		Armed: unstamp(r.Armed), Deadline: unstamp(r.Deadline)}
 	if k := r.Turn; k != nil {
 		s.Turn = chat.Turn{Phase: chat.TurnPhase(k.Phase), ID: turnOf(c, k.Id), Call: int(k.Call), Epoch: chat.Epoch(k.Epoch),
-			From: chat.Seq(k.From), UpTo: chat.Seq(k.UpTo), At: unstamp(k.At), Restarts: int(k.Restarts)}
+			From: chat.Seq(k.From), UpTo: chat.Seq(k.UpTo), At: unstamp(k.At), Restarts: uint8(min(k.Restarts, chat.RestartsMax))}
 	}
 	for _, o := range r.Outbox {
 		s.Outbox = append(s.Outbox, chat.OutboxEntry{Message: messageOf(c, o.Message), Seq: chat.Seq(o.Seq),
