@@ -3,7 +3,12 @@ package main
 import (
 	"time"
 
+	"github.com/chumiai/chumi/actors"
 	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/persistence"
+	"github.com/chumiai/chumi/transport/edge"
+	"github.com/chumiai/chumi/transport/meta"
+	"github.com/chumiai/chumi/transport/webhook"
 )
 
 // Config is everything an operator can set. Each leaf is one key: its path is
@@ -112,31 +117,33 @@ const DefaultModel = "gpt-4.1-mini"
 
 // DefaultConfig is what an empty file means.
 func DefaultConfig() Config {
+	hooks := edge.DefaultHooksLimits
 	return Config{
 		DataDir: "data",
 		Edge: EdgeConfig{
-			Addr: "127.0.0.1:8080", BodyBytesMax: 4 << 20, ConnectionsMax: 4096, PerIPMax: 512,
-			InFlightMax: 1024, ReadTimeout: 5 * time.Second, WriteTimeout: 10 * time.Second,
-			IdleTimeout: 30 * time.Second, DeliverTimeout: 10 * time.Second,
+			Addr: "127.0.0.1:8080", BodyBytesMax: hooks.BodyMax, ConnectionsMax: hooks.ConnMax, PerIPMax: hooks.ConnsPerIPMax,
+			InFlightMax: webhook.DefaultInFlightMax, ReadTimeout: hooks.ReadTimeout, WriteTimeout: hooks.WriteTimeout,
+			IdleTimeout: hooks.IdleTimeout, DeliverTimeout: webhook.DefaultDeliverTimeout,
 		},
-		API:  APIConfig{Addr: "127.0.0.1:8081", BodyBytesMax: 1 << 20},
+		API:  APIConfig{Addr: "127.0.0.1:8081", BodyBytesMax: edge.DefaultAPILimits.BodyMax},
 		Ops:  OpsConfig{Addr: "127.0.0.1:8082"},
 		Peer: PeerConfig{Addr: "127.0.0.1:8083"},
 		Meta: MetaConfig{
-			GraphURL: "https://graph.facebook.com", InstagramURL: "https://graph.instagram.com",
-			GraphVersion: "v25.0", SendTimeout: 20 * time.Second,
+			GraphURL: meta.DefaultGraphURL, InstagramURL: meta.DefaultInstagramURL,
+			GraphVersion: meta.DefaultVersion, SendTimeout: actors.DefaultAttemptTimeout,
 		},
 		Assistant: AssistantConfig{
 			Model: DefaultModel, Instructions: chat.DefaultInstructions, Apology: chat.DefaultApology,
 			QuietPeriod: chat.DefaultQuietPeriod, TurnTimeout: chat.DefaultTurnTimeout,
-			SilenceDeadline: chat.DefaultSilenceDeadline, CallsMax: 1024,
+			SilenceDeadline: chat.DefaultSilenceDeadline, CallsMax: actors.DefaultTurnsInFlightMax,
 		},
 		Sends: SendsConfig{
 			ReconcileAfter: chat.DefaultReconcileAfter,
 			WhatsAppClass:  "at_least_once", InstagramClass: "at_most_once",
 		},
-		Engine: EngineConfig{ResidentMax: 100_000, DiskFreeMin: 512 << 20, CacheBytes: 128 << 20, DrainTimeout: 25 * time.Second},
-		Log:    LogConfig{Level: "info", Format: "auto"},
+		Engine: EngineConfig{ResidentMax: actors.DefaultResidentMax, DiskFreeMin: persistence.DefaultDiskReserve,
+			CacheBytes: persistence.DefaultCacheSize, DrainTimeout: 25 * time.Second},
+		Log: LogConfig{Level: "info", Format: "auto"},
 	}
 }
 

@@ -35,10 +35,14 @@ Without assistant.base_url or assistant.api_key, messages are handed to people.`
 }
 
 // serve runs a node until ctx ends. started, when not nil, is called when it
-// can accept, before the ready line.
+// can accept, before the ready line. A stop that comes while it starts is no
+// error.
 func (c *cli) serve(ctx context.Context, o ServerOptions, started func(*Server)) error {
 	s, err := NewServer(ctx, o)
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return err
 	}
 	if err = s.Start(ctx); err == nil {
@@ -53,6 +57,8 @@ func (c *cli) serve(ctx context.Context, o ServerOptions, started func(*Server))
 		case err = <-s.Failed():
 			err = fmt.Errorf("a listener failed: %w", err)
 		}
+	} else if ctx.Err() != nil {
+		err = nil
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Config.Engine.DrainTimeout)
 	defer cancel()

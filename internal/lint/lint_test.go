@@ -207,3 +207,40 @@ func TestDocs_LinksLead(t *testing.T) {
 		}
 	}
 }
+
+// TestReadme_TestsExist checks that each `go test` command of the README names
+// packages and tests that there are: one that matches nothing passes.
+func TestReadme_TestsExist(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := regexp.MustCompile("go test ((?:\\./[a-z/]+ )+)-run '?([A-Za-z_|\\\\]+)'?`").FindAllStringSubmatch(string(text), -1)
+	if len(commands) == 0 {
+		t.Fatal("the README shows no test")
+	}
+	for _, c := range commands {
+		for _, pkg := range strings.Fields(c[1]) {
+			for _, name := range strings.Split(strings.ReplaceAll(c[2], `\|`, "|"), "|") {
+				if !hasTest(t, strings.TrimPrefix(pkg, "./"), name) {
+					t.Errorf("README.md: %s has no test that matches %s", pkg, name)
+				}
+			}
+		}
+	}
+}
+
+func hasTest(t *testing.T, pkg, word string) bool {
+	t.Helper()
+	for _, f := range all(t) {
+		if f.pkg != pkg || !strings.HasSuffix(f.name, "_test.go") {
+			continue
+		}
+		for _, d := range f.tree.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && strings.HasPrefix(fn.Name.Name, "Test") && strings.Contains(fn.Name.Name, word) {
+				return true
+			}
+		}
+	}
+	return false
+}
