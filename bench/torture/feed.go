@@ -158,11 +158,17 @@ func (f *feed) drained(quiet time.Duration) bool {
 		!f.since.IsZero() && time.Since(f.since) >= quiet
 }
 
-// debts says what is owed, for the log.
-func (f *feed) debts() (open, waiting int) {
+// debts says what is owed, for the log, with one message or conversation.
+func (f *feed) debts() (open, waiting int, example string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.open), len(f.waiting)
+	for c := range f.waiting {
+		example = c
+	}
+	for id := range f.open {
+		example = id
+	}
+	return len(f.open), len(f.waiting), example
 }
 
 // conversation returns the nth conversation modulo their number, "" when there

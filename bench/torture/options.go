@@ -46,8 +46,10 @@ type Options struct {
 	QuietPeriod    time.Duration
 	ReconcileAfter time.Duration
 
-	// env is added to the engine's environment; plants use it.
-	env []string
+	// env is added to the engine's environment, drain bounds how long it may
+	// take to do what it owes at the end; plants set them.
+	env   []string
+	drain time.Duration
 }
 
 // Traffic is the load of one engine.
@@ -76,6 +78,9 @@ const (
 	DefaultSegmentKills   = 50
 	DefaultQuietPeriod    = 50 * time.Millisecond
 	DefaultReconcileAfter = 300 * time.Millisecond
+
+	// drainMax is far above what retries of throttled sends and calls add up to.
+	drainMax = 90 * time.Second
 )
 
 // DefaultTraffic is the load unless told otherwise.
@@ -104,6 +109,9 @@ func (o *Options) EnsureDefaults() {
 	}
 	if o.Traffic == (Traffic{}) {
 		o.Traffic = DefaultTraffic
+	}
+	if o.drain == 0 {
+		o.drain = drainMax
 	}
 	if o.Log == nil {
 		o.Log = io.Discard

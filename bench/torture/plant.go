@@ -2,7 +2,10 @@ package torture
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/chumiai/chumi/metrics/failpoint"
@@ -18,8 +21,13 @@ type Planting struct {
 	Took  time.Duration `json:"took_ns"`
 }
 
-// plantSegments is how many segments a bug may hide for.
-const plantSegments = 4
+// A bug may hide for so many segments of so many kills, each with a short
+// drain: an engine with a bug may never end.
+const (
+	plantSegments = 4
+	plantKills    = 25
+	plantDrain    = 20 * time.Second
+)
 
 // Plant runs a short campaign against each of the bugs of o.Planted and reports
 // which were found; bugs are names, none means all. The directories of found
@@ -40,13 +48,26 @@ func Plant(ctx context.Context, o Options, bugs ...string) (*Report, error) {
 		}
 	}
 	report := newReport(build)
-	for _, bug := range bugs {
-		p, err := plant(ctx, o, failpoint.Bug(bug))
-		if err != nil {
-			return nil, err
-		}
-		report.Plants = append(report.Plants, p)
-		fmt.Fprintf(o.Log, "planted %s: found %v by %s (%d kills)\n", p.Bug, p.Found, p.By, p.Kills)
+	report.Plants = make([]Planting, len(bugs))
+	var (
+		wg   sync.WaitGroup
+		next atomic.Int64
+		errs = make([]error, o.Engines)
+	)
+	for i := range o.Engines {
+		wg.Go(func() {
+			for errs[i] == nil {
+				n := int(next.Add(1) - 1)
+				if n >= len(bugs) {
+					return
+				}
+				report.Plants[n], errs[i] = plant(ctx, o, failpoint.Bug(bugs[n]))
+			}
+		})
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
 	}
 	if o.Out != "" {
 		if err := report.write(o.Out); err != nil {
@@ -64,7 +85,7 @@ func Plant(ctx context.Context, o Options, bugs ...string) (*Report, error) {
 func plant(ctx context.Context, o Options, bug failpoint.Bug) (Planting, error) {
 	p := Planting{Bug: string(bug)}
 	began := time.Now()
-	o.env = append(o.env, "CHUMI_PLANT="+string(bug))
+	o.env, o.drain, o.SegmentKills = []string{"CHUMI_PLANT=" + string(bug)}, plantDrain, plantKills
 	o.Steps = lure(&o.Traffic, bug)
 	steps := stepsNamed(o.Steps)
 	for n := range plantSegments {
@@ -85,6 +106,7 @@ func plant(ctx context.Context, o Options, bug failpoint.Bug) (Planting, error) 
 		}
 	}
 	p.Took = time.Since(began)
+	fmt.Fprintf(o.Log, "planted %s: found %v by %s (%d kills)\n", p.Bug, p.Found, p.By, p.Kills)
 	return p, nil
 }
 

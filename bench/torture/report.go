@@ -21,8 +21,10 @@ type Report struct {
 	Idle      int64            `json:"idle_kills"`
 	Unreached map[string]int64 `json:"unreached,omitempty"`
 	Tally     *Tally           `json:"tally"`
-	// ReadyMax is the longest start of an engine.
+	// ReadyMax is the longest start of an engine, DrainMax the longest it took
+	// to do all it owed at the end of a segment.
 	ReadyMax time.Duration `json:"ready_max_ns"`
+	DrainMax time.Duration `json:"drain_max_ns"`
 	// Kept lists the directories of red segments.
 	Kept []string `json:"kept,omitempty"`
 	// Skipped lists steps that were asked for and never killed at.
@@ -62,6 +64,7 @@ func (r *Report) add(s *Segment) {
 	r.Idle += s.Idle
 	r.Tally.Add(s.Tally)
 	r.ReadyMax = max(r.ReadyMax, s.ReadyMax)
+	r.DrainMax = max(r.DrainMax, s.Drain)
 	if s.Kept != "" {
 		r.Kept = append(r.Kept, s.Kept)
 	}
@@ -102,7 +105,8 @@ func (r *Report) Text() string {
 
 func (r *Report) textRun(b *strings.Builder) {
 	fmt.Fprintf(b, "chumi torture, build %.12s (%s), seeds %v, %d segments in %v\n", r.Build.SHA256, r.Build.Commit, r.Seeds, r.Segments, r.Took.Round(time.Second))
-	fmt.Fprintf(b, "%d kills counted (%d more came while nothing was in flight); longest start %v\n", r.Total(), r.Idle, r.ReadyMax.Round(time.Millisecond))
+	fmt.Fprintf(b, "%d kills counted (%d more came while nothing was in flight); longest start %v, longest drain %v\n",
+		r.Total(), r.Idle, r.ReadyMax.Round(time.Millisecond), r.DrainMax.Round(100*time.Millisecond))
 	for _, s := range Steps() {
 		if n, missed := r.Kills[s.Name], r.Unreached[s.Name]; n > 0 || missed > 0 {
 			fmt.Fprintf(b, "  %-8s %-18s %5d", s.Where, s.Name, n)

@@ -148,9 +148,6 @@ func (s *slot) halt() {
 	s.done.Wait()
 }
 
-// drainMax bounds how long an engine may take to do what it owes.
-const drainMax = 90 * time.Second
-
 // settle starts the engine a last time, lets it finish everything and stops it.
 func (s *slot) settle(ctx context.Context, seg *Segment, failed *Tally, traffic, forced context.CancelFunc) error {
 	began := time.Now()
@@ -159,10 +156,10 @@ func (s *slot) settle(ctx context.Context, seg *Segment, failed *Tally, traffic,
 		return nil
 	}
 	traffic()
-	giveUp := time.AfterFunc(drainMax, forced)
+	giveUp := time.AfterFunc(s.o.drain, forced)
 	defer giveUp.Stop()
 	s.writers.Wait()
-	ctxDrain, cancel := context.WithTimeout(ctx, drainMax)
+	ctxDrain, cancel := context.WithTimeout(ctx, s.o.drain)
 	defer cancel()
 	_ = s.graph.Settle(ctxDrain) // what is still owed then, the audit finds
 	quiet := 500*time.Millisecond + 3*s.o.ReconcileAfter
@@ -171,8 +168,8 @@ func (s *slot) settle(ctx context.Context, seg *Segment, failed *Tally, traffic,
 			pause(ctxDrain, 20*time.Millisecond)
 		}
 		if ctxDrain.Err() != nil {
-			open, waiting := f.debts()
-			fmt.Fprintf(s.o.Log, "%s did not drain within %v: %d sends open, %d conversations waiting\n", tenant, drainMax, open, waiting)
+			open, waiting, example := f.debts()
+			fmt.Fprintf(s.o.Log, "%s did not drain within %v: %d sends open, %d conversations waiting, such as %s\n", tenant, s.o.drain, open, waiting, example)
 		}
 	}
 	// Reports of the last sends may have been made meanwhile.

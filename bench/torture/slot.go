@@ -83,29 +83,6 @@ func openSlot(o Options, seed uint64) (*slot, error) {
 	return s, nil
 }
 
-// graphPlan fails about one send in ten at fault 1, in every way Graph does, and
-// reports fast enough that reports overtake one another.
-func graphPlan(seed uint64, faults float64) metasim.Plan {
-	delay := func(d time.Duration) metasim.Latency {
-		return metasim.Latency{Median: d, Sigma: 1, Max: 20 * d}
-	}
-	return metasim.Plan{
-		Seed: seed, Latency: delay(3 * time.Millisecond), FaultAttempts: 2, Redelivered: 0.05,
-		Throttled: 0.01 * faults, ServerError: 0.02 * faults, BadGateway: 0.02 * faults, Dropped: 0.03 * faults, Reset: 0.02 * faults,
-		Reports: metasim.Reports{Sent: delay(5 * time.Millisecond), Delivered: delay(5 * time.Millisecond),
-			Read: delay(10 * time.Millisecond), SkipDelivered: 0.1, Unread: 0.3},
-	}
-}
-
-// modelPlan fails about one call in twenty at fault 1, never often enough to use
-// up a turn's tries.
-func modelPlan(seed uint64, faults float64) openaisim.Plan {
-	return openaisim.Plan{
-		Seed: seed, Latency: openaisim.Latency{Median: 5 * time.Millisecond, Sigma: 1, Max: 200 * time.Millisecond}, FaultAttempts: 1,
-		Throttled: 0.01 * faults, ServerError: 0.02 * faults, Cut: 0.02 * faults,
-	}
-}
-
 // close stops the simulators and whatever engine still runs.
 func (s *slot) close() {
 	if s.engine != nil {
