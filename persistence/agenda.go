@@ -12,12 +12,54 @@ import (
 )
 
 // agendaWatch holds the earliest due time that became durable since the agenda
-// was last read from its start.
+// was last read from its start, and where that start is.
 type agendaWatch struct {
 	mu    sync.Mutex
 	min   int64
 	armed bool
 	added signal
+
+	// floor is a time no row is due before: a walk from the start begins there
+	// and so passes over the rows that were removed since. lowered counts its
+	// descents and landing those whose rows are not visible yet, so that a walk
+	// that would raise it knows whether it saw all rows.
+	floor   int64
+	lowered uint64
+	landing int
+}
+
+// lower makes room for a row due at the given time. It comes before the row is
+// visible; landed follows once it is.
+func (w *agendaWatch) lower(due int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lowered++
+	w.landing++
+	w.floor = min(w.floor, due)
+}
+
+func (w *agendaWatch) landed() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.landing--
+}
+
+// start returns where a walk from the start begins, a mark for raise, and
+// whether the walk will see every row.
+func (w *agendaWatch) start() (floor int64, mark uint64, whole bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.floor, w.lowered, w.landing == 0
+}
+
+// raise notes the first row a whole walk found, unless rows were added
+// meanwhile.
+func (w *agendaWatch) raise(first int64, mark uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.lowered == mark {
+		w.floor = first
+	}
 }
 
 // add notes that a row with the due time became durable.
@@ -61,7 +103,15 @@ func (s *Store) Due(g chat.Group, until time.Time, cursor []byte, max int) (rows
 	}
 	limit := until.UnixMilli()
 	next = cursor
-	err = s.walkAgenda(g, cursor, func(key []byte, at int64, owed chat.Owed, _ bool) bool {
+	lower := agendaAfter(g, cursor)
+	var floor int64
+	var mark uint64
+	whole := false
+	if first {
+		floor, mark, whole = watch.start()
+		lower = appendTime(appendDuePrefix(nil, g), floor)
+	}
+	found, err := s.walkAgenda(g, lower, func(key []byte, at int64, owed chat.Owed, _ bool) bool {
 		if at > limit {
 			if first {
 				watch.add(at)
@@ -75,7 +125,18 @@ func (s *Store) Due(g chat.Group, until time.Time, cursor []byte, max int) (rows
 		next = append([]byte(nil), key...)
 		return true
 	})
+	if whole && err == nil {
+		watch.raise(found, mark)
+	}
 	return rows, next, err
+}
+
+// agendaAfter is the lower bound of a walk that goes on from a cursor.
+func agendaAfter(g chat.Group, cursor []byte) []byte {
+	if cursor == nil {
+		return appendDuePrefix(nil, g)
+	}
+	return append(append([]byte(nil), cursor...), 0x00)
 }
 
 // Live returns up to max rows of g, of any due time, whose obligation died with
@@ -83,7 +144,7 @@ func (s *Store) Due(g chat.Group, until time.Time, cursor []byte, max int) (rows
 // way. It shows durable rows only.
 func (s *Store) Live(g chat.Group, cursor []byte, max int) (rows []chat.Owed, next []byte, err error) {
 	next = cursor
-	err = s.walkAgenda(g, cursor, func(key []byte, _ int64, owed chat.Owed, live bool) bool {
+	_, err = s.walkAgenda(g, agendaAfter(g, cursor), func(key []byte, _ int64, owed chat.Owed, live bool) bool {
 		if len(rows) == max {
 			return false
 		}
@@ -118,18 +179,15 @@ func (s *Store) Earliest(ctx context.Context, g chat.Group, than time.Time) erro
 	}
 }
 
-// walkAgenda visits the durable rows of g after cursor, in order, until visit
-// returns false. key is valid during the call.
-func (s *Store) walkAgenda(g chat.Group, cursor []byte, visit func(key []byte, at int64, owed chat.Owed, live bool) bool) error {
+// walkAgenda visits the durable rows of g from a key on, in order, until visit
+// returns false, and returns the due time of the first row there is, durable or
+// not: math.MaxInt64 for none. key is valid during the call.
+func (s *Store) walkAgenda(g chat.Group, lower []byte, visit func(key []byte, at int64, owed chat.Owed, live bool) bool) (first int64, err error) {
 	const op = "agenda.Due"
-	lower := appendDuePrefix(nil, g)
-	upper := prefixEnd(lower)
-	if cursor != nil {
-		lower = append(append([]byte(nil), cursor...), 0x00)
-	}
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	first = math.MaxInt64
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: prefixEnd(appendDuePrefix(nil, g))})
 	if err != nil {
-		return chat.E(op, chat.KindOther, "cannot read the agenda", err)
+		return first, chat.E(op, chat.KindOther, "cannot read the agenda", err)
 	}
 	defer it.Close()
 	for ok := it.First(); ok; ok = it.Next() {
@@ -140,8 +198,9 @@ func (s *Store) walkAgenda(g chat.Group, cursor []byte, visit func(key []byte, a
 		}
 		live, pos, valid := readOwed(v)
 		if !fine || !valid {
-			return chat.E(op, chat.KindCorrupt, "an agenda row is unreadable: "+prettyKey(it.Key()).String(), nil)
+			return first, chat.E(op, chat.KindCorrupt, "an agenda row is unreadable: "+prettyKey(it.Key()).String(), nil)
 		}
+		first = min(first, at)
 		if !s.isDurable(tenant, pos) {
 			continue
 		}
@@ -151,9 +210,9 @@ func (s *Store) walkAgenda(g chat.Group, cursor []byte, visit func(key []byte, a
 		}
 	}
 	if err := it.Error(); err != nil {
-		return chat.E(op, chat.KindCorrupt, "cannot read the agenda", err)
+		return first, chat.E(op, chat.KindCorrupt, "cannot read the agenda", err)
 	}
-	return nil
+	return first, nil
 }
 
 // isDurable reports whether what stands at a tenant's position is durable. A

@@ -179,3 +179,36 @@ func TestLocate_AgreesBeforeAndAfterTheFirstCommit(t *testing.T) {
 		t.Error(who, err)
 	}
 }
+
+// A walk must never begin behind a row: not behind one that was added while it
+// ran, and not behind one that was on its way when it began.
+func TestAgendaWatch_FloorStaysBelowEveryRow(t *testing.T) {
+	var w agendaWatch
+	floor := func() int64 { f, _, _ := w.start(); return f }
+
+	_, mark, whole := w.start()
+	if !whole {
+		t.Fatal("nothing is on its way, yet the walk is not whole")
+	}
+	w.raise(500, mark)
+	if floor() != 500 {
+		t.Fatalf("floor %d after a walk that found 500 first", floor())
+	}
+
+	_, mark, _ = w.start()
+	w.lower(300)
+	w.landed()
+	w.raise(500, mark)
+	if floor() != 300 {
+		t.Fatalf("floor %d, and a row at 300 came during the walk", floor())
+	}
+
+	w.lower(200)
+	if _, _, whole = w.start(); whole {
+		t.Fatal("a row is on its way, yet the walk counts as whole")
+	}
+	w.landed()
+	if floor() != 200 {
+		t.Fatalf("floor %d, and there is a row at 200", floor())
+	}
+}

@@ -152,10 +152,17 @@ func (g *group) commit(commits int) bool {
 	if failpoint.Planted(failpoint.BugNoSync) {
 		mode = pebble.NoSync
 	}
+	due, dated := g.stager.earliestDue()
+	if dated {
+		g.agenda.lower(due)
+	}
 	size, from := batch.Len(), time.Now()
 	g.begun.Add(1)
 	err := batch.Commit(mode)
 	g.store.recent.mu.RUnlock()
+	if dated {
+		g.agenda.landed()
+	}
 	if err != nil {
 		g.fatal("a write did not become durable", err)
 		return false
