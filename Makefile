@@ -93,7 +93,7 @@ fuzz: ## run every fuzz target for FUZZTIME (default 20s)
 	@for f in $$(grep -rl '^func Fuzz' --include='*_test.go' .); do \
 		for n in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' $$f); do \
 			echo "$$(dirname $$f) $$n"; \
-			$(GO) test -run '^$$' -fuzz "^$$n\$$" -fuzztime $(FUZZTIME) $$(dirname $$f) || exit 1; \
+			$(GO) test -run '^$$' -fuzz "^$$n\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x $$(dirname $$f) || exit 1; \
 		done; \
 	done
 

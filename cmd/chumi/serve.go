@@ -239,7 +239,8 @@ func (s *Server) Start(ctx context.Context) error {
 	}
 	s.onClose(func() error { s.system.Stop(); return nil })
 	if err := s.readmit(ctx); err != nil {
-		return err
+		// A full disk must not keep reads and export from being served.
+		s.opt.Log.Warn("not all quarantined updates could be taken in; they are tried again at the next start", "err", err)
 	}
 	s.hooksServer.Start(s.hooksAddr)
 	s.apiServer.Start(s.apiAddr)

@@ -47,7 +47,7 @@ func openStore(c *Config, log *slog.Logger, m *metrics.Set) (*persistence.Store,
 		return nil, err
 	}
 	if created {
-		log.Warn("a key-encryption key was created; keep a copy apart from backups: without it the store cannot be read",
+		log.Info("a key-encryption key was created; keep a copy apart from backups: without it the store cannot be read",
 			"file", keyFile(c), "fingerprint", kek.Fingerprint())
 	}
 	reserve := int64(c.Engine.DiskFreeMin)
