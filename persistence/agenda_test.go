@@ -175,6 +175,9 @@ func TestLocate_AgreesBeforeAndAfterTheFirstCommit(t *testing.T) {
 			t.Errorf("missing %v, want the new address only", after.Missing)
 		}
 	}
+	if from := locate("acme", chat.Address{Kind: chat.Phone, Value: phone.Value}); from.Conversation != before.Conversation || len(from.Missing) != 0 {
+		t.Errorf("the same number without a contact leads to %+v", from)
+	}
 	if who, err := s.Contact("acme", before.Contact); err != nil || who.Name != "Ada" {
 		t.Error(who, err)
 	}

@@ -18,7 +18,12 @@ const (
 	hashOutbox       byte = 6 // mask of a text hash
 )
 
+// addressHash is where an address stands. A number is one person's whether Meta
+// calls it a wa_id or only says who a message is from.
 func addressHash(p *seal.Pepper, what byte, ch chat.ChannelID, a chat.Address) id16 {
+	if a.Kind == chat.Phone {
+		a.Kind = chat.WaID
+	}
 	return p.Hash(what, string(ch), string([]byte{byte(a.Kind)}), a.Value)
 }
 
