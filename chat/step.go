@@ -8,7 +8,7 @@ const (
 	OutboxMax = 64
 	// RewakeAfter is when a conversation whose obligation is already due, and
 	// in other hands (a sender's queue), looks at it again.
-	RewakeAfter = 5 * time.Second
+	RewakeAfter = 30 * time.Second
 	// CallGrace is added to a model call's timeout before it counts as lost.
 	CallGrace = 5 * time.Second
 	// AttemptOverdue is when an attempt without a result counts as lost. It is
