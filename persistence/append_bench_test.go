@@ -2,13 +2,17 @@ package persistence
 
 import (
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/chumiai/chumi/chat"
@@ -76,4 +80,35 @@ func cpuTime() time.Duration {
 		return 0
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkBare is the bound: 64 goroutines that each write a body of 900 bytes
+// and a dedupe key of 16, blindly, with one sync per batch of two rows.
+func BenchmarkBare(b *testing.B) {
+	o := testOptions(b, vfs.Default)
+	o.Dir, o.MemTableSize, o.CacheSize = b.TempDir(), 0, 0
+	s := openTest(b, o)
+	defer s.Close()
+	const width = 64
+	body := make([]byte, 900)
+	b.ResetTimer()
+	from := cpuTime()
+	var wg sync.WaitGroup
+	for w := range width {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(w), 0))
+			for i := range b.N / width {
+				batch := s.db.NewBatch()
+				dedupe := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64([]byte{9}, rng.Uint64()), rng.Uint64())
+				err := errors.Join(batch.Set(fmt.Appendf([]byte{8}, "%d/%d", w, i), body, nil),
+					batch.Set(dedupe, nil, nil), batch.Commit(pebble.Sync), batch.Close())
+				if err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.ReportMetric(float64((cpuTime()-from).Microseconds())/float64(b.N), "cpu-us/op")
 }

@@ -98,6 +98,8 @@ func (s *Store) engineOptions() *pebble.Options {
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
 		ReadOnly:                    o.ReadOnly,
 	}
+	// A reader of a conversation wants every value: none is kept aside.
+	e.Experimental.EnableValueBlocks = func() bool { return false }
 	// Conditions look for rows that are mostly absent, so the last level has a
 	// filter too. Values are ciphertext: trying to compress them is wasted.
 	for i := range e.Levels {
