@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"github.com/chumiai/chumi/chat"
@@ -14,7 +15,11 @@ const routesMax = 8
 
 // Ingress is the one road into the actors: webhooks, API writes and nothing
 // else. Safe for concurrent use.
-type Ingress struct{ sys *System }
+type Ingress struct {
+	sys *System
+	// underWay holds remote ids being delivered; only a planted bug looks at it.
+	underWay sync.Map
+}
 
 // Ingress returns the way in.
 func (s *System) Ingress() *Ingress { return &Ingress{sys: s} }
@@ -28,6 +33,12 @@ func (i *Ingress) Deliver(ctx context.Context, app chat.AppID, updates []chat.In
 		return errDraining
 	}
 	defer i.sys.asking.leave()
+	if failpoint.Planted(failpoint.BugDuplicateNotDurable) {
+		if _, early := i.underWay.LoadOrStore(updates[0].Remote, true); early {
+			return nil
+		}
+		defer i.underWay.Delete(updates[0].Remote)
+	}
 	if failpoint.Planted(failpoint.BugBatchTailDropped) && len(updates) > 1 {
 		updates = updates[:1]
 	}

@@ -11,6 +11,8 @@ func (p *step) tickTurn() {
 	t := p.c.Turn
 	switch {
 	case p.c.Holder != HolderAssistant:
+	case failpoint.Planted(failpoint.BugAnswerTwice) && t.Phase == TurnNone && t.ID != "" && t.Epoch != p.in.Epoch:
+		p.startCall()
 	case t.Phase == TurnWaiting && !t.At.After(p.now):
 		p.startCall()
 	case t.Phase == TurnRunning && t.Epoch != p.in.Epoch:
@@ -76,9 +78,6 @@ func (p *step) abandonTurn(reason string) {
 // current reports whether a model result belongs to the call under way.
 func (p *step) current(id TurnID, call int) bool {
 	t := p.c.Turn
-	if failpoint.Planted(failpoint.BugAnswerTwice) {
-		return t.ID == id
-	}
 	return t.Phase == TurnRunning && t.ID == id && t.Call == call
 }
 

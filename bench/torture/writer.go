@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/chumiai/chumi/bench"
@@ -53,23 +55,54 @@ func (w *writer) write(ctx, forced context.Context) {
 		if err != nil {
 			panic(err) // updates of one app and kind always encode
 		}
-		repeated := w.r.Float64() < t.Repeated
-		if repeated && w.r.IntN(2) == 0 {
-			w.copies.Go(func() { _ = w.slot.graph.Post(forced, d) })
-		}
-		if w.slot.graph.Post(forced, d) != nil {
+		if !w.deliver(forced, d) {
 			return
-		}
-		if repeated && w.r.IntN(2) == 0 {
-			later := time.Duration(w.r.IntN(200)) * time.Millisecond
-			w.copies.Go(func() {
-				pause(forced, later)
-				_ = w.slot.graph.Post(forced, d)
-			})
 		}
 		pause(ctx, time.Duration(w.r.Int64N(int64(2*t.Think)+1)))
 	}
 }
+
+// deliver posts a delivery until one copy of it is acknowledged, and now and
+// then a second copy, at the same time or later. Once any copy was acknowledged
+// none is repeated for its own sake: nothing but the engine's word keeps the
+// message then. It returns false when ctx ended first.
+func (w *writer) deliver(ctx context.Context, d *metasim.Delivery) bool {
+	var acked atomic.Bool
+	post := func() {
+		if status, err := w.slot.graph.PostOnce(ctx, d); err == nil && status == http.StatusOK {
+			acked.Store(true)
+		}
+	}
+	repeated := w.r.Float64() < w.slot.o.Traffic.Repeated
+	together := repeated && w.r.IntN(2) == 0
+	if together {
+		w.copies.Go(post)
+	}
+	for wait := firstWait; ; wait = min(2*wait, lastWait) {
+		post()
+		if acked.Load() {
+			break
+		}
+		if pause(ctx, wait); ctx.Err() != nil {
+			return false
+		}
+	}
+	if repeated && !together {
+		later := time.Duration(w.r.IntN(200)) * time.Millisecond
+		w.copies.Go(func() {
+			pause(ctx, later)
+			post()
+		})
+	}
+	return true
+}
+
+// The pauses between tries double from the first to the last: the engine is
+// down half of the time.
+const (
+	firstWait = 5 * time.Millisecond
+	lastWait  = 100 * time.Millisecond
+)
 
 // compose makes one message, or several of one or two customers of one kind.
 func (w *writer) compose() []metasim.Update {
@@ -93,7 +126,7 @@ func (w *writer) compose() []metasim.Update {
 // and customer, and is of any length, so that a text that strays is noticed.
 func (w *writer) text(c correspondent) metasim.Update {
 	u := w.slot.graph.Text(c.account, c.customer, "")
-	u.Text = fmt.Sprintf("%s/%s says #%d %s", c.account.Name, c.customer.ID, u.Number, strings.Repeat("la ", w.r.IntN(40)))
+	u.Text = fmt.Sprintf("%s %s says #%d %s", c.account.Name, c.customer.ID, u.Number, strings.Repeat("la ", w.r.IntN(40)))
 	u.Text = strings.TrimSpace(u.Text)
 	return u
 }

@@ -52,8 +52,8 @@ const (
 	BugRetryUnknown        Bug = "retry-unknown"         // ambiguous sends are repeated at once
 	BugUnknownIsSent       Bug = "unknown-is-sent"       // ambiguous sends are taken for accepted
 	BugForgetQueued        Bug = "forget-queued"         // recovery does not wake queued sends
-	BugAnswerTwice         Bug = "answer-twice"          // a finished turn's answer is used again
-	BugBodyAliased         Bug = "body-aliased"          // decoded strings alias the request buffer
+	BugAnswerTwice         Bug = "answer-twice"          // a finished turn is answered again after a restart
+	BugBodyAliased         Bug = "body-aliased"          // decoded strings alias a buffer that is used again
 	BugBatchTailDropped    Bug = "batch-tail-dropped"    // only the first update of a POST is delivered
 	BugFeedOffByOne        Bug = "feed-off-by-one"       // a feed reader skips an event at each page
 	BugAttemptingIsQueued  Bug = "attempting-is-queued"  // recovery repeats attempts under way

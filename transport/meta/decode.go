@@ -40,7 +40,7 @@ func Decode(app chat.AppID, body []byte) ([]chat.Inbound, error) {
 		// The parser's error quotes the body, which is personal data.
 		return nil, chat.E(opDecode, chat.KindInvalid, "the body is not JSON", nil)
 	}
-	w.decoder = decoder{app: app, body: body, scratch: w.decoder.scratch}
+	w.decoder = decoder{app: app, scratch: w.decoder.scratch}
 	w.decoder.root(root)
 	out, entries := w.decoder.out, w.decoder.entries
 	if len(body) <= pooledBodyMax {
@@ -102,9 +102,8 @@ func stringEnd(body []byte, i int) int {
 
 // decoder decodes one body.
 type decoder struct {
-	app  chat.AppID
-	body []byte
-	out  []chat.Inbound
+	app chat.AppID
+	out []chat.Inbound
 	// scratch holds the raw form of the item being decoded.
 	scratch []byte
 	// entries counts entries of all envelopes of the body.
@@ -160,9 +159,8 @@ func (d *decoder) emit(in chat.Inbound, raw []byte, keep bool) {
 		}
 	}
 	if failpoint.Planted(failpoint.BugBodyAliased) && in.Text != "" {
-		if i := bytes.Index(d.body, []byte(in.Text)); i >= 0 {
-			in.Text = unsafe.String(&d.body[i], len(in.Text))
-		}
+		d.scratch = append(d.scratch[:0], in.Text...)
+		in.Text = unsafe.String(unsafe.SliceData(d.scratch), len(in.Text))
 	}
 	d.out = append(d.out, in)
 }
