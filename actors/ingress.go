@@ -17,7 +17,7 @@ const routesMax = 8
 // else. Safe for concurrent use.
 type Ingress struct {
 	sys *System
-	// underWay holds remote ids being delivered; only a planted bug looks at it.
+	// underWay holds the updates being delivered; only a planted bug looks at it.
 	underWay sync.Map
 }
 
@@ -34,10 +34,11 @@ func (i *Ingress) Deliver(ctx context.Context, app chat.AppID, updates []chat.In
 	}
 	defer i.sys.asking.leave()
 	if failpoint.Planted(failpoint.BugDuplicateNotDurable) {
-		if _, early := i.underWay.LoadOrStore(updates[0].Remote, true); early {
+		first := string(updates[0].Remote) + updates[0].Type
+		if _, early := i.underWay.LoadOrStore(first, true); early {
 			return nil
 		}
-		defer i.underWay.Delete(updates[0].Remote)
+		defer i.underWay.Delete(first)
 	}
 	if failpoint.Planted(failpoint.BugBatchTailDropped) && len(updates) > 1 {
 		updates = updates[:1]

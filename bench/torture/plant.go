@@ -11,9 +11,13 @@ import (
 	"github.com/chumiai/chumi/metrics/failpoint"
 )
 
+// control is the campaign without a bug; it must find nothing.
+const control = "none"
+
 // Planting is the campaign against one planted bug.
 type Planting struct {
-	Bug   string `json:"bug"`
+	Bug string `json:"bug"`
+	// Found must be true, and false for the control.
 	Found bool   `json:"found"`
 	// By names the rules that were broken.
 	By    string        `json:"by"`
@@ -33,6 +37,7 @@ const (
 // which were found; bugs are names, none means all. The directories of found
 // bugs are not kept. It returns the report also with ErrRed, when a bug was not
 // found.
+// The first campaign is a control without a bug.
 func Plant(ctx context.Context, o Options, bugs ...string) (*Report, error) {
 	o.EnsureDefaults()
 	if o.Planted != "" {
@@ -47,6 +52,7 @@ func Plant(ctx context.Context, o Options, bugs ...string) (*Report, error) {
 			bugs = append(bugs, string(b))
 		}
 	}
+	bugs = append([]string{control}, bugs...)
 	report := newReport(build)
 	report.Plants = make([]Planting, len(bugs))
 	var (
@@ -80,6 +86,9 @@ func Plant(ctx context.Context, o Options, bugs ...string) (*Report, error) {
 	return report, nil
 }
 
+// right reports whether the campaign went as it must.
+func (p *Planting) right() bool { return p.Found == (p.Bug != control) }
+
 // plant tortures a build with one bug until it is found or has hidden for long
 // enough.
 func plant(ctx context.Context, o Options, bug failpoint.Bug) (Planting, error) {
@@ -101,7 +110,9 @@ func plant(ctx context.Context, o Options, bug failpoint.Bug) (Planting, error) 
 		p.Kills += seg.Total()
 		if seg.Tally.Red() {
 			p.Found, p.By = true, seg.Tally.Names()
-			removeKept(seg)
+			if bug != control {
+				removeKept(seg)
+			}
 			break
 		}
 	}

@@ -74,7 +74,7 @@ func (r *Report) add(s *Segment) {
 // bug was not found.
 func (r *Report) Red() bool {
 	return r.Tally.Red() || len(r.Skipped) > 0 ||
-		slices.ContainsFunc(r.Plants, func(p Planting) bool { return !p.Found })
+		slices.ContainsFunc(r.Plants, func(p Planting) bool { return !p.right() })
 }
 
 // Text is the report for people.
@@ -84,16 +84,24 @@ func (r *Report) Text() string {
 		r.textRun(&b)
 	}
 	if len(r.Plants) > 0 {
-		found := 0
+		found, bugs := 0, 0
 		for _, p := range r.Plants {
-			verdict := "NOT FOUND"
+			verdict := "not found"
 			if p.Found {
-				found++
 				verdict = "found"
+			}
+			if !p.right() {
+				verdict = strings.ToUpper(verdict)
+			}
+			if p.Bug != control {
+				bugs++
+				if p.Found {
+					found++
+				}
 			}
 			fmt.Fprintf(&b, "planted %-24s %-9s after %d kills, %v: %s\n", p.Bug, verdict, p.Kills, p.Took.Round(time.Second), p.By)
 		}
-		fmt.Fprintf(&b, "planted bugs found: %d of %d\n", found, len(r.Plants))
+		fmt.Fprintf(&b, "planted bugs found: %d of %d\n", found, bugs)
 	}
 	if r.Red() {
 		b.WriteString("RED\n")
