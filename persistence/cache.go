@@ -1,63 +1,83 @@
 package persistence
 
 import (
-	"container/list"
+	"hash/maphash"
 	"sync"
 )
 
-// cache holds the values used last. Safe for concurrent use.
+// cacheShards keeps the lookups of many goroutines apart.
+const cacheShards = 32
+
+// cache holds values used lately. Safe for concurrent use.
+//
+// Each shard has a young and an old half. What is used moves to the young one;
+// when that is full it becomes the old one, and what stayed there unused is
+// forgotten.
 type cache[K comparable, V any] struct {
-	mu    sync.Mutex
-	max   int
-	order *list.List // of *cached, latest first
-	byKey map[K]*list.Element
+	seed   maphash.Seed
+	half   int
+	shards [cacheShards]cacheShard[K, V]
+}
+
+type cacheShard[K comparable, V any] struct {
+	mu         sync.Mutex
+	young, old map[K]V
 	// dropped counts drops: a value read from the store before one must not be
 	// put after it.
 	dropped uint64
 }
 
-type cached[K comparable, V any] struct {
-	key   K
-	value V
+// newCache holds at least max/2 and at most max values, roughly.
+func newCache[K comparable, V any](max int) *cache[K, V] {
+	c := &cache[K, V]{seed: maphash.MakeSeed(), half: max/(2*cacheShards) + 1}
+	for i := range c.shards {
+		c.shards[i].young = make(map[K]V)
+	}
+	return c
 }
 
-func newCache[K comparable, V any](max int) *cache[K, V] {
-	return &cache[K, V]{max: max, order: list.New(), byKey: make(map[K]*list.Element)}
+func (c *cache[K, V]) shard(key K) *cacheShard[K, V] {
+	return &c.shards[maphash.Comparable(c.seed, key)%cacheShards]
 }
 
 // get returns a value, or the token that put wants with the value read next.
 func (c *cache[K, V]) get(key K) (value V, found bool, token uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if e, ok := c.byKey[key]; ok {
-		c.order.MoveToFront(e)
-		return e.Value.(*cached[K, V]).value, true, 0
+	s := c.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if value, found = s.young[key]; found {
+		return value, true, 0
 	}
-	return value, false, c.dropped
+	if value, found = s.old[key]; found {
+		c.insert(s, key, value)
+	}
+	return value, found, s.dropped
 }
 
-// put keeps a value unless anything was dropped since the token was taken.
+// put keeps a value unless anything near it was dropped since the token was
+// taken.
 func (c *cache[K, V]) put(key K, value V, token uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if _, ok := c.byKey[key]; ok || c.dropped != token {
-		return
+	s := c.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dropped == token {
+		c.insert(s, key, value)
 	}
-	c.byKey[key] = c.order.PushFront(&cached[K, V]{key, value})
-	if c.order.Len() > c.max {
-		last := c.order.Back()
-		c.order.Remove(last)
-		delete(c.byKey, last.Value.(*cached[K, V]).key)
+}
+
+func (c *cache[K, V]) insert(s *cacheShard[K, V], key K, value V) {
+	if len(s.young) >= c.half {
+		s.old, s.young = s.young, make(map[K]V, c.half)
 	}
+	s.young[key] = value
 }
 
 // drop forgets a value that the store no longer holds.
 func (c *cache[K, V]) drop(key K) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.dropped++
-	if e, ok := c.byKey[key]; ok {
-		c.order.Remove(e)
-		delete(c.byKey, key)
-	}
+	s := c.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropped++
+	delete(s.young, key)
+	delete(s.old, key)
 }

@@ -79,9 +79,7 @@ func (v *vandal) restate(change func(*chat.Conversation)) {
 	state := v.k.state.Clone()
 	change(&state)
 	h.armed = millis(state.Armed)
-	record, err := encodeState(v.tenant.pepper, &state, v.person[:])
-	mustPut(v.T, err)
-	v.put(at, append(appendHead(nil, h), record...))
+	v.put(at, append(appendHead(nil, h), encodeState(v.tenant.pepper, &state, v.person[:])...))
 }
 
 // TestCheck_NamesTheBrokenInvariant damages one row at a time and expects the

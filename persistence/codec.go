@@ -30,19 +30,7 @@ func errForeignID() error {
 	return chat.E("persistence.encode", chat.KindInvalid, "an id is not of this engine", nil)
 }
 
-// sealPrivate encodes and encrypts p; nil when there is nothing private.
-func sealPrivate(box sealer, p *recordpb.Private, ad []byte) ([]byte, error) {
-	plain, err := proto.Marshal(p)
-	if err != nil {
-		return nil, chat.E("persistence.encode", chat.KindInvalid, "a record cannot be encoded", err)
-	}
-	if len(plain) == 0 {
-		return nil, nil
-	}
-	return box.Seal(plain, ad)
-}
-
-// openPrivate is the inverse of sealPrivate; never nil without an error.
+// openPrivate decrypts and decodes a private part; never nil without an error.
 func openPrivate(box opener, sealed, ad []byte) (*recordpb.Private, error) {
 	p := new(recordpb.Private)
 	if len(sealed) == 0 {
@@ -58,8 +46,7 @@ func openPrivate(box opener, sealed, ad []byte) (*recordpb.Private, error) {
 	return p, nil
 }
 
-// stamp is the stored form of a time: absent for the zero time, so that every
-// millisecond, the first of 1970 included, stays itself.
+// stamp is the stored form of a time: absent for the zero time.
 func stamp(t time.Time) *int64 {
 	if t.IsZero() {
 		return nil
@@ -74,17 +61,6 @@ func unstamp(ms *int64) time.Time {
 	return time.UnixMilli(*ms).UTC()
 }
 
-// messageRef stores a message id as a seq when it is of conversation c.
-func messageRef(c chat.ConversationID, id chat.MessageID) *recordpb.Ref {
-	if id == "" {
-		return nil
-	}
-	if of, seq, ok := id.Parse(); ok && of == c && chat.MessageIDAt(c, seq) == id {
-		return &recordpb.Ref{Seq: uint64(seq)}
-	}
-	return &recordpb.Ref{Word: []byte(id)}
-}
-
 func messageOf(c chat.ConversationID, r *recordpb.Ref) chat.MessageID {
 	if r.GetSeq() != 0 {
 		return chat.MessageIDAt(c, chat.Seq(r.Seq))
@@ -92,33 +68,11 @@ func messageOf(c chat.ConversationID, r *recordpb.Ref) chat.MessageID {
 	return chat.MessageID(r.GetWord())
 }
 
-// turnRef stores a turn id as a seq when it is of conversation c.
-func turnRef(c chat.ConversationID, id chat.TurnID) *recordpb.Ref {
-	if id == "" {
-		return nil
-	}
-	if of, seq, ok := id.Parse(); ok && of == c && chat.TurnIDAt(c, seq) == id {
-		return &recordpb.Ref{Seq: uint64(seq)}
-	}
-	return &recordpb.Ref{Word: []byte(id)}
-}
-
 func turnOf(c chat.ConversationID, r *recordpb.Ref) chat.TurnID {
 	if r.GetSeq() != 0 {
 		return chat.TurnIDAt(c, chat.Seq(r.Seq))
 	}
 	return chat.TurnID(r.GetWord())
-}
-
-func addressRecords(list []chat.Address) []*recordpb.Address {
-	if len(list) == 0 {
-		return nil
-	}
-	out := make([]*recordpb.Address, len(list))
-	for i, a := range list {
-		out[i] = &recordpb.Address{Kind: uint32(a.Kind), Value: []byte(a.Value)}
-	}
-	return out
 }
 
 func addressesOf(list []*recordpb.Address) []chat.Address {
@@ -143,14 +97,19 @@ func contactIDOf(raw []byte) (chat.ContactID, error) {
 	return "", errRecord("a contact id has the wrong length")
 }
 
-// encodeContact is the 'p' row.
+// encodeContact is the 'p' row: recordpb.Contact.
 func encodeContact(box sealer, t chat.TenantID, id id16, c *chat.Contact) ([]byte, error) {
-	sealed, err := sealPrivate(box, &recordpb.Private{Name: []byte(c.Name), Addresses: addressRecords(c.Addresses)},
-		idPlace(placeContact, t, id))
+	s := takeScratch()
+	defer s.release()
+	s.private.text(2, c.Name)
+	s.private.addresses(3, c.Addresses)
+	sealed, err := s.sealed(box, idPlace(placeContact, t, id))
 	if err != nil {
 		return nil, err
 	}
-	return marshal(&recordpb.Contact{Id: id[:], Sealed: sealed})
+	s.public.bytes(1, id[:])
+	s.public.bytes(2, sealed)
+	return s.record(), nil
 }
 
 // decodeContact is the inverse of encodeContact.

@@ -9,75 +9,140 @@ import (
 	"github.com/chumiai/chumi/persistence/recordpb"
 )
 
-// encodeEvent is an event as stored, without its position: the public part,
-// and the private part sealed for ad. keeper is the contact whose key box is,
-// nil for the tenant's.
+// encodeEvent is an event as stored, without its position: recordpb.Event, with
+// the private part sealed for ad. keeper is the contact whose key box is, nil
+// for the tenant's.
 func encodeEvent(e *chat.Event, keeper []byte, box sealer, ad []byte) ([]byte, error) {
-	r := &recordpb.Event{Kind: uint32(e.Kind), Seq: uint64(e.Seq), Time: stamp(e.Time),
-		Channel: []byte(e.Channel), At: stamp(e.At), Deadline: stamp(e.Deadline), Keeper: keeper}
-	var p recordpb.Private
-	if err := splitPayload(e, r, &p); err != nil {
+	s := takeScratch()
+	defer s.release()
+	private(&s.private, e)
+	sealed, err := s.sealed(box, ad)
+	if err != nil {
 		return nil, err
 	}
-	var err error
-	if r.Sealed, err = sealPrivate(box, &p, ad); err != nil {
+	w := &s.public
+	w.uint(1, uint64(e.Kind))
+	w.uint(2, uint64(e.Seq))
+	w.stamp(3, e.Time)
+	w.text(4, string(e.Channel))
+	w.stamp(5, e.At)
+	w.stamp(6, e.Deadline)
+	w.bytes(7, keeper)
+	w.bytes(8, sealed)
+	if err := public(w, e); err != nil {
 		return nil, err
 	}
-	return marshal(r)
+	return s.record(), nil
 }
 
-// splitPayload parts what the event's kind carries into public and private.
-func splitPayload(e *chat.Event, r *recordpb.Event, p *recordpb.Private) error {
+// private writes recordpb.Private: everything a person could be known by, and
+// everything a person or a model wrote.
+func private(w *wire, e *chat.Event) {
+	switch {
+	case e.Contact != nil:
+		w.text(2, e.Contact.Name)
+		w.addresses(3, e.Contact.Addresses)
+	case e.Message != nil:
+		m := e.Message
+		w.text(1, m.Text)
+		w.text(2, m.Name)
+		w.bytes(4, m.Raw)
+		w.text(5, string(m.RemoteID))
+		w.text(6, string(m.ReplyTo))
+		w.text(7, m.Group)
+	case e.Attempt != nil:
+		w.text(5, string(e.Attempt.Remote))
+	case e.Status != nil:
+		s := e.Status
+		w.bytes(4, s.Raw)
+		w.text(5, string(s.Remote))
+		w.text(8, s.Detail)
+		w.text(9, s.Participant)
+	case e.Turn != nil:
+		w.text(1, e.Turn.Answer)
+		w.text(12, e.Turn.PromptHash)
+	case e.Handoff != nil:
+		w.text(11, e.Handoff.Member)
+	case e.Update != nil:
+		u := e.Update
+		w.bytes(4, u.Raw)
+		w.text(5, string(u.Remote))
+		w.text(10, u.Revision)
+	}
+}
+
+// public writes the part of recordpb.Event that the kind names.
+func public(w *wire, e *chat.Event) error {
+	in := payloadIn(e)
+	if in == payloadNone && payloadOf(e.Kind) != payloadUnknown {
+		return nil
+	}
+	if in != payloadOf(e.Kind) {
+		return chat.E("persistence.encode", chat.KindInvalid, "an event carries what its kind does not say", nil)
+	}
 	c := e.Conversation
 	switch payloadOf(e.Kind) {
 	case payloadContact:
-		if e.Contact == nil {
-			return nil
-		}
 		id, ok := contactBytes(e.Contact.ID)
 		if !ok {
 			return errForeignID()
 		}
-		r.Contact = &recordpb.Contact{Id: id[:]}
-		p.Name, p.Addresses = []byte(e.Contact.Name), addressRecords(e.Contact.Addresses)
+		at := w.open(10)
+		w.bytes(1, id[:])
+		w.close(at)
 	case payloadMessage:
-		if m := e.Message; m != nil {
-			r.Message = &recordpb.Message{Id: messageRef(c, m.ID), Direction: uint32(m.Direction), Author: uint32(m.Author),
-				Type: []byte(m.Type), ProviderTime: stamp(m.ProviderTime), Turn: turnRef(c, m.Turn),
-				Class: uint32(m.Class), Simulated: m.Simulated}
-			p.Remote, p.Text, p.ReplyTo = []byte(m.RemoteID), []byte(m.Text), []byte(m.ReplyTo)
-			p.Group, p.Name, p.Raw = []byte(m.Group), []byte(m.Name), m.Raw
-		}
+		m, at := e.Message, w.open(11)
+		w.message(1, c, m.ID)
+		w.uint(2, uint64(m.Direction))
+		w.uint(3, uint64(m.Author))
+		w.text(4, m.Type)
+		w.stamp(5, m.ProviderTime)
+		w.turn(6, c, m.Turn)
+		w.uint(7, uint64(m.Class))
+		w.bool(8, m.Simulated)
+		w.close(at)
 	case payloadAttempt:
-		if a := e.Attempt; a != nil {
-			r.Attempt = &recordpb.Attempt{Message: messageRef(c, a.Message), N: int64(a.N), Epoch: uint64(a.Epoch),
-				Code: int64(a.Code), Subcode: int64(a.Subcode), Reason: []byte(a.Reason), RetryAt: stamp(a.RetryAt)}
-			p.Remote = []byte(a.Remote)
-		}
+		a, at := e.Attempt, w.open(12)
+		w.message(1, c, a.Message)
+		w.int(2, int64(a.N))
+		w.uint(3, uint64(a.Epoch))
+		w.int(4, int64(a.Code))
+		w.int(5, int64(a.Subcode))
+		w.text(6, a.Reason)
+		w.stamp(7, a.RetryAt)
+		w.close(at)
 	case payloadStatus:
-		if s := e.Status; s != nil {
-			r.Status = &recordpb.Status{Message: messageRef(c, s.Message), Status: uint32(s.Status), Word: []byte(s.Word),
-				Code: int64(s.Code), ProviderTime: stamp(s.ProviderTime)}
-			p.Remote, p.Detail = []byte(s.Remote), []byte(s.Detail)
-			p.Participant, p.Raw = []byte(s.Participant), s.Raw
-		}
+		s, at := e.Status, w.open(13)
+		w.message(1, c, s.Message)
+		w.uint(2, uint64(s.Status))
+		w.text(3, s.Word)
+		w.int(4, int64(s.Code))
+		w.stamp(5, s.ProviderTime)
+		w.close(at)
 	case payloadTurn:
-		if t := e.Turn; t != nil {
-			r.Turn = &recordpb.Turn{Id: turnRef(c, t.ID), Call: int64(t.Call), Epoch: uint64(t.Epoch),
-				From: uint64(t.From), UpTo: uint64(t.UpTo), Model: []byte(t.Model), PromptTokens: t.PromptTokens,
-				OutTokens: t.OutTokens, Simulated: t.Simulated, Reason: []byte(t.Reason)}
-			p.Text, p.Digest = []byte(t.Answer), []byte(t.PromptHash)
-		}
+		t, at := e.Turn, w.open(14)
+		w.turn(1, c, t.ID)
+		w.int(2, int64(t.Call))
+		w.uint(3, uint64(t.Epoch))
+		w.uint(4, uint64(t.From))
+		w.uint(5, uint64(t.UpTo))
+		w.text(6, t.Model)
+		w.int(7, t.PromptTokens)
+		w.int(8, t.OutTokens)
+		w.bool(9, t.Simulated)
+		w.text(10, t.Reason)
+		w.close(at)
 	case payloadHandoff:
-		if h := e.Handoff; h != nil {
-			r.Handoff = &recordpb.Handoff{Reason: []byte(h.Reason), Until: stamp(h.Until)}
-			p.Member = []byte(h.Member)
-		}
+		at := w.open(15)
+		w.text(1, e.Handoff.Reason)
+		w.stamp(2, e.Handoff.Until)
+		w.close(at)
 	case payloadUpdate:
-		if u := e.Update; u != nil {
-			r.Update = &recordpb.Update{Type: []byte(u.Type), Reason: []byte(u.Reason), ProviderTime: stamp(u.ProviderTime)}
-			p.Remote, p.Revision, p.Raw = []byte(u.Remote), []byte(u.Revision), u.Raw
-		}
+		u, at := e.Update, w.open(16)
+		w.text(1, u.Type)
+		w.text(2, u.Reason)
+		w.stamp(3, u.ProviderTime)
+		w.close(at)
 	case payloadNone:
 	case payloadUnknown:
 		return chat.E("persistence.encode", chat.KindInvalid, "an event has an unknown kind", nil)
@@ -149,6 +214,22 @@ func (row eventRow) event(t chat.TenantID, c chat.ConversationID, p *recordpb.Pr
 			Reason: string(u.Reason), ProviderTime: unstamp(u.ProviderTime), Raw: p.Raw}
 	}
 	return e, nil
+}
+
+// payloadIn tells which pointer of an event is set; payloadUnknown for several.
+func payloadIn(e *chat.Event) payload {
+	found, n := payloadNone, 0
+	for p, set := range [...]bool{payloadContact: e.Contact != nil, payloadMessage: e.Message != nil,
+		payloadAttempt: e.Attempt != nil, payloadStatus: e.Status != nil, payloadTurn: e.Turn != nil,
+		payloadHandoff: e.Handoff != nil, payloadUpdate: e.Update != nil} {
+		if set {
+			found, n = payload(p), n+1
+		}
+	}
+	if n > 1 {
+		return payloadUnknown
+	}
+	return found
 }
 
 // payload tells which pointer of an event its kind sets.

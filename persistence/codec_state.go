@@ -11,24 +11,54 @@ import (
 	"github.com/chumiai/chumi/persistence/seal"
 )
 
-// encodeState is the record of a state row. contact is the raw form of the
-// state's contact.
-func encodeState(pepper *seal.Pepper, s *chat.Conversation, contact []byte) ([]byte, error) {
-	r := &recordpb.State{Channel: []byte(s.Channel), Kind: uint32(s.Kind), Contact: contact, Seq: uint64(s.Seq),
-		Started: stamp(s.Started), Active: stamp(s.Active), Holder: uint32(s.Holder), PausedUntil: stamp(s.PausedUntil),
-		WindowFrom: stamp(s.WindowFrom), LastIn: uint64(s.LastIn), WaitingFrom: uint64(s.WaitingFrom),
-		WaitingSince: stamp(s.WaitingSince), Unread: int64(s.Unread), Armed: stamp(s.Armed), Deadline: stamp(s.Deadline)}
-	if t := &s.Turn; *t != (chat.Turn{}) {
-		r.Turn = &recordpb.TurnState{Phase: uint32(t.Phase), Id: turnRef(s.ID, t.ID), Call: int64(t.Call), Epoch: uint64(t.Epoch),
-			From: uint64(t.From), UpTo: uint64(t.UpTo), At: stamp(t.At), Restarts: int64(t.Restarts)}
+// encodeState is the record of a state row: recordpb.State. contact is the raw
+// form of the state's contact.
+func encodeState(pepper *seal.Pepper, c *chat.Conversation, contact []byte) []byte {
+	s := takeScratch()
+	defer s.release()
+	w := &s.public
+	w.text(1, string(c.Channel))
+	w.uint(2, uint64(c.Kind))
+	w.bytes(3, contact)
+	w.uint(4, uint64(c.Seq))
+	w.stamp(5, c.Started)
+	w.stamp(6, c.Active)
+	w.uint(7, uint64(c.Holder))
+	w.stamp(8, c.PausedUntil)
+	w.stamp(9, c.WindowFrom)
+	w.uint(10, uint64(c.LastIn))
+	w.uint(11, uint64(c.WaitingFrom))
+	w.stamp(12, c.WaitingSince)
+	w.int(13, int64(c.Unread))
+	if t := &c.Turn; *t != (chat.Turn{}) {
+		at := w.open(14)
+		w.uint(1, uint64(t.Phase))
+		w.turn(2, c.ID, t.ID)
+		w.int(3, int64(t.Call))
+		w.uint(4, uint64(t.Epoch))
+		w.uint(5, uint64(t.From))
+		w.uint(6, uint64(t.UpTo))
+		w.stamp(7, t.At)
+		w.int(8, int64(t.Restarts))
+		w.close(at)
 	}
-	for i := range s.Outbox {
-		o := &s.Outbox[i]
-		r.Outbox = append(r.Outbox, &recordpb.Outbox{Message: messageRef(s.ID, o.Message), Seq: uint64(o.Seq),
-			Author: uint32(o.Author), State: uint32(o.State), Class: uint32(o.Class), N: int64(o.N), Epoch: uint64(o.Epoch),
-			At: stamp(o.At), Covers: uint64(o.Covers), Masked: o.TextHash ^ outboxMask(pepper, s.ID, o.Seq)})
+	for i := range c.Outbox {
+		o, at := &c.Outbox[i], w.open(15)
+		w.message(1, c.ID, o.Message)
+		w.uint(2, uint64(o.Seq))
+		w.uint(3, uint64(o.Author))
+		w.uint(4, uint64(o.State))
+		w.uint(5, uint64(o.Class))
+		w.int(6, int64(o.N))
+		w.uint(7, uint64(o.Epoch))
+		w.stamp(8, o.At)
+		w.uint(9, uint64(o.Covers))
+		w.fixed(10, o.TextHash^outboxMask(pepper, c.ID, o.Seq))
+		w.close(at)
 	}
-	return marshal(r)
+	w.stamp(16, c.Armed)
+	w.stamp(17, c.Deadline)
+	return s.record()
 }
 
 // decodeState is the inverse of encodeState.

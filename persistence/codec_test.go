@@ -83,6 +83,10 @@ func TestEvent_EveryKindReadsBackExactly(t *testing.T) {
 					t.Errorf("%q is readable in the record", secret)
 				}
 			}
+			canonical(t, record, new(recordpb.Event))
+			var plain wire
+			private(&plain, &want)
+			canonical(t, plain, new(recordpb.Private))
 			row, err := splitEvent(append(binary.BigEndian.AppendUint64(nil, 77), record...))
 			if err != nil {
 				t.Fatal(err)
@@ -100,6 +104,80 @@ func TestEvent_EveryKindReadsBackExactly(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// canonical fails the test unless b is what the generated code writes for the
+// record it reads from b, with no field unknown to it.
+func canonical(t *testing.T, b []byte, m proto.Message) {
+	t.Helper()
+	if err := proto.Unmarshal(b, m); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(m.ProtoReflect().GetUnknown()); n > 0 {
+		t.Errorf("%d bytes of the record are of unknown fields", n)
+	}
+	again, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(b, again) {
+		t.Errorf("the record is\n%x, the generated code writes\n%x", b, again)
+	}
+}
+
+func TestRows_AreCanonical(t *testing.T) {
+	row := chat.RemoteRow{Conversation: testConversation, Seq: 300, Message: chat.MessageIDAt(testConversation, 299), Mask: chat.StatusRead}
+	for _, r := range []chat.RemoteRow{row, {}, {Seq: 1, Message: "of-another-app"}} {
+		record, err := encodeRow(&r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		canonical(t, record, new(recordpb.Row))
+		if got, err := decodeRow(record); err != nil || got != r {
+			t.Errorf("%+v reads as %+v, %v", r, got, err)
+		}
+	}
+	tn := &tenant{id: "acme", box: testBox(t)}
+	cl := chat.Claim{Kind: chat.ClaimIdempotency, Digest: "of the request", Message: row.Message, Day: 20000}
+	record, err := tn.encodeClaim(id16{9}, id16{1, 2, 3}, id16{4, 5, 6}, &cl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	canonical(t, record, new(recordpb.Claim))
+	want := chat.Original{Conversation: testConversation, Contact: testContact, Message: cl.Message, Seq: 299, Digest: cl.Digest}
+	if got, err := tn.decodeClaim(id16{9}, record); err != nil || got != want {
+		t.Errorf("%+v, %v; want %+v", got, err, want)
+	}
+}
+
+// Only the one spelling of an id is shortened to its seq; any other is kept.
+func TestWire_KeepsEverySpellingOfAnID(t *testing.T) {
+	for _, id := range []chat.MessageID{"", "msg_", "x", chat.MessageIDAt(testConversation, 7), chat.MessageIDAt(testConversation, 7) + " ",
+		chat.MessageIDAt(id16{9}.conversationID(), 7), "msg_" + chat.MessageID(testConversation.Body()) + "_07",
+		"msg_" + chat.MessageID(testConversation.Body()) + "_+7", "msg_" + chat.MessageID(testConversation.Body()) + "_0",
+		"msg_" + chat.MessageID(testConversation.Body()) + "_", "\xff"} {
+		var w wire
+		w.message(3, testConversation, id)
+		var r recordpb.Row
+		if err := proto.Unmarshal(w, &r); err != nil {
+			t.Fatal(err)
+		}
+		if got := messageOf(testConversation, r.Message); got != id {
+			t.Errorf("%q reads as %q", id, got)
+		}
+	}
+}
+
+// A nested record of 128 bytes and more needs a longer length.
+func TestWire_LongNestedRecords(t *testing.T) {
+	for _, n := range []int{0, 1, 120, 126, 127, 128, 129, 16383, 16384, 1 << 20} {
+		e := chat.Event{Kind: chat.UpdateReceived, Seq: 1, Update: &chat.Update{Type: string(bytes.Repeat([]byte{'x'}, n))}}
+		var w wire
+		if err := public(&w, &e); err != nil {
+			t.Fatal(err)
+		}
+		canonical(t, w, new(recordpb.Event))
 	}
 }
 
@@ -156,10 +234,8 @@ func TestState_ReadsBackExactly(t *testing.T) {
 				Class: chat.AtLeastOnce, N: 2, Epoch: 5, At: at, Covers: 4, TextHash: 0xdeadbeef12345678},
 			{Message: "elsewhere", Seq: 9, TextHash: 1}},
 		Armed: at.Add(6e9)}
-	record, err := encodeState(pepper, &want, []byte(contactRaw(t, testContact)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	record := encodeState(pepper, &want, contactRaw(t, testContact))
+	canonical(t, record, new(recordpb.State))
 	if bytes.Contains(record, binary.LittleEndian.AppendUint64(nil, want.Outbox[0].TextHash)) {
 		t.Error("a text's hash is readable in the record")
 	}
@@ -171,9 +247,7 @@ func TestState_ReadsBackExactly(t *testing.T) {
 		t.Error(diff)
 	}
 	empty := chat.Conversation{ID: testConversation, Tenant: "acme"}
-	if record, err = encodeState(pepper, &empty, nil); err != nil {
-		t.Fatal(err)
-	}
+	record = encodeState(pepper, &empty, nil)
 	if got, err = decodeState(pepper, "acme", testConversation, record); err != nil || cmp.Diff(empty, got) != "" {
 		t.Error(cmp.Diff(empty, got), err)
 	}

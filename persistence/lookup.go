@@ -20,11 +20,19 @@ const (
 
 // addressHash is where an address stands. A number is one person's whether Meta
 // calls it a wa_id or only says who a message is from.
+// kindWord spells a kind as the one byte that is hashed for it.
+var kindWord = func() (words [256]string) {
+	for i := range words {
+		words[i] = string([]byte{byte(i)})
+	}
+	return words
+}()
+
 func addressHash(p *seal.Pepper, what byte, ch chat.ChannelID, a chat.Address) id16 {
 	if a.Kind == chat.Phone {
 		a.Kind = chat.WaID
 	}
-	return p.Hash(what, string(ch), string([]byte{byte(a.Kind)}), a.Value)
+	return p.Hash(what, string(ch), kindWord[a.Kind], a.Value)
 }
 
 func rowHash(p *seal.Pepper, ch chat.ChannelID, revision string, remote chat.RemoteID) id16 {
@@ -32,7 +40,7 @@ func rowHash(p *seal.Pepper, ch chat.ChannelID, revision string, remote chat.Rem
 }
 
 func claimHash(p *seal.Pepper, kind chat.ClaimKind, key string) id16 {
-	return p.Hash(hashClaim, string([]byte{byte(kind)}), key)
+	return p.Hash(hashClaim, kindWord[kind], key)
 }
 
 // Locate resolves a customer's addresses on a channel: the first address that
@@ -130,16 +138,22 @@ func (s *Store) Row(t chat.TenantID, ch chat.ChannelID, remote chat.RemoteID, re
 	return row, err == nil, err
 }
 
+// encodeRow is the 'r' row: recordpb.Row.
 func encodeRow(row *chat.RemoteRow) ([]byte, error) {
-	r := &recordpb.Row{Seq: uint64(row.Seq), Message: messageRef(row.Conversation, row.Message), Mask: uint32(row.Mask)}
+	s := takeScratch()
+	defer s.release()
+	w := &s.public
 	if row.Conversation != "" {
 		c, ok := conversationBytes(row.Conversation)
 		if !ok {
 			return nil, errForeignID()
 		}
-		r.Conversation = c[:]
+		w.bytes(1, c[:])
 	}
-	return marshal(r)
+	w.uint(2, uint64(row.Seq))
+	w.message(3, row.Conversation, row.Message)
+	w.uint(4, uint64(row.Mask))
+	return s.record(), nil
 }
 
 func decodeRow(v []byte) (chat.RemoteRow, error) {
@@ -171,20 +185,27 @@ func (s *Store) Claimed(t chat.TenantID, kind chat.ClaimKind, key string) (o cha
 	return o, err == nil, err
 }
 
+// encodeClaim is the 'i' row: recordpb.Claim.
 func (t *tenant) encodeClaim(h, c, contact id16, cl *chat.Claim) ([]byte, error) {
-	r := &recordpb.Claim{Day: uint32(cl.Day)}
-	if c != (id16{}) {
-		id := c.conversationID()
-		r.Conversation, r.Contact, r.Message = c[:], contact[:], messageRef(id, cl.Message)
-		if _, seq, ok := cl.Message.Parse(); ok {
-			r.Seq = uint64(seq)
-		}
-	}
-	var err error
-	if r.Sealed, err = sealPrivate(t.box, &recordpb.Private{Digest: []byte(cl.Digest)}, idPlace(placeClaim, t.id, h)); err != nil {
+	s := takeScratch()
+	defer s.release()
+	s.private.text(12, cl.Digest)
+	sealed, err := s.sealed(t.box, idPlace(placeClaim, t.id, h))
+	if err != nil {
 		return nil, err
 	}
-	return marshal(r)
+	w := &s.public
+	if c != (id16{}) {
+		w.bytes(1, c[:])
+		w.bytes(2, contact[:])
+		if _, seq, ok := cl.Message.Parse(); ok {
+			w.uint(3, uint64(seq))
+		}
+		w.message(4, c.conversationID(), cl.Message)
+	}
+	w.uint(5, uint64(max(cl.Day, 0)))
+	w.bytes(6, sealed)
+	return s.record(), nil
 }
 
 func (t *tenant) decodeClaim(h id16, v []byte) (chat.Original, error) {

@@ -39,11 +39,7 @@ func (s *Store) prepare(t *tenant, c *chat.Commit) (*prepared, error) {
 		box, keeper = p.key.box, p.contact[:]
 		p.commit.Conversation, p.commit.Contact, p.commit.KeyId = conv[:], keeper, p.key.id
 		p.commit.ContactKey = p.key.wrapped
-		record, err := encodeState(t.pepper, c.State, keeper)
-		if err != nil {
-			return nil, err
-		}
-		p.commit.Head = &recordpb.Head{Record: record, Active: millis(c.State.Active),
+		p.commit.Head = &recordpb.Head{Record: encodeState(t.pepper, c.State, keeper), Active: millis(c.State.Active),
 			Armed: millis(c.State.Armed), Live: isLive(c.State)}
 	}
 	if err := p.events(t, c, conv, keeper, box); err != nil {
