@@ -51,8 +51,8 @@ type Options struct {
 	Seed          uint64
 	Conns         int
 
-	// Rounds of the headline, each Warm and then Measure long. A round that is
-	// invalid is run again, at most Retries times.
+	// Rounds of the headline, each Warm and then Measure long. Each side of a
+	// round that is invalid is run again, at most Retries times.
 	Rounds        int
 	Retries       int
 	Warm, Measure time.Duration
@@ -87,7 +87,7 @@ const (
 	DefaultInstagram     = 0.2
 	DefaultConns         = 64
 	DefaultRounds        = 5
-	DefaultRetries       = 5
+	DefaultRetries       = 2
 	DefaultWarm          = 2 * time.Second
 	DefaultMeasure       = 8 * time.Second
 	DefaultReplyRate     = 500

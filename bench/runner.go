@@ -198,9 +198,9 @@ func (r *runner) headline(ctx context.Context) error {
 	return nil
 }
 
-// headlineRound runs one side, again while it is invalid and retries are left.
+// headlineRound runs one side, again while it is invalid and tries are left.
 func (r *runner) headlineRound(ctx context.Context, n int, target, row string) error {
-	for {
+	for try := 0; ; try++ {
 		round, err := r.closedRound(ctx, target, row)
 		if err != nil {
 			return fmt.Errorf("%s round %d: %w", target, n, err)
@@ -208,10 +208,9 @@ func (r *runner) headlineRound(ctx context.Context, n int, target, row string) e
 		round.Number, round.Target, round.Row = n, target, row
 		r.report.Rounds = append(r.report.Rounds, *round)
 		r.logf("round %d  %-24s %s", n, target+" "+row, round.line(r.report.Failed()))
-		if round.Invalid == "" || r.o.Retries == 0 {
+		if round.Invalid == "" || try == r.o.Retries {
 			return nil
 		}
-		r.o.Retries--
 	}
 }
 

@@ -18,7 +18,7 @@ const control = "none"
 type Planting struct {
 	Bug string `json:"bug"`
 	// Found must be true, and false for the control.
-	Found bool   `json:"found"`
+	Found bool `json:"found"`
 	// By names the rules that were broken.
 	By    string        `json:"by"`
 	Kills int64         `json:"kills"`
