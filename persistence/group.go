@@ -18,6 +18,8 @@ import (
 const (
 	batchCommitsMax = 512
 	batchBytesMax   = 1 << 20
+	// flightsMax batches are synced at once; one disk queue holds few more.
+	flightsMax = 8
 )
 
 // group is one unit of commitment. Its committer, one goroutine, is the only
@@ -30,6 +32,10 @@ type group struct {
 
 	// stager is owned by the committer's goroutine.
 	stager *stager
+	// flights are batches that Pebble shows and the disk does not hold yet, in
+	// order: the committer stages the next batch while they are synced. A full
+	// channel makes the committer wait, and its batches larger.
+	flights chan *flight
 
 	// begun counts batches handed to Pebble, and so visible to readers; synced
 	// counts those that are durable. Rises of synced wake settled.
@@ -48,10 +54,32 @@ type proposal struct {
 	done chan struct{}
 }
 
+// flight is a batch on its way to the disk, with those who wait for it and what
+// readers may see once it is there.
+type flight struct {
+	batch     *pebble.Batch
+	proposals []*proposal
+	tenants   []landed
+	erased    []realmKey
+	due       int64
+	dated     bool
+	from      time.Time
+	size      int
+}
+
+// landed is a tenant's position once a flight is durable.
+type landed struct {
+	tenant chat.TenantID
+	last   chat.Pos
+}
+
+var flights = sync.Pool{New: func() any { return new(flight) }}
+
 var proposals = sync.Pool{New: func() any { return &proposal{done: make(chan struct{}, 1)} }}
 
 func newGroup(s *Store, id chat.Group, epoch chat.Epoch) *group {
-	g := &group{store: s, id: id, queue: make(chan *proposal, s.opts.QueueLen)}
+	g := &group{store: s, id: id, queue: make(chan *proposal, s.opts.QueueLen),
+		flights: make(chan *flight, flightsMax)}
 	g.epoch.Store(uint64(epoch))
 	g.stager = newStager(id, s)
 	return g
@@ -89,35 +117,39 @@ func (g *group) propose(ctx context.Context, c *recordpb.Commit) (outcome, error
 
 // run is the committer. It ends when the queue is closed and empty.
 func (g *group) run() {
-	var pending []*proposal
+	var landing sync.WaitGroup
+	landing.Go(g.land)
+	defer landing.Wait()
+	defer close(g.flights)
 	for p := range g.queue {
-		g.store.recent.mu.RLock()
-		g.stager.begin(chat.Epoch(g.epoch.Load()))
-		pending = append(pending[:0], p)
+		f := flights.Get().(*flight)
+		if !g.fill(f, p) || !g.launch(f) {
+			return
+		}
+	}
+}
+
+// fill stages p and what waits behind it. False means that the store is
+// unreadable and the process ends.
+func (g *group) fill(f *flight, p *proposal) bool {
+	g.store.recent.mu.RLock()
+	g.stager.begin(chat.Epoch(g.epoch.Load()))
+	for {
+		f.proposals = append(f.proposals, p)
 		if !g.stage(p) {
-			return
+			return false
 		}
-	drain:
-		for len(pending) < batchCommitsMax && g.stager.writes.size() < batchBytesMax {
-			select {
-			case p, open := <-g.queue:
-				if !open {
-					break drain
-				}
-				pending = append(pending, p)
-				if !g.stage(p) {
-					return
-				}
-			default:
-				break drain
+		if len(f.proposals) >= batchCommitsMax || g.stager.writes.size() >= batchBytesMax {
+			return true
+		}
+		var open bool
+		select {
+		case p, open = <-g.queue:
+			if !open {
+				return true
 			}
-		}
-		if !g.commit(len(pending)) {
-			return
-		}
-		for i, p := range pending {
-			p.done <- struct{}{}
-			pending[i] = nil
+		default:
+			return true
 		}
 	}
 }
@@ -134,55 +166,91 @@ func (g *group) stage(p *proposal) bool {
 	return true
 }
 
-// commit makes the staged batch durable and tells whoever waits for that. False
-// means that it did not become durable and the process ends.
-func (g *group) commit(commits int) bool {
-	batch := g.store.db.NewBatchWithSize(g.stager.writes.size() + g.stager.writes.size()/4)
-	defer batch.Close()
-	if err := g.stager.finish(batch); err != nil {
+// launch puts the staged batch into Pebble, which shows it to readers, and
+// sends it on its way to the disk. False means that the process ends.
+func (g *group) launch(f *flight) bool {
+	st := g.stager
+	f.batch = g.store.db.NewBatchWithSize(st.writes.size() + st.writes.size()/4)
+	if err := st.finish(f.batch); err != nil {
 		g.fatal("a batch cannot be finished", err)
 		return false
 	}
 	failpoint.Hit(failpoint.BatchStaged)
-	if batch.Empty() {
+	for _, t := range st.touched {
+		f.tenants = append(f.tenants, landed{t.id, t.last})
+	}
+	f.erased = append(f.erased, st.erased...)
+	f.due, f.dated = st.earliestDue()
+	f.size, f.from = f.batch.Len(), time.Now()
+	if f.batch.Empty() {
 		g.store.recent.mu.RUnlock()
+		g.flights <- f
 		return true
 	}
-	mode := pebble.Sync
-	if failpoint.Planted(failpoint.BugNoSync) {
-		mode = pebble.NoSync
+	if f.dated {
+		g.agenda.lower(f.due)
 	}
-	due, dated := g.stager.earliestDue()
-	if dated {
-		g.agenda.lower(due)
-	}
-	size, from := batch.Len(), time.Now()
 	g.begun.Add(1)
-	err := batch.Commit(mode)
+	var err error
+	if failpoint.Planted(failpoint.BugNoSync) {
+		err = f.batch.Commit(pebble.NoSync)
+	} else {
+		err = g.store.db.ApplyNoSyncWait(f.batch, pebble.Sync)
+	}
 	g.store.recent.mu.RUnlock()
-	if dated {
+	if f.dated {
 		g.agenda.landed()
 	}
 	if err != nil {
-		g.fatal("a write did not become durable", err)
+		g.fatal("a write was refused", err)
 		return false
+	}
+	g.flights <- f
+	return true
+}
+
+// land waits for each flight to be durable, in order, and only then tells
+// whoever waits for it.
+func (g *group) land() {
+	for f := range g.flights {
+		if !f.batch.Empty() && !g.settleFlight(f) {
+			continue
+		}
+		for i, p := range f.proposals {
+			p.done <- struct{}{}
+			f.proposals[i] = nil
+		}
+		_ = f.batch.Close()
+		*f = flight{proposals: f.proposals[:0], tenants: f.tenants[:0], erased: f.erased[:0]}
+		flights.Put(f)
+	}
+}
+
+// settleFlight waits for one flight's sync. False means that it did not become
+// durable and the process ends.
+func (g *group) settleFlight(f *flight) bool {
+	if !failpoint.Planted(failpoint.BugNoSync) {
+		if err := f.batch.SyncWait(); err != nil {
+			g.fatal("a write did not become durable", err)
+			return false
+		}
 	}
 	if g.store.dead.Load() {
 		return false
 	}
 	failpoint.Hit(failpoint.BatchSynced)
-	g.store.recent.wrote(size)
+	g.store.recent.wrote(f.size)
 	m := g.store.opts.Metrics
-	m.Sync.Observe(time.Since(from).Seconds())
-	m.Batch.Observe(float64(commits))
-	m.BatchBytes.Add(float64(size))
-	g.publish()
+	m.Sync.Observe(time.Since(f.from).Seconds())
+	m.Batch.Observe(float64(len(f.proposals)))
+	m.BatchBytes.Add(float64(f.size))
+	g.publish(f)
 	return true
 }
 
 // publish advances what readers may see, after a sync.
-func (g *group) publish() {
-	for _, k := range g.stager.erased {
+func (g *group) publish(f *flight) {
+	for _, k := range f.erased {
 		switch k.kind {
 		case kindAddress:
 			g.store.places.drop(addressRow{k.tenant, k.id})
@@ -190,17 +258,17 @@ func (g *group) publish() {
 			g.store.contacts.drop(keyHolder{k.tenant, k.id})
 		}
 	}
-	for _, st := range g.stager.touched {
-		if t, ok := g.store.tenants.Load(st.id); ok {
+	for _, at := range f.tenants {
+		if t, ok := g.store.tenants.Load(at.tenant); ok {
 			t := t.(*tenant)
-			t.durable.Store(uint64(st.last))
+			t.durable.Store(uint64(at.last))
 			t.moved.wake()
 		}
 	}
 	g.synced.Add(1)
 	g.settled.wake()
-	if due, ok := g.stager.earliestDue(); ok {
-		g.agenda.add(due)
+	if f.dated {
+		g.agenda.add(f.due)
 	}
 }
 
