@@ -15,8 +15,9 @@ type Options struct {
 	// Planted is an executable built with -tags "torture planted", for Plant.
 	Planted string
 	// Dir is where data directories are made; empty means the system's
-	// temporary directory. Those of red segments are kept.
-	Dir string
+	// temporary directory. Those of red segments are kept, with Keep all are.
+	Dir  string
+	Keep bool
 	// Out is a file for the report as JSON; empty writes none.
 	Out string
 	// Resume is a file that holds the totals so far and is written after every

@@ -30,7 +30,7 @@ type Planting struct {
 const (
 	plantSegments = 4
 	plantKills    = 25
-	plantDrain    = 20 * time.Second
+	plantDrain    = 40 * time.Second
 )
 
 // Plant runs a short campaign against each of the bugs of o.Planted and reports

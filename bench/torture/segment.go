@@ -209,7 +209,7 @@ func (s *slot) book(ctx context.Context, failed *Tally) (*Book, error) {
 // keep removes the directory of a green segment; that of a red one stays, with
 // the book in it.
 func (s *slot) keep(seg *Segment, book *Book) error {
-	if !seg.Tally.Red() {
+	if !seg.Tally.Red() && !s.o.Keep {
 		return os.RemoveAll(s.dir)
 	}
 	seg.Kept = s.dir
