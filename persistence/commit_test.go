@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -386,4 +389,42 @@ func TestAppend_DiskReserve(t *testing.T) {
 	free = 1 << 30
 	s.pollDisk()
 	k.say(t, "two")
+}
+
+// A full queue is answered, not waited for.
+func TestAppend_BusyWhenTheQueueIsFull(t *testing.T) {
+	gate := newSyncGate(vfs.NewMem())
+	o := testOptions(t, gate)
+	o.QueueLen = 1
+	s := openTest(t, o)
+	defer s.Close()
+	ensure(t, s, "acme")
+	release := gate.shut()
+	// While no sync returns, the committer takes a bounded number of batches.
+	const max = 5000
+	var applied, busy atomic.Int32
+	var wg sync.WaitGroup
+	for i := 0; busy.Load() == 0 && i < max; i++ {
+		c := newTalker(t, s, "acme", i).next("x")
+		wg.Go(func() {
+			r, err := s.Append(context.Background(), c)
+			switch {
+			case chat.KindOf(err) == chat.KindBusy:
+				busy.Add(1)
+			case err == nil && r.Answer == chat.Applied:
+				applied.Add(1)
+			default:
+				t.Error(r.Answer, err)
+			}
+		})
+		runtime.Gosched()
+	}
+	if applied.Load() > 0 || busy.Load() == 0 {
+		t.Errorf("before a sync returned: %d applied, %d busy", applied.Load(), busy.Load())
+	}
+	release()
+	wg.Wait()
+	if applied.Load() == 0 {
+		t.Error("nothing was applied after the sync")
+	}
 }

@@ -33,6 +33,9 @@ type recent struct {
 	bytes atomic.Int64
 	limit int64
 	seed  maphash.Seed
+	// blind makes every key one that a memtable may have: a store opened for
+	// reading keeps there what it found in the log.
+	blind bool
 	// absent remembers remote-id rows that were looked for and not found.
 	absent [absentStripes]absentStripe
 }
@@ -45,8 +48,8 @@ type generations struct {
 
 // newRecent sizes the filters for memtables of the given total size. A commit
 // of 300 bytes with one condition key gets 16 bits per key.
-func newRecent(memtables int64) *recent {
-	r := &recent{limit: memtables, seed: maphash.MakeSeed()}
+func newRecent(memtables int64, blind bool) *recent {
+	r := &recent{limit: memtables, seed: maphash.MakeSeed(), blind: blind}
 	size := int(memtables / 20)
 	r.gens.Store(&generations{cur: newFilter(size), prev: newFilter(0)})
 	return r
@@ -74,7 +77,7 @@ func (r *recent) wrote(n int) {
 // mayHave reports whether key may be in a memtable, and the generation asked.
 func (r *recent) mayHave(key []byte) (bool, uint64) {
 	g, h := r.gens.Load(), maphash.Bytes(r.seed, key)
-	return g.cur.has(h) || g.prev.has(h), g.n
+	return r.blind || g.cur.has(h) || g.prev.has(h), g.n
 }
 
 // filter is a bloom filter of one cache line per key. Safe for concurrent use.

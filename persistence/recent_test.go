@@ -7,11 +7,12 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
+	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/persistence/recordpb"
 )
 
 func TestFilter_KnowsWhatWasAdded(t *testing.T) {
-	r := newRecent(1 << 20)
+	r := newRecent(1<<20, false)
 	var key [8]byte
 	const keys = 2000
 	for i := range uint64(keys) {
@@ -35,7 +36,7 @@ func TestFilter_KnowsWhatWasAdded(t *testing.T) {
 }
 
 func TestRecent_KeepsAKeyForAWholeGeneration(t *testing.T) {
-	r := newRecent(1000)
+	r := newRecent(1000, false)
 	key := []byte("key")
 	r.add(key)
 	r.wrote(999)
@@ -50,7 +51,7 @@ func TestRecent_KeepsAKeyForAWholeGeneration(t *testing.T) {
 }
 
 func TestRecent_AbsentRowsAreForgottenWhenPut(t *testing.T) {
-	r, h, key := newRecent(1000), id16{1, 2, 3}, []byte("row")
+	r, h, key := newRecent(1000, false), id16{1, 2, 3}, []byte("row")
 	if r.stillAbsent(h, key) {
 		t.Error("a row nobody looked for is known to be absent")
 	}
@@ -127,5 +128,30 @@ func TestLookup_FindsRowsWhereverTheyAre(t *testing.T) {
 	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A store opened for reading finds what is still in the log only.
+func TestOpen_ReadOnlySeesTheLog(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	s := openTest(t, testOptions(t, fs))
+	ensure(t, s, "acme")
+	k := newTalker(t, s, "acme", 1)
+	k.say(t, "one")
+	o := testOptions(t, fs.CrashClone(vfs.CrashCloneCfg{}))
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	o.ReadOnly = true
+	r := openTest(t, o)
+	defer r.Close()
+	if events, err := r.Events("acme", k.place.Conversation, 0, 10); err != nil || len(events) != 2 {
+		t.Errorf("%d events, %v", len(events), err)
+	}
+	if p, err := r.Locate("acme", "wa", []chat.Address{k.addr}); err != nil || !p.Found {
+		t.Errorf("%+v, %v", p, err)
+	}
+	if _, err := r.Append(context.Background(), k.next("two")); chat.KindOf(err) != chat.KindUnavailable {
+		t.Errorf("an append to a store opened for reading: %v", err)
 	}
 }

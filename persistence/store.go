@@ -63,7 +63,7 @@ func Open(o Options) (*Store, error) {
 	s := &Store{opts: o, fs: fs, stop: make(chan struct{}),
 		contacts: newCache[keyHolder, *contactKey](o.KeyCacheLen),
 		places:   newCache[addressRow, chat.Place](o.KeyCacheLen),
-		recent:   newRecent((memTablesMax + 2) * int64(o.MemTableSize))}
+		recent:   newRecent((memTablesMax+2)*int64(o.MemTableSize), o.ReadOnly)}
 	db, err := pebble.Open(o.Dir, s.engineOptions())
 	if err != nil {
 		return nil, chat.E(op, chat.KindOther, "cannot open the store in "+o.Dir, err)
