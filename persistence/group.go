@@ -75,7 +75,16 @@ type landed struct {
 
 var flights = sync.Pool{New: func() any { return new(flight) }}
 
-var proposals = sync.Pool{New: func() any { return &proposal{done: make(chan struct{}, 1)} }}
+// newProposal takes one from the store's pool. The pool is the store's own
+// because a channel made in a synctest bubble must not leave it.
+func (s *Store) newProposal(c *recordpb.Commit) *proposal {
+	p, ok := s.proposals.Get().(*proposal)
+	if !ok {
+		p = &proposal{done: make(chan struct{}, 1)}
+	}
+	p.commit = c
+	return p
+}
 
 func newGroup(s *Store, id chat.Group, epoch chat.Epoch) *group {
 	g := &group{store: s, id: id, queue: make(chan *proposal, s.opts.QueueLen),
@@ -90,8 +99,7 @@ func newGroup(s *Store, id chat.Group, epoch chat.Epoch) *group {
 // the commit may still become durable.
 func (g *group) propose(ctx context.Context, c *recordpb.Commit) (outcome, error) {
 	const op = "journal.Append"
-	p := proposals.Get().(*proposal)
-	p.commit = c
+	p := g.store.newProposal(c)
 	g.store.gate.RLock()
 	if g.store.closed || g.store.opts.ReadOnly {
 		g.store.gate.RUnlock()
@@ -108,7 +116,7 @@ func (g *group) propose(ctx context.Context, c *recordpb.Commit) (outcome, error
 	case <-p.done:
 		out := p.outcome
 		p.commit, p.outcome = nil, outcome{}
-		proposals.Put(p)
+		g.store.proposals.Put(p)
 		return out, nil
 	case <-ctx.Done():
 		return outcome{answer: chat.Unknown}, nil

@@ -36,6 +36,9 @@ type Store struct {
 	places   *cache[addressRow, chat.Place]
 	recent   *recent
 
+	// proposals holds *proposal values whose answers were read.
+	proposals sync.Pool
+
 	// gate is held for reading while a proposal is put into a queue; closed is
 	// true once it was held for writing to end that.
 	gate   sync.RWMutex
