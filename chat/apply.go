@@ -121,7 +121,7 @@ func (c *Conversation) applyUnknown(e Event) {
 	case e.At.IsZero():
 		c.dropEntry(e.Status.Message)
 	default:
-		entry.State, entry.At = SendUnknown, e.At
+		entry.State, entry.At, entry.Doubtful = SendUnknown, e.At, true
 	}
 }
 

@@ -77,6 +77,9 @@ type OutboxEntry struct {
 	Author  Author
 	State   SendState
 	Class   Class
+	// Doubtful is true once an attempt ended without telling whether it went.
+	// Such an entry is never shown as failed or cancelled: it may have arrived.
+	Doubtful bool
 	// N counts attempts; Epoch is of the latest.
 	N     int
 	Epoch Epoch

@@ -48,7 +48,7 @@ func (p *step) reported(f *Inbound) {
 // resolve ends an outbox entry whose fate a status tells.
 func (p *step) resolve(entry OutboxEntry, f *Inbound, status Status) {
 	if status == StatusFailed {
-		p.fail(entry, SendOutcome{Code: f.Code, Reason: "failed"})
+		p.refused(entry, SendOutcome{Code: f.Code, Reason: "failed"})
 		return
 	}
 	p.emit(Event{Kind: MessageAccepted, Deadline: p.nextDeadline(entry), Attempt: &Attempt{
@@ -83,9 +83,7 @@ func (p *step) reconciled(entry OutboxEntry) {
 		p.requeue(entry, SendOutcome{Reason: "not_reconciled"}, 0)
 		return
 	}
-	p.emit(Event{Kind: StatusChanged, Status: &StatusChange{
-		Message: entry.Message, Status: StatusUnknown, Word: StatusUnknown.String()}})
-	p.released(ReleaseSend{Message: entry.Message})
+	p.leaveUnknown(entry, SendOutcome{})
 	p.abandonTurn("send_unknown")
 	p.handoff("send_unknown")
 }

@@ -126,14 +126,37 @@ func (p *step) nextDeadline(entry OutboxEntry) time.Time {
 	return time.Time{}
 }
 
-// fail settles a send that is known not to go.
+// fail settles a send that will not be attempted again.
 func (p *step) fail(entry OutboxEntry, o SendOutcome) {
+	if entry.Doubtful {
+		p.leaveUnknown(entry, o)
+		p.afterFailure(entry, "send_unknown")
+		return
+	}
+	p.refused(entry, o)
+}
+
+// leaveUnknown settles a send nobody will ever know the fate of: an earlier
+// attempt may have arrived.
+func (p *step) leaveUnknown(entry OutboxEntry, o SendOutcome) {
+	p.emit(Event{Kind: StatusChanged, Status: &StatusChange{
+		Message: entry.Message, Status: StatusUnknown, Word: StatusUnknown.String(), Code: o.Code, Detail: o.Reason}})
+	p.released(ReleaseSend{Message: entry.Message})
+}
+
+// refused settles a send that is known not to have gone.
+func (p *step) refused(entry OutboxEntry, o SendOutcome) {
 	p.emit(Event{Kind: MessageFailed, Attempt: &Attempt{
 		Message: entry.Message, N: entry.N, Epoch: entry.Epoch, Code: o.Code, Subcode: o.Subcode, Reason: o.Reason}})
 	p.released(ReleaseSend{Message: entry.Message})
+	p.afterFailure(entry, "send_failed")
+}
+
+// afterFailure asks people when what the customer waits for may never come.
+func (p *step) afterFailure(entry OutboxEntry, reason string) {
 	if entry.Author != AuthorMember {
-		p.abandonTurn("send_failed")
-		p.handoff("send_failed")
+		p.abandonTurn(reason)
+		p.handoff(reason)
 	}
 }
 
@@ -151,7 +174,12 @@ func (p *step) requeue(entry OutboxEntry, o SendOutcome, pause time.Duration) {
 	p.effect(WakeSender{Message: entry.Message, NotBefore: at})
 }
 
+// cancel withdraws a send before its next attempt.
 func (p *step) cancel(entry OutboxEntry, reason string) {
+	if entry.Doubtful {
+		p.leaveUnknown(entry, SendOutcome{Reason: reason})
+		return
+	}
 	p.emit(Event{Kind: MessageCancelled, Attempt: &Attempt{Message: entry.Message, N: entry.N, Reason: reason}})
 	p.released(ReleaseSend{Message: entry.Message})
 }

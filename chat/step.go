@@ -109,20 +109,35 @@ func (p *step) duplicate() { p.d.Verdict.Kind = VerdictDuplicate }
 func (p *step) refuse(reason string) { p.d.Verdict = Verdict{Kind: VerdictRefused, Reason: reason} }
 
 // due is the due time to store. Moving it later is lazy: the stored row fires
-// early and this arms it again.
+// early and this arms it again. A row whose time has come stays until its tick.
 func (p *step) due() time.Time {
-	at, ok := p.c.Owes()
+	at, ok := p.owed()
 	if !ok {
 		return time.Time{}
 	}
-	if !at.After(p.now) {
+	_, tick := p.in.Fact.(Tick)
+	if tick && !at.After(p.now) {
 		at = p.now.Add(RewakeAfter)
 	}
 	armed := p.was.Armed
-	if !armed.IsZero() && armed.After(p.now) && !at.Before(armed) {
+	if !armed.IsZero() && !at.Before(armed) && (!tick || armed.After(p.now)) {
 		return armed
 	}
 	return at
+}
+
+// owed is the earliest time the conversation must be looked at. A send whose
+// time has come is in its sender's hands, and looked at again only in case the
+// sender lost it.
+func (p *step) owed() (at time.Time, ok bool) {
+	c := p.c
+	c.Outbox = append([]OutboxEntry(nil), c.Outbox...)
+	for i := range c.Outbox {
+		if e := &c.Outbox[i]; e.State == SendQueued && !e.At.After(p.now) {
+			e.At = p.now.Add(RewakeAfter)
+		}
+	}
+	return c.Owes()
 }
 
 // tick looks at everything that may have come due, in the order a person would

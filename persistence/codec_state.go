@@ -54,6 +54,9 @@ func encodeState(pepper *seal.Pepper, c *chat.Conversation, contact []byte) []by
 		w.stamp(8, o.At)
 		w.uint(9, uint64(o.Covers))
 		w.fixed(10, o.TextHash^outboxMask(pepper, c.ID, o.Seq))
+		if o.Doubtful {
+			w.uint(11, 1)
+		}
 		w.close(at)
 	}
 	w.stamp(16, c.Armed)
@@ -82,7 +85,7 @@ func decodeState(pepper *seal.Pepper, t chat.TenantID, c chat.ConversationID, v 
 	}
 	for _, o := range r.Outbox {
 		s.Outbox = append(s.Outbox, chat.OutboxEntry{Message: messageOf(c, o.Message), Seq: chat.Seq(o.Seq),
-			Author: chat.Author(o.Author), State: chat.SendState(o.State), Class: chat.Class(o.Class), N: int(o.N),
+			Author: chat.Author(o.Author), State: chat.SendState(o.State), Class: chat.Class(o.Class), N: int(o.N), Doubtful: o.Doubtful,
 			Epoch: chat.Epoch(o.Epoch), At: unstamp(o.At), Covers: chat.Seq(o.Covers),
 			TextHash: o.Masked ^ outboxMask(pepper, c, chat.Seq(o.Seq))})
 	}

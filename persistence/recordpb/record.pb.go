@@ -1261,7 +1261,9 @@ type Outbox struct {
 	At      *int64                 `protobuf:"varint,8,opt,name=at,proto3,oneof" json:"at,omitempty"`
 	Covers  uint64                 `protobuf:"varint,9,opt,name=covers,proto3" json:"covers,omitempty"`
 	// masked is the text's hash under a keyed mask: texts are not guessable from it.
-	Masked        uint64 `protobuf:"fixed64,10,opt,name=masked,proto3" json:"masked,omitempty"`
+	Masked uint64 `protobuf:"fixed64,10,opt,name=masked,proto3" json:"masked,omitempty"`
+	// doubtful tells that an attempt ended without telling whether it went.
+	Doubtful      bool `protobuf:"varint,11,opt,name=doubtful,proto3" json:"doubtful,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1364,6 +1366,13 @@ func (x *Outbox) GetMasked() uint64 {
 		return x.Masked
 	}
 	return 0
+}
+
+func (x *Outbox) GetDoubtful() bool {
+	if x != nil {
+		return x.Doubtful
+	}
+	return false
 }
 
 // Row is what a remote id leads to.
@@ -1708,7 +1717,7 @@ const file_record_proto_rawDesc = "" +
 	"\x05up_to\x18\x06 \x01(\x04R\x04upTo\x12\x13\n" +
 	"\x02at\x18\a \x01(\x03H\x00R\x02at\x88\x01\x01\x12\x1a\n" +
 	"\brestarts\x18\b \x01(\x03R\brestartsB\x05\n" +
-	"\x03_at\"\xfb\x01\n" +
+	"\x03_at\"\x97\x02\n" +
 	"\x06Outbox\x12+\n" +
 	"\amessage\x18\x01 \x01(\v2\x11.chumi.record.RefR\amessage\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x16\n" +
@@ -1720,7 +1729,8 @@ const file_record_proto_rawDesc = "" +
 	"\x02at\x18\b \x01(\x03H\x00R\x02at\x88\x01\x01\x12\x16\n" +
 	"\x06covers\x18\t \x01(\x04R\x06covers\x12\x16\n" +
 	"\x06masked\x18\n" +
-	" \x01(\x06R\x06maskedB\x05\n" +
+	" \x01(\x06R\x06masked\x12\x1a\n" +
+	"\bdoubtful\x18\v \x01(\bR\bdoubtfulB\x05\n" +
 	"\x03_at\"|\n" +
 	"\x03Row\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\fR\fconversation\x12\x10\n" +
