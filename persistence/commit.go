@@ -211,7 +211,7 @@ func (at *staging) applyHead() {
 
 func (at *staging) applyView(old, next head) {
 	exists := old.seq > 0
-	if exists && old.active == next.active {
+	if exists && viewTime(old.active) == viewTime(next.active) {
 		return
 	}
 	if exists {

@@ -26,7 +26,7 @@
 //	    'p' contact                            contact, sealed
 //	    'r' h16(channel, revision, remote id)  remote-id row
 //	    'u' counter word                       usage and budget counters
-//	    'v' ^active64 conv                     inbox view, latest activity first
+//	    'v' ^active64 conv                     inbox view, latest activity first, by the second
 //	    'x' pos64                              events without a conversation
 //	0x02 group16 'I'                           indexes ordered over the group's tenants:
 //	    'd' due64 tenant word conv             agenda: flags, pos64

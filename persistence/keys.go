@@ -240,9 +240,19 @@ func (r realm) loose(dst []byte, p chat.Pos) []byte {
 	return binary.BigEndian.AppendUint64(r.kind(dst, kindLoose), uint64(p))
 }
 
-// view orders a tenant's conversations by latest activity first; ties by id.
+// viewGrain is the resolution of the inbox order, in milliseconds: a busy
+// conversation moves in it once a second, not with every message.
+const viewGrain = 1000
+
+// viewTime is the time a conversation stands at in the inbox.
+func viewTime(active int64) int64 {
+	return active - (active%viewGrain+viewGrain)%viewGrain
+}
+
+// view orders a tenant's conversations by the second of their latest activity,
+// latest first; ties by id.
 func (r realm) view(dst []byte, active int64, c id16) []byte {
-	return append(appendTime(r.kind(dst, kindView), ^active), c[:]...)
+	return append(appendTime(r.kind(dst, kindView), ^viewTime(active)), c[:]...)
 }
 
 // parseView is the inverse of view for what follows the realm and kind.

@@ -98,12 +98,12 @@ func TestKeys_ReadBack(t *testing.T) {
 	if !ok || day != 20500 || tenant != "acme" || got != c {
 		t.Errorf("expiry: %v %v %v %v", day, tenant, got, ok)
 	}
-	r, kind, rest, ok := splitRealm(realmOf(9, "acme").view(nil, 77, c))
+	r, kind, rest, ok := splitRealm(realmOf(9, "acme").view(nil, 77_123, c))
 	if !ok || kind != kindView || r.tenant() != "acme" || r.group() != 9 {
 		t.Errorf("realm: %v %c %v", r, kind, ok)
 	}
 	active, got, ok := parseView(rest)
-	if !ok || active != 77 || got != c {
+	if !ok || active != 77_000 || got != c {
 		t.Errorf("view: %v %v %v", active, got, ok)
 	}
 }

@@ -26,6 +26,9 @@ const (
 	DefaultCacheSize = 256 << 20
 	// DefaultMemTableSize is a second of writing at full speed.
 	DefaultMemTableSize = 64 << 20
+	// DefaultSyncInterval is what a node that serves should use: several times
+	// the duration of a sync, far below what a webhook may take.
+	DefaultSyncInterval = time.Millisecond
 	// DefaultQueueLen bounds commits that wait for a group's committer: at the
 	// slowest disk measured (25 ms per sync) the last one waits half a second.
 	DefaultQueueLen = 4096
@@ -67,6 +70,10 @@ type Options struct {
 	// CacheSize and MemTableSize are in bytes.
 	CacheSize    int64
 	MemTableSize int
+	// SyncInterval is the least time between two syncs of the log while there is
+	// more to sync: a busy node syncs more commits at once for it, an idle one
+	// does not wait. Zero means none.
+	SyncInterval time.Duration
 	// QueueLen bounds the commits that wait for one group's committer; more are
 	// refused with KindBusy.
 	QueueLen int

@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -99,6 +100,7 @@ func (s *Store) engineOptions() *pebble.Options {
 		L0StopWritesThreshold:       24,
 		LBaseMaxBytes:               int64(o.MemTableSize),
 		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+		WALMinSyncInterval:          func() time.Duration { return o.SyncInterval },
 		ReadOnly:                    o.ReadOnly,
 	}
 	// A reader of a conversation wants every value: none is kept aside.

@@ -21,7 +21,8 @@ type Views struct{ store *Store }
 // Views returns the store's views.
 func (s *Store) Views() *Views { return &Views{store: s} }
 
-// Conversations lists a tenant's conversations, latest activity first. cursor
+// Conversations lists a tenant's conversations, latest activity first, to the
+// second. cursor
 // is "" or the next of an earlier page; next is "" at the end. A conversation
 // that becomes active while a list is being paged may be seen twice, never not
 // at all.

@@ -38,6 +38,7 @@ Without assistant.base_url or assistant.api_key, messages are handed to people.`
 // can accept, before the ready line. A stop that comes while it starts is no
 // error.
 func (c *cli) serve(ctx context.Context, o ServerOptions, started func(*Server)) error {
+	tuneRuntime()
 	s, err := NewServer(ctx, o)
 	if err != nil {
 		if ctx.Err() != nil {

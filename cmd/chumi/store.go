@@ -56,7 +56,7 @@ func openStore(c *Config, log *slog.Logger, m *metrics.Set) (*persistence.Store,
 	}
 	return persistence.Open(persistence.Options{
 		Dir: storeDir(c), KEK: kek, Logger: log, Metrics: &m.Journal,
-		DiskReserve: reserve, CacheSize: int64(c.Engine.CacheBytes),
+		DiskReserve: reserve, CacheSize: int64(c.Engine.CacheBytes), SyncInterval: persistence.DefaultSyncInterval,
 	})
 }
 
