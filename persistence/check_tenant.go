@@ -256,7 +256,7 @@ func (k *checker) viewRow(rest, key []byte) error {
 		return err
 	case !found:
 		k.broken(InvariantView, key, "there is no such conversation")
-	case h.active != active:
+	case viewTime(h.active) != active:
 		k.broken(InvariantView, key, "the conversation was active at another time")
 	}
 	return nil
