@@ -38,6 +38,8 @@ type Options struct {
 	// Log gets a line per round. Can be nil.
 	Log io.Writer
 
+	// Commit is what the binary was built from, for the report.
+	Commit string
 	// Parts to run, in order; empty means all.
 	Parts []string
 	// Bounds to run in the headline, of BoundHMAC, BoundPebble and
@@ -56,7 +58,7 @@ type Options struct {
 	Rounds        int
 	Retries       int
 	Warm, Measure time.Duration
-	// Requests is how many bodies are signed beforehand; 0 means 40,000 for
+	// Requests is how many bodies are signed beforehand; 0 means 80,000 for
 	// every second of a round.
 	Requests int
 
@@ -96,7 +98,7 @@ const (
 	DefaultOtherMax      = 0.10
 	DefaultLagMax        = time.Millisecond
 
-	requestsPerSecond = 40_000
+	requestsPerSecond = 80_000
 )
 
 // EnsureDefaults fills every unset field.
@@ -176,7 +178,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
-	env, err := ReadEnvironment(dir)
+	env, err := ReadEnvironment(dir, o.Commit)
 	if err != nil {
 		return nil, err
 	}

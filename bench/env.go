@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -22,17 +21,18 @@ type Environment struct {
 	// FileSystem is of the data directories.
 	FileSystem string `json:"file_system"`
 	Go         string `json:"go"`
-	// Commit is of the binary; "+dirty" when it held uncommitted changes.
+	// Commit is of the binary, as far as it knows.
 	Commit string `json:"commit"`
 	// Sync is the floor under every durable answer: append 1 KiB, fsync.
 	Sync Quantiles `json:"fsync"`
 }
 
-// ReadEnvironment describes this machine and binary, and measures fsync in dir.
-func ReadEnvironment(dir string) (Environment, error) {
+// ReadEnvironment describes this machine and a binary built from commit, and
+// measures fsync in dir.
+func ReadEnvironment(dir, commit string) (Environment, error) {
 	e := Environment{
 		Time: time.Now().UTC().Truncate(time.Second), CPUs: runtime.NumCPU(), Go: runtime.Version(),
-		CPU: procField("/proc/cpuinfo", "model name"), Commit: Commit(),
+		CPU: procField("/proc/cpuinfo", "model name"), Commit: commit,
 	}
 	if b, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		e.Kernel = strings.TrimSpace(string(b))
@@ -45,24 +45,6 @@ func ReadEnvironment(dir string) (Environment, error) {
 	var err error
 	e.Sync, err = syncFloor(dir, 300)
 	return e, err
-}
-
-// Commit is the revision this binary was built from, as far as it knows.
-func Commit() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	commit, dirty := "unknown", ""
-	for _, s := range info.Settings {
-		switch {
-		case s.Key == "vcs.revision":
-			commit = s.Value
-		case s.Key == "vcs.modified" && s.Value == "true":
-			dirty = "+dirty"
-		}
-	}
-	return commit + dirty
 }
 
 // procField is the value of the first "name: value" line of a file.

@@ -12,6 +12,8 @@ type Options struct {
 	// Binary is the chumi executable to torture, built with -tags torture for
 	// steps inside; empty means this process's own.
 	Binary string
+	// Commit is what the executables were built from, for the report.
+	Commit string
 	// Planted is an executable built with -tags "torture planted", for Plant.
 	Planted string
 	// Dir is where data directories are made; empty means the system's

@@ -43,7 +43,7 @@ func Plant(ctx context.Context, o Options, bugs ...string) (*Report, error) {
 	if o.Planted != "" {
 		o.Binary = o.Planted
 	}
-	build, err := buildOf(o.Binary)
+	build, err := buildOf(o.Binary, o.Commit)
 	if err != nil {
 		return nil, err
 	}

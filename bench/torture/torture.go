@@ -13,7 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/chumiai/chumi/bench"
 )
 
 // ErrRed is returned with a report that found a broken promise, a step never
@@ -28,7 +27,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	build, err := buildOf(o.Binary)
+	build, err := buildOf(o.Binary, o.Commit)
 	if err != nil {
 		return nil, err
 	}
@@ -90,8 +89,8 @@ func resume(o *Options, build Build) (*Report, error) {
 }
 
 // buildOf hashes an executable.
-func buildOf(binary string) (Build, error) {
-	b := Build{Commit: bench.Commit()}
+func buildOf(binary, commit string) (Build, error) {
+	b := Build{Commit: commit}
 	if binary == "" {
 		self, err := os.Executable()
 		if err != nil {

@@ -12,7 +12,7 @@ import (
 
 func (c *cli) benchCommand() *cobra.Command {
 	var (
-		o      = bench.Options{Log: c.stderr}
+		o      = bench.Options{Log: c.stderr, Commit: readBuild().Commit}
 		asJSON bool
 	)
 	o.EnsureDefaults()

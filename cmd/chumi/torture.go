@@ -14,7 +14,7 @@ import (
 
 func (c *cli) tortureCommand() *cobra.Command {
 	var (
-		o         = torture.Options{Log: c.stderr}
+		o         = torture.Options{Log: c.stderr, Commit: readBuild().Commit}
 		listSteps bool
 		plantOnly bool
 		bugs      []string
