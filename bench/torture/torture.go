@@ -12,7 +12,6 @@ import (
 	"slices"
 	"sync"
 	"time"
-
 )
 
 // ErrRed is returned with a report that found a broken promise, a step never
