@@ -44,14 +44,14 @@
 //
 // # The durability contract
 //
-// One committer per group drains queued commits, runs stage for each, in order,
-// into one batch that reads its own writes, makes the batch durable, and only
-// then answers callers and advances the group's durable position. While a batch
-// is on its way to the disk the next one is staged on what it left behind: the
-// log is one and ordered, so a crash keeps a prefix. stage is the only writer of
-// state and is deterministic: it draws no time, randomness or encryption. Pebble
-// shows a batch to readers before its fsync returns, so nothing outside may act
-// on what it reads past the durable position.
+// One committer drains the queued commits of all groups, runs the group's stage
+// for each, in order, into one batch that reads its own writes, makes the batch
+// durable, and only then answers callers and advances each group's durable
+// position. While a batch is on its way to the disk the next one is staged on
+// what it left behind: the log is one and ordered, so a crash keeps a prefix.
+// stage is the only writer of state and is deterministic: it draws no time,
+// randomness or encryption. Pebble shows a batch to readers before its fsync
+// returns, so nothing outside may act on what it reads past the durable position.
 //
 // Bodies, names, numbers, remote ids and model I/O are sealed with a key per
 // contact before the commit is formed; what stage and every file see is

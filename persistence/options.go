@@ -26,10 +26,10 @@ const (
 	DefaultCacheSize = 256 << 20
 	// DefaultMemTableSize is a second of writing at full speed.
 	DefaultMemTableSize = 64 << 20
-	// DefaultSyncInterval is what a node that serves should use: several times
-	// the duration of a sync, far below what a webhook may take.
-	DefaultSyncInterval = time.Millisecond
-	// DefaultQueueLen bounds commits that wait for a group's committer: at the
+	// DefaultSyncInterval is what a node that serves should use: about the
+	// duration of a sync, far below what a webhook may take.
+	DefaultSyncInterval = 300 * time.Microsecond
+	// DefaultQueueLen bounds commits that wait for the committer: at the
 	// slowest disk measured (25 ms per sync) the last one waits half a second.
 	DefaultQueueLen = 4096
 	// DefaultKeyCacheLen bounds contact keys held unwrapped, 1.5 KB each.
@@ -74,7 +74,7 @@ type Options struct {
 	// more to sync: a busy node syncs more commits at once for it, an idle one
 	// does not wait. Zero means none.
 	SyncInterval time.Duration
-	// QueueLen bounds the commits that wait for one group's committer; more are
+	// QueueLen bounds the commits that wait for the committer; more are
 	// refused with KindBusy.
 	QueueLen int
 	// KeyCacheLen bounds contact keys held unwrapped.

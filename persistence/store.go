@@ -28,6 +28,8 @@ type Store struct {
 	// after Open.
 	groups []*group
 	meta   *group
+	// committer makes their commits durable.
+	committer *committer
 
 	// tenants holds the *tenant of every tenant met since Open. Entries stay:
 	// a reader tells what is durable from an entry's position.
@@ -40,7 +42,7 @@ type Store struct {
 	// proposals holds *proposal values whose answers were read.
 	proposals sync.Pool
 
-	// gate is held for reading while a proposal is put into a queue; closed is
+	// gate is held for reading while a proposal is put into the queue; closed is
 	// true once it was held for writing to end that.
 	gate   sync.RWMutex
 	closed bool
@@ -68,6 +70,7 @@ func Open(o Options) (*Store, error) {
 		contacts: newCache[keyHolder, *contactKey](o.KeyCacheLen),
 		places:   newCache[addressRow, chat.Place](o.KeyCacheLen),
 		recent:   newRecent((memTablesMax+2)*int64(o.MemTableSize), o.ReadOnly)}
+	s.committer = newCommitter(s)
 	db, err := pebble.Open(o.Dir, s.engineOptions())
 	if err != nil {
 		return nil, chat.E(op, chat.KindOther, "cannot open the store in "+o.Dir, err)
@@ -148,9 +151,7 @@ func (s *Store) begin() error {
 	s.pollDisk()
 	s.start(s.watchDisk)
 	s.start(s.sweepClaims)
-	for _, g := range append([]*group{s.meta}, s.groups...) {
-		s.start(g.run)
-	}
+	s.start(s.committer.run)
 	return nil
 }
 
@@ -201,10 +202,7 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.gate.Unlock()
 	close(s.stop)
-	for _, g := range s.groups {
-		close(g.queue)
-	}
-	close(s.meta.queue)
+	close(s.committer.queue)
 	s.work.Wait()
 	if err := s.db.Close(); err != nil {
 		return chat.E("persistence.Close", chat.KindOther, "cannot close the store", err)
