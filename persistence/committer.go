@@ -167,6 +167,7 @@ func (c *committer) launch(f *flight) bool {
 	f.size, f.from = f.batch.Len(), time.Now()
 	err := c.apply(f)
 	s.recent.mu.RUnlock()
+	s.recent.wrote(f.size)
 	for i := range f.parts {
 		if p := &f.parts[i]; p.dated {
 			p.group.agenda.landed()
@@ -246,7 +247,6 @@ func (c *committer) synced(f *flight) bool {
 		return false
 	}
 	failpoint.Hit(failpoint.BatchSynced)
-	c.store.recent.wrote(f.size)
 	m := c.store.opts.Metrics
 	m.Sync.Observe(time.Since(f.from).Seconds())
 	m.Batch.Observe(float64(len(f.proposals)))

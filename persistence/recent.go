@@ -59,7 +59,8 @@ func newRecent(memtables int64, blind bool) *recent {
 func (r *recent) add(key []byte) { r.gens.Load().cur.add(maphash.Bytes(r.seed, key)) }
 
 // wrote counts the bytes of an applied batch and ends a generation that is
-// full. REQUIRES: mu not held.
+// full. It follows the batch at once: bytes counted late would end the next
+// generation before as many were written. REQUIRES: mu not held.
 func (r *recent) wrote(n int) {
 	if r.bytes.Add(int64(n)) < r.limit {
 		return
