@@ -42,6 +42,12 @@ type Options struct {
 	Commit string
 	// Parts to run, in order; empty means all.
 	Parts []string
+	// Rows to run in the headline, of RowAcks and RowReplies; empty means both.
+	// The ratios need RowAcks.
+	Rows []string
+	// Against is another chumi executable whose acks are measured in the same
+	// rounds; empty measures none.
+	Against string
 	// Bounds to run in the headline, of BoundHMAC, BoundPebble and
 	// BoundPebbleTuned; empty means all three.
 	Bounds []string
@@ -125,6 +131,9 @@ func (o *Options) EnsureDefaults() {
 	if len(o.Parts) == 0 {
 		o.Parts = Parts()
 	}
+	if len(o.Rows) == 0 {
+		o.Rows = []string{RowAcks, RowReplies}
+	}
 	if len(o.Bounds) == 0 {
 		o.Bounds = []string{BoundHMAC, BoundPebble, BoundPebbleTuned}
 	}
@@ -151,6 +160,16 @@ func (o *Options) Validate() error {
 	for _, b := range o.Bounds {
 		if !slices.Contains(bounds, b) {
 			return fmt.Errorf("bench: unknown bound %q; known: %v", b, bounds)
+		}
+	}
+	for _, w := range o.Rows {
+		if w != RowAcks && w != RowReplies {
+			return fmt.Errorf("bench: unknown row %q; known: %s, %s", w, RowAcks, RowReplies)
+		}
+	}
+	if o.Against != "" {
+		if _, err := os.Stat(o.Against); err != nil {
+			return fmt.Errorf("bench: cannot measure against it: %w", err)
 		}
 	}
 	if o.Instagram < 0 || o.Instagram > 1 {

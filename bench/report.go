@@ -11,6 +11,8 @@ import (
 // The targets of rounds.
 const (
 	TargetEngine = "engine"
+	// TargetAgainst is the other executable of Options.Against.
+	TargetAgainst = "against"
 )
 
 // The rows of the headline.
@@ -101,6 +103,10 @@ type Headline struct {
 	Replies Spread `json:"engine_acks_with_replies"`
 	// Bounds are acks/s by bound.
 	Bounds map[string]Spread `json:"bounds"`
+	// Other is acks/s of the other executable, and OtherRatio Acks over it; zero
+	// when none was measured, or too few rounds of it were valid.
+	Other      Spread  `json:"other_executable_acks"`
+	OtherRatio float64 `json:"other_executable_ratio,omitempty"`
 	// Against is the faster of the Pebble bounds; Ratio is Acks over it.
 	Against string  `json:"against"`
 	Ratio   float64 `json:"ratio"`
@@ -140,11 +146,15 @@ func headline(rounds []Round, need int) *Headline {
 			by[key] = append(by[key], r.Throughput)
 		}
 	}
-	h := &Headline{Acks: spread(by[RowAcks]), Replies: spread(by[RowReplies]), Bounds: map[string]Spread{}}
+	h := &Headline{Acks: spread(by[RowAcks]), Replies: spread(by[RowReplies]), Other: spread(by[TargetAgainst]),
+		Bounds: map[string]Spread{}}
 	h.Valid = h.Acks.Rounds >= need
+	if h.Valid && h.Other.Rounds >= need && h.Other.Median > 0 {
+		h.OtherRatio = h.Acks.Median / h.Other.Median
+	}
 	var best float64
 	for key, v := range by {
-		if key == RowAcks || key == RowReplies {
+		if key == RowAcks || key == RowReplies || key == TargetAgainst {
 			continue
 		}
 		s := spread(v)

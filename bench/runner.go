@@ -45,8 +45,11 @@ func (r *runner) start(ctx context.Context, target, quiet string, sims *simulato
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
-	s := &server{engine: target == TargetEngine, dir: dir}
+	s := &server{engine: target == TargetEngine || target == TargetAgainst, dir: dir}
 	s.options = child.Options{Binary: r.o.Binary, DataDir: filepath.Join(dir, "data")}
+	if target == TargetAgainst {
+		s.options.Binary = r.o.Against
+	}
 	if s.engine {
 		config, bootstrap, err := child.WriteFiles(dir, r.world, child.Config{
 			GraphURL: sims.graphURL, InstagramURL: sims.graphURL, ModelURL: sims.modelURL, QuietPeriod: quiet,
@@ -182,7 +185,12 @@ func (r *runner) headline(ctx context.Context) error {
 	for _, b := range r.o.Bounds {
 		order = append(order, side{target: b})
 	}
-	order = append(order, side{TargetEngine, RowAcks}, side{TargetEngine, RowReplies})
+	if r.o.Against != "" {
+		order = append(order, side{TargetAgainst, RowAcks})
+	}
+	for _, row := range r.o.Rows {
+		order = append(order, side{TargetEngine, row})
+	}
 	for n := 1; n <= r.o.Rounds; n++ {
 		for i := range order {
 			at := i

@@ -48,6 +48,9 @@ func (r *Report) textHeadline(b *strings.Builder) {
 	}
 	row("engine, acks only", h.Acks)
 	row("engine, while replies are made and sent", h.Replies)
+	if h.Other.Rounds > 0 {
+		row("the other executable, acks only", h.Other)
+	}
 	names := make([]string, 0, len(h.Bounds))
 	for name := range h.Bounds {
 		names = append(names, name)
@@ -57,6 +60,9 @@ func (r *Report) textHeadline(b *strings.Builder) {
 		row("bound: "+boundName(name), h.Bounds[name])
 	}
 	_ = w.Flush() // into a strings.Builder, which does not fail
+	if h.OtherRatio > 0 {
+		fmt.Fprintf(b, "engine, acks only = %.2f x the other executable\n", h.OtherRatio)
+	}
 	switch {
 	case h.Valid:
 		fmt.Fprintf(b, "engine, acks only = %.2f x %s\n\n", h.Ratio, boundName(h.Against))
