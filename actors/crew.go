@@ -1,6 +1,10 @@
 package actors
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/asynkron/protoactor-go/actor"
+)
 
 // crewIdleMax is how many idle workers a crew keeps. Their stacks are the cost:
 // some 8 KB each.
@@ -9,6 +13,11 @@ const crewIdleMax = 512
 // crewThroughput is how many messages an actor handles before it lets others
 // run.
 const crewThroughput = 300
+
+// inline runs a mailbox on the goroutine of whoever posts to it while it is
+// idle. It is for actors that only forward and never block, routers and tenants:
+// a goroutine of its own for each hop would cost more than the hop.
+var inline = actor.NewSynchronizedDispatcher(crewThroughput)
 
 // crew is a dispatcher that runs mailboxes on goroutines it keeps. A fresh
 // goroutine per idle-to-busy turn would grow its stack anew for every mail: Step

@@ -87,7 +87,7 @@ func (s *System) Start(ctx context.Context) error {
 	busy := s.met.Actors.Busy.WithLabelValues("router")
 	for g := range s.opt.Leadership.Groups() {
 		props := actor.PropsFromProducer(func() actor.Actor { return newRouter(s, chat.Group(g)) },
-			actor.WithMailbox(gated(routerMailMax, busy)), guardian,
+			actor.WithMailbox(gated(routerMailMax, busy)), actor.WithDispatcher(inline), guardian,
 			actor.WithSupervisor(&backoff{sys: s}))
 		s.routing.Add(1)
 		pid, err := s.root.SpawnNamed(props, "part-"+strconv.Itoa(g))
@@ -107,7 +107,7 @@ func (s *System) newKinds() kinds {
 	busy := s.met.Actors.Busy
 	return kinds{
 		tenant: actor.PropsFromProducer(func() actor.Actor { return newTenant(s) },
-			actor.WithMailbox(gated(tenantMailMax, busy.WithLabelValues("tenant"))),
+			actor.WithMailbox(gated(tenantMailMax, busy.WithLabelValues("tenant"))), actor.WithDispatcher(inline),
 			actor.WithSupervisor(&backoff{sys: s, restart: true})),
 		conversation: actor.PropsFromProducer(func() actor.Actor { return &conversationActor{act: activation{core: s.core}} },
 			actor.WithMailbox(gated(conversationMailMax, busy.WithLabelValues("conversation"))),
