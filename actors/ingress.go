@@ -117,8 +117,10 @@ type delivery struct {
 	// began is when the delivery did.
 	began time.Time
 
-	// mails of the next exchange, in order of first appearance.
+	// mails of the next exchange, in order of first appearance. few is room for
+	// those of the first.
 	mails []*mail
+	few   [1]*mail
 	// channel is of the latest update: those of one POST mostly share it.
 	channel       chat.Channel
 	kind          chat.ChannelKind
@@ -204,8 +206,13 @@ func (d *delivery) put(ch chat.Channel, id chat.ConversationID, it item) {
 			return
 		}
 	}
-	d.mails = append(d.mails, &mail{tenant: ch.Tenant, group: d.sys.opt.Leadership.Group(ch.Tenant),
-		channel: ch.ID, kind: ch.Kind, conversation: id, items: []item{it}})
+	m := &mail{tenant: ch.Tenant, group: d.sys.opt.Leadership.Group(ch.Tenant),
+		channel: ch.ID, kind: ch.Kind, conversation: id, one: [1]item{it}}
+	m.items = m.one[:]
+	if d.mails == nil {
+		d.mails = d.few[:0]
+	}
+	d.mails = append(d.mails, m)
 }
 
 // exchange posts the mails and waits for every answer. Mails whose facts belong

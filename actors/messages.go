@@ -19,6 +19,8 @@ type mail struct {
 	// conversation is empty for facts that belong to the tenant as a whole.
 	conversation chat.ConversationID
 	items        []item
+	// one is room for the item of a mail that has a single one.
+	one [1]item
 	// exists says that the mail is only for a conversation that has events.
 	exists bool
 	// due is when a tick should have come.
