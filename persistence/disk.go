@@ -6,7 +6,8 @@ import (
 	"github.com/chumiai/chumi/chat"
 )
 
-// watchDisk looks at free space until the store closes.
+// watchDisk looks at free space until the store closes, and lets go of tables
+// that only idle readers hold.
 func (s *Store) watchDisk() {
 	tick := time.NewTicker(s.opts.DiskPoll)
 	defer tick.Stop()
@@ -14,6 +15,9 @@ func (s *Store) watchDisk() {
 		select {
 		case <-tick.C:
 			s.pollDisk()
+			if err := s.tables.drain(false); err != nil {
+				s.opts.Logger.Error("a reader of tables did not close", "err", err)
+			}
 		case <-s.stop:
 			return
 		}

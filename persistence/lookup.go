@@ -125,7 +125,10 @@ func (s *Store) Row(t chat.TenantID, ch chat.ChannelID, remote chat.RemoteID, re
 		return row, false, err
 	}
 	h := rowHash(tn.pepper, ch, revision, remote)
-	v, n, err := s.lookupIn(tn.realm.row(nil, h))
+	k := keyRooms.Get().(*keyRoom)
+	k.key = tn.realm.row(k.key[:0], h)
+	v, n, err := s.lookupIn(k.key)
+	keyRooms.Put(k)
 	if err != nil {
 		return row, false, err
 	}

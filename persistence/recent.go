@@ -7,8 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"github.com/chumiai/chumi/chat"
 )
 
@@ -163,6 +161,12 @@ func (r *recent) stillAbsent(h id16, key []byte) bool {
 	return !may && n-seen.n <= 1
 }
 
+// keyRoom is room for the key of a look-up, which Pebble's interfaces would
+// else have made anew for each.
+type keyRoom struct{ key []byte }
+
+var keyRooms = sync.Pool{New: func() any { return new(keyRoom) }}
+
 // lookup is get for keys that recent notes. It skips the memtables when the key
 // cannot be there.
 func (s *Store) lookup(key []byte) (value []byte, found bool, err error) {
@@ -181,17 +185,18 @@ func (s *Store) lookupIn(key []byte) (value []byte, n uint64, err error) {
 		}
 		return v, n, err
 	}
-	it, err := s.db.NewIter(&pebble.IterOptions{OnlyReadGuaranteedDurable: true, UseL6Filters: true})
-	if err != nil {
-		return nil, n, chat.E("persistence.lookup", chat.KindOther, "cannot read a row", err)
-	}
-	if it.SeekPrefixGE(key) && comparer.Equal(it.Key(), key) {
-		var v []byte
-		if v, err = it.ValueAndErr(); err == nil {
-			value = append(make([]byte, 0, len(v)+1), v...)
+	r := s.tables.take(n)
+	if r == nil {
+		if r, err = s.tables.open(s.db, n); err != nil {
+			return nil, n, err
 		}
 	}
-	if err = errors.Join(err, it.Error(), it.Close()); err != nil {
+	if value, err = r.get(key); err != nil {
+		err = errors.Join(err, r.it.Close())
+	} else {
+		err = s.tables.give(r)
+	}
+	if err != nil {
 		return nil, n, chat.E("persistence.lookup", chat.KindCorrupt, "cannot read a row", err)
 	}
 	return value, n, nil

@@ -38,6 +38,7 @@ type Store struct {
 	contacts *cache[keyHolder, *contactKey]
 	places   *cache[addressRow, chat.Place]
 	recent   *recent
+	tables   tableReaders
 
 	// proposals holds *proposal values whose answers were read.
 	proposals sync.Pool
@@ -204,7 +205,7 @@ func (s *Store) Close() error {
 	close(s.stop)
 	close(s.committer.queue)
 	s.work.Wait()
-	if err := s.db.Close(); err != nil {
+	if err := errors.Join(s.tables.drain(true), s.db.Close()); err != nil {
 		return chat.E("persistence.Close", chat.KindOther, "cannot close the store", err)
 	}
 	return nil

@@ -2,6 +2,7 @@ package persistence
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -74,7 +75,7 @@ func (s *Store) turnOver(ctx context.Context, r realm) (left []string, err error
 		return nil, err
 	}
 	newest := slices.Max(before)
-	if err := s.db.Flush(); err != nil {
+	if err := errors.Join(s.db.Flush(), s.tables.drain(false)); err != nil {
 		return nil, chat.E(op, chat.KindUnavailable, "cannot flush", err)
 	}
 	if err := s.db.Compact(ctx, r, prefixEnd(r), false); err != nil {
@@ -86,7 +87,7 @@ func (s *Store) turnOver(ctx context.Context, r realm) (left []string, err error
 		if left, err = s.remains(newest); err != nil || len(left) == 0 {
 			return nil, err
 		}
-		if err := s.db.Flush(); err != nil {
+		if err := errors.Join(s.db.Flush(), s.tables.drain(false)); err != nil {
 			return nil, chat.E(op, chat.KindUnavailable, "cannot flush", err)
 		}
 		select {
