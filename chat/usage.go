@@ -17,14 +17,17 @@ func UsageOf(events []Event) []Usage {
 		if amount == 0 {
 			return
 		}
-		counter := what + "/" + e.Time.UTC().Format(time.DateOnly) + "/" + string(e.Channel)
+		var room [64]byte
+		word := append(append(room[:0], what...), '/')
+		word = append(e.Time.UTC().AppendFormat(word, time.DateOnly), '/')
+		word = append(word, e.Channel...)
 		for i := range out {
-			if out[i].Counter == counter {
+			if out[i].Counter == string(word) {
 				out[i].Amount += amount
 				return
 			}
 		}
-		out = append(out, Usage{Counter: counter, Amount: amount})
+		out = append(out, Usage{Counter: string(word), Amount: amount})
 	}
 	for i := range events {
 		e := &events[i]

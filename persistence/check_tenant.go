@@ -113,9 +113,13 @@ func (k *checker) beginTenant(r realm, key []byte) error {
 		k.broken(InvariantTenant, key, "the tenant has no meta row")
 		return nil
 	}
-	if k.tenant.last, _, err = decodeMeta(v); err != nil {
+	pos, _, err := decodeMeta(v)
+	if err != nil {
 		k.broken(InvariantRecord, key, "the tenant's meta row is unreadable")
 		return nil
+	}
+	if k.tenant.last, err = k.store.lastPos(k.tenant.realm, pos); err != nil {
+		return err
 	}
 	if k.tenant.known, err = k.store.tenantAt(id); chat.KindOf(err) == chat.KindCorrupt {
 		k.broken(InvariantSealed, key, "the tenant's keys do not open")

@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"github.com/chumiai/chumi/chat"
@@ -14,7 +15,7 @@ type outcome struct {
 	pos chat.Pos
 	// counter names the reservation, when LimitReached.
 	counter string
-	// original is the row that made it a Duplicate, as stored: of kind
+	// original is a copy of the row that made it a Duplicate, as stored: of kind
 	// kindAddress, kindRow, kindClaim, or 0 for a plain row.
 	original     []byte
 	originalKind byte
@@ -112,7 +113,7 @@ func (at *staging) refuse() (outcome, error) {
 				return outcome{}, err
 			}
 			if v != nil {
-				return outcome{answer: chat.Duplicate, original: v, originalKind: byte(in.Kind), originalHash: h}, nil
+				return outcome{answer: chat.Duplicate, original: bytes.Clone(v), originalKind: byte(in.Kind), originalHash: h}, nil
 			}
 		}
 	}
@@ -175,6 +176,7 @@ func (at *staging) applyEvents() {
 	t, seq := at.tenant, chat.Seq(at.commit.Expected)
 	if len(at.commit.Events) == 0 {
 		t.last++
+		t.unfed = true
 	}
 	for _, e := range at.commit.Events {
 		t.last++
@@ -192,6 +194,7 @@ func (at *staging) applyEvents() {
 		at.writes.set(at.key, pos[:], e.Record)
 		at.key = t.realm.feed(at.key[:0], t.last)
 		at.writes.set(at.key, where)
+		t.unfed = false
 	}
 }
 

@@ -52,7 +52,7 @@ func TestStage_ReadsItsOwnWrites(t *testing.T) {
 			t.Fatal(err)
 		}
 		k.state = *c.State
-		return p.commit
+		return &p.commit
 	}
 	a, again, b := newTalker(t, s, "acme", 1), newTalker(t, s, "acme", 1), newTalker(t, s, "acme", 2)
 	limit := func(c *chat.Commit) { c.Reserve = []chat.Reservation{{Counter: "turns", Amount: 1, Limit: 1}} }
@@ -127,14 +127,14 @@ func TestStage_IsDeterministic(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		out, err := tn.group.propose(context.Background(), p.commit)
+		out, err := tn.group.propose(context.Background(), &p.commit)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if out.answer == chat.Applied {
 			k.state = *c.State
 		}
-		entry, err := proto.Marshal(p.commit)
+		entry, err := proto.Marshal(&p.commit)
 		if err != nil {
 			t.Fatal(err)
 		}

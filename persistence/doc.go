@@ -22,7 +22,7 @@
 //	    'f' pos64                              feed: conv seq64; empty for 'x' events
 //	    'i' h16(claim kind, key)               claims: idempotency, digests
 //	    'k' contact                            the contact's key, wrapped by the tenant's
-//	    'm'                                    tenant meta: last pos, wrapped tenant key, wrapped pepper
+//	    'm'                                    tenant meta: last pos without an event, wrapped tenant key, wrapped pepper
 //	    'p' contact                            contact, sealed
 //	    'r' h16(channel, revision, remote id)  remote-id row
 //	    'u' counter word                       usage and budget counters

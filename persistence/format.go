@@ -21,8 +21,12 @@ const (
 	// records of recordpb, sealed with AES-256-GCM under a key per contact.
 	FormatFirst FormatVersion = 1
 
+	// FormatFeedPosition leaves a tenant's last position to its last feed row: the
+	// meta row has it only when the commit that took it had no events.
+	FormatFeedPosition FormatVersion = 2
+
 	// FormatNewest is what this binary writes.
-	FormatNewest = FormatFirst
+	FormatNewest = FormatFeedPosition
 )
 
 // openFormat writes format, key fingerprint and number of groups into an empty
@@ -41,7 +45,8 @@ func openFormat(db *pebble.DB, fingerprint string, groups int, readOnly bool) (i
 	if len(version) != 4 {
 		return 0, chat.E(op, chat.KindCorrupt, "the format version is not a number", nil)
 	}
-	if v := FormatVersion(binary.BigEndian.Uint32(version)); v > FormatNewest {
+	v := FormatVersion(binary.BigEndian.Uint32(version))
+	if v > FormatNewest {
 		return 0, chat.E(op, chat.KindInvalid, "the data directory has format "+strconv.Itoa(int(v))+
 			", this binary knows formats up to "+strconv.Itoa(int(FormatNewest))+"; start the newer binary that wrote it", nil)
 	}
@@ -65,7 +70,19 @@ func openFormat(db *pebble.DB, fingerprint string, groups int, readOnly bool) (i
 		return 0, chat.E(op, chat.KindInvalid, "the data directory has "+strconv.Itoa(has)+" groups, "+
 			strconv.Itoa(groups)+" are configured; the number is fixed when the directory is created: configure "+strconv.Itoa(has), nil)
 	}
-	return has, nil
+	if v == FormatNewest || readOnly {
+		return has, nil
+	}
+	return has, migrateFormat(db, v)
+}
+
+// migrateFormat brings a store of an older version to the newest one. Every
+// version reads the rows of the ones before; none had to be rewritten yet.
+func migrateFormat(db *pebble.DB, from FormatVersion) error {
+	if err := db.Set(keyFormat(), binary.BigEndian.AppendUint32(nil, uint32(FormatNewest)), pebble.Sync); err != nil {
+		return chat.E("store.Open", chat.KindUnavailable, "cannot migrate the data directory from format "+strconv.Itoa(int(from)), err)
+	}
+	return nil
 }
 
 // createFormat makes an empty store one of this version. A directory that

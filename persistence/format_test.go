@@ -53,7 +53,31 @@ func TestFormat_RefusesWhatItCannotRead(t *testing.T) {
 		t.Errorf("%d groups after reopening, want 4", s.Groups())
 	}
 	mustPut(t, s.db.Set(keyFormat(), binary.BigEndian.AppendUint32(nil, uint32(FormatNewest)+1), pebble.Sync), s.Close())
-	refused(t, o, chat.KindInvalid, "format 2", "up to 1", "newer binary")
+	refused(t, o, chat.KindInvalid, "format 3", "up to 2", "newer binary")
+}
+
+func TestFormat_MigratesAnOlderStore(t *testing.T) {
+	fs := vfs.NewMem()
+	o := testOptions(t, fs)
+	s := openTest(t, o)
+	ensure(t, s, "acme")
+	k := newTalker(t, s, "acme", 1)
+	told := k.say(t, "hello").Pos
+	// Version 1 wrote the position into the meta row with every batch.
+	meta := realmOf(s.Group("acme"), "acme").meta(nil)
+	v, _, err := s.get(meta)
+	mustPut(t, err, s.db.Set(meta, encodeMeta(told, v[8:]), pebble.Sync),
+		s.db.Set(keyFormat(), binary.BigEndian.AppendUint32(nil, uint32(FormatFirst)), pebble.Sync), s.Close())
+
+	s = openTest(t, o)
+	k.store = s
+	if version, err := readNode(s.db, keyFormat()); err != nil || binary.BigEndian.Uint32(version) != uint32(FormatNewest) {
+		t.Errorf("format %x, %v after opening", version, err)
+	}
+	if pos := k.say(t, "again").Pos; pos != told+1 {
+		t.Errorf("position %d after the migration, want %d", pos, told+1)
+	}
+	mustPut(t, s.Close())
 }
 
 func TestFormat_RefusesForeignData(t *testing.T) {

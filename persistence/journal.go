@@ -28,7 +28,7 @@ func (s *Store) Append(ctx context.Context, c chat.Commit) (chat.Receipt, error)
 		return chat.Receipt{}, err
 	}
 	failpoint.Hit(failpoint.CommitQueued)
-	out, err := t.group.propose(ctx, p.commit)
+	out, err := t.group.propose(ctx, &p.commit)
 	if err != nil {
 		return chat.Receipt{}, err
 	}

@@ -7,24 +7,36 @@ import (
 
 // prepared is a commit on its way to the committer.
 type prepared struct {
-	commit *recordpb.Commit
+	commit recordpb.Commit
 	// key is the contact's key, drawn for this commit when it has none yet.
-	key     *contactKey
-	contact id16
-	token   uint64
+	key                   *contactKey
+	conversation, contact id16
+	token                 uint64
+
+	// The rest is room for what nearly every commit has one of, so that it is
+	// one piece of memory.
+	head    recordpb.Head
+	entry   recordpb.Entry
+	row     recordpb.Insert
+	usage   recordpb.Count
+	hash    id16
+	entries [1]*recordpb.Entry
+	rows    [1]*recordpb.Insert
+	usages  [1]*recordpb.Count
 }
 
 // prepare turns a commit into what stage needs: records encoded and sealed,
 // keys hashed. It is done once, by the proposer, so that whatever carries the
 // prepared commit holds ciphertext and everybody stages the same bytes.
 func (s *Store) prepare(t *tenant, c *chat.Commit) (*prepared, error) {
-	p := &prepared{commit: &recordpb.Commit{Tenant: string(t.id), Epoch: uint64(c.Epoch), Expected: uint64(c.Expected)}}
-	var conv id16
+	p := &prepared{}
+	p.commit.Tenant, p.commit.Epoch, p.commit.Expected = string(t.id), uint64(c.Epoch), uint64(c.Expected)
+	conv := &p.conversation
 	var box sealer = t.box
 	var keeper []byte
 	if c.Conversation != "" {
 		var ok bool
-		if conv, ok = conversationBytes(c.Conversation); !ok {
+		if *conv, ok = conversationBytes(c.Conversation); !ok {
 			return nil, errForeignID()
 		}
 		if c.State == nil || c.State.ID != c.Conversation {
@@ -39,13 +51,14 @@ func (s *Store) prepare(t *tenant, c *chat.Commit) (*prepared, error) {
 		box, keeper = p.key.box, p.contact[:]
 		p.commit.Conversation, p.commit.Contact, p.commit.KeyId = conv[:], keeper, p.key.id
 		p.commit.ContactKey = p.key.wrapped
-		p.commit.Head = &recordpb.Head{Record: encodeState(t.pepper, c.State, keeper), Active: millis(c.State.Active),
-			Armed: millis(c.State.Armed), Live: isLive(c.State)}
+		p.commit.Head = &p.head
+		p.head.Record, p.head.Live = encodeState(t.pepper, c.State, keeper), isLive(c.State)
+		p.head.Active, p.head.Armed = millis(c.State.Active), millis(c.State.Armed)
 	}
-	if err := p.events(t, c, conv, keeper, box); err != nil {
+	if err := p.events(t, c, keeper, box); err != nil {
 		return nil, err
 	}
-	if err := p.inserts(t, c, conv); err != nil {
+	if err := p.inserts(t, c); err != nil {
 		return nil, err
 	}
 	if c.Contact != nil && c.Conversation != "" {
@@ -57,8 +70,14 @@ func (s *Store) prepare(t *tenant, c *chat.Commit) (*prepared, error) {
 	for _, r := range c.Reserve {
 		p.commit.Reserve = append(p.commit.Reserve, &recordpb.Count{Counter: r.Counter, Amount: r.Amount, Limit: r.Limit})
 	}
-	for _, u := range chat.UsageOf(c.Events) {
-		p.commit.Usage = append(p.commit.Usage, &recordpb.Count{Counter: u.Counter, Amount: u.Amount})
+	p.commit.Usage = p.usages[:0]
+	for i, u := range chat.UsageOf(c.Events) {
+		n := &p.usage
+		if i > 0 {
+			n = new(recordpb.Count)
+		}
+		n.Counter, n.Amount = u.Counter, u.Amount
+		p.commit.Usage = append(p.commit.Usage, n)
 	}
 	return p, nil
 }
@@ -79,9 +98,8 @@ func (s *Store) keyFor(t *tenant, p *prepared) error {
 	return nil
 }
 
-func (p *prepared) events(t *tenant, c *chat.Commit, conv id16, keeper []byte, box sealer) error {
-	p.commit.Events = make([]*recordpb.Entry, len(c.Events))
-	entries := make([]recordpb.Entry, len(c.Events))
+func (p *prepared) events(t *tenant, c *chat.Commit, keeper []byte, box sealer) error {
+	p.commit.Events = p.entries[:0]
 	var room [128]byte
 	for i := range c.Events {
 		e := &c.Events[i]
@@ -95,35 +113,45 @@ func (p *prepared) events(t *tenant, c *chat.Commit, conv id16, keeper []byte, b
 		if e.Seq != want {
 			return chat.E("journal.Append", chat.KindInvalid, "the events of a commit are not numbered in order", nil)
 		}
-		record, err := encodeEvent(e, keeper, box, appendEventPlace(room[:0], t.id, conv, e.Seq))
+		record, err := encodeEvent(e, keeper, box, appendEventPlace(room[:0], t.id, p.conversation, e.Seq))
 		if err != nil {
 			return err
 		}
-		entries[i].Kind, entries[i].Record = uint32(e.Kind), record
-		p.commit.Events[i] = &entries[i]
+		entry := &p.entry
+		if i > 0 {
+			entry = new(recordpb.Entry)
+		}
+		entry.Kind, entry.Record = uint32(e.Kind), record
+		p.commit.Events = append(p.commit.Events, entry)
 	}
 	return nil
 }
 
-func (p *prepared) inserts(t *tenant, c *chat.Commit, conv id16) error {
+func (p *prepared) inserts(t *tenant, c *chat.Commit) error {
+	p.commit.Rows = p.rows[:0]
 	for i := range c.Rows {
 		row := &c.Rows[i]
-		h := rowHash(t.pepper, c.Channel, row.Revision, row.Remote)
+		in, h := &p.row, &p.hash
+		if i > 0 {
+			in, h = new(recordpb.Insert), new(id16)
+		}
 		record, err := encodeRow(row)
 		if err != nil {
 			return err
 		}
-		p.commit.Rows = append(p.commit.Rows, &recordpb.Insert{Kind: uint32(kindRow), Hash: h[:], Record: record, Fresh: row.Fresh})
+		*h = rowHash(t.pepper, c.Channel, row.Revision, row.Remote)
+		in.Kind, in.Hash, in.Record, in.Fresh = uint32(kindRow), h[:], record, row.Fresh
+		p.commit.Rows = append(p.commit.Rows, in)
 	}
 	for i := range c.Claims {
 		cl := &c.Claims[i]
 		in := &recordpb.Insert{Fresh: true}
 		if cl.Kind == chat.ClaimAddress {
 			h := addressHash(t.pepper, hashAddress, c.Channel, cl.Address)
-			in.Kind, in.Hash, in.Record = uint32(kindAddress), h[:], encodeAddress(conv, p.contact)
+			in.Kind, in.Hash, in.Record = uint32(kindAddress), h[:], encodeAddress(p.conversation, p.contact)
 		} else {
 			h := claimHash(t.pepper, cl.Kind, cl.Key)
-			record, err := t.encodeClaim(h, conv, p.contact, cl)
+			record, err := t.encodeClaim(h, p.conversation, p.contact, cl)
 			if err != nil {
 				return err
 			}

@@ -33,7 +33,7 @@ type stager struct {
 	writes writeSet
 	epoch  chat.Epoch
 	// rows holds every row put in the batch that a later condition may ask for;
-	// nil stands for a deleted one.
+	// nil stands for a deleted one. The values are parts of writes.
 	rows    map[string][]byte
 	touched []*stagedTenant
 	// due is the earliest due time put into the agenda, when hasDue.
@@ -51,8 +51,10 @@ type stagedTenant struct {
 	realm realm
 	// keys is the part of the meta row behind the position.
 	keys []byte
-	// last is the position allocated last.
-	last chat.Pos
+	// last is the position allocated last; unfed is true while no feed row is at
+	// it, so that the meta row must hold it.
+	last  chat.Pos
+	unfed bool
 	// counters mirrors the counters met; dirty are those the batch changed.
 	counters map[string]int64
 	dirty    map[string]struct{}
@@ -88,8 +90,8 @@ func (s *stager) begin(epoch chat.Epoch) {
 	}
 }
 
-// finish adds what is written once per batch, counters and positions, and puts
-// all writes into b.
+// finish adds what is written once per batch, counters and those positions that
+// no feed row tells, and puts all writes into b.
 func (s *stager) finish(b *pebble.Batch) error {
 	for _, t := range s.touched {
 		for word := range t.dirty {
@@ -103,12 +105,15 @@ func (s *stager) finish(b *pebble.Batch) error {
 		if len(t.counters) > countersMax {
 			clear(t.counters)
 		}
+		t.touched = false
+		if !t.unfed {
+			continue
+		}
 		s.key = t.realm.meta(s.key[:0])
 		s.note(s.key)
 		var last [8]byte
 		binary.BigEndian.PutUint64(last[:], uint64(t.last))
 		s.writes.set(s.key, last[:], t.keys)
-		t.touched = false
 	}
 	return s.writes.flush(b)
 }
@@ -127,7 +132,11 @@ func (s *stager) tenant(id chat.TenantID) (*stagedTenant, error) {
 	if err != nil || v == nil {
 		return nil, err
 	}
-	if t.last, _, err = decodeMeta(v); err != nil {
+	pos, _, err := decodeMeta(v)
+	if err != nil {
+		return nil, err
+	}
+	if t.last, err = s.store.lastPos(t.realm, pos); err != nil {
 		return nil, err
 	}
 	t.keys = v[8:]
@@ -156,9 +165,8 @@ func (s *stager) note(key []byte) { s.store.recent.add(key) }
 
 // put writes a row that a later condition may ask for.
 func (s *stager) put(key, value []byte) {
-	s.rows[string(key)] = append(make([]byte, 0, len(value)+1), value...)
 	s.note(key)
-	s.writes.set(key, value)
+	s.rows[string(key)] = s.writes.set(key, value)
 }
 
 func (s *stager) remove(key []byte) {

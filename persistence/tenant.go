@@ -3,9 +3,11 @@ package persistence
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"sync"
 	"sync/atomic"
 
+	"github.com/cockroachdb/pebble/v2"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/chumiai/chumi/chat"
@@ -67,6 +69,9 @@ func (s *Store) tenantAt(id chat.TenantID) (*tenant, error) {
 		return nil, err
 	}
 	t.pepper = seal.NewPepper(pepper)
+	if pos, err = s.lastPos(t.realm, pos); err != nil {
+		return nil, err
+	}
 	t.durable.Store(uint64(pos))
 	// Whoever comes second takes the first one's: there is one position.
 	first, _ := s.tenants.LoadOrStore(id, t)
@@ -104,7 +109,31 @@ func (s *Store) ensureTenant(ctx context.Context, id chat.TenantID) error {
 	return err
 }
 
-// encodeMeta is the 'm' row: the tenant's last position, then recordpb.Keys.
+// lastPos is the position a tenant gave out last, when its meta row says meta:
+// that of the last feed row, unless a commit without events came after it, whose
+// position only the meta row has.
+func (s *Store) lastPos(r realm, meta chat.Pos) (chat.Pos, error) {
+	const op = "persistence.tenant"
+	feed := r.kind(nil, kindFeed)
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: feed, UpperBound: prefixEnd(feed)})
+	if err != nil {
+		return 0, chat.E(op, chat.KindOther, "cannot read the tenant's last position", err)
+	}
+	last := meta
+	if it.Last() {
+		key := it.Key()[len(feed):]
+		if len(key) != 8 {
+			return 0, errors.Join(chat.E(op, chat.KindCorrupt, "a feed row has no position", nil), it.Close())
+		}
+		last = max(meta, chat.Pos(binary.BigEndian.Uint64(key)))
+	}
+	if err := errors.Join(it.Error(), it.Close()); err != nil {
+		return 0, chat.E(op, chat.KindCorrupt, "cannot read the tenant's last position", err)
+	}
+	return last, nil
+}
+
+// encodeMeta is the 'm' row: a position, see lastPos, then recordpb.Keys.
 func encodeMeta(last chat.Pos, keys []byte) []byte {
 	return append(binary.BigEndian.AppendUint64(make([]byte, 0, 8+len(keys)), uint64(last)), keys...)
 }

@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"bytes"
 	"context"
 
 	"github.com/chumiai/chumi/chat"
@@ -55,7 +56,7 @@ func (s *stager) freshWrites(c *recordpb.Commit) (outcome, error) {
 			return outcome{}, err
 		}
 		if v != nil {
-			return outcome{answer: chat.Duplicate, original: v}, nil
+			return outcome{answer: chat.Duplicate, original: bytes.Clone(v)}, nil
 		}
 	}
 	return outcome{}, nil

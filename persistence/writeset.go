@@ -26,8 +26,9 @@ func (w *writeSet) reset() { w.buf, w.ops = w.buf[:0], w.ops[:0] }
 // size is the bytes collected.
 func (w *writeSet) size() int { return len(w.buf) }
 
-// set puts a row whose value is the parts joined. Key and parts are copied.
-func (w *writeSet) set(key []byte, parts ...[]byte) {
+// set puts a row whose value is the parts joined, and returns the value, which
+// is not nil and stays as it is until reset. Key and parts are copied.
+func (w *writeSet) set(key []byte, parts ...[]byte) []byte {
 	op := writeOp{key: len(w.buf)}
 	w.buf = append(w.buf, key...)
 	op.value = len(w.buf)
@@ -36,6 +37,7 @@ func (w *writeSet) set(key []byte, parts ...[]byte) {
 	}
 	op.end = len(w.buf)
 	w.ops = append(w.ops, op)
+	return w.buf[op.value:op.end:op.end]
 }
 
 // remove deletes a row.

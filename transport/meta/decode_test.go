@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -297,5 +298,21 @@ func BenchmarkDecode_Status(b *testing.B) {
 		if list, err := Decode("app", body); err != nil || len(list) != 1 {
 			b.Fatal(err)
 		}
+	}
+}
+
+func TestAccountOf_KeepsABoundedNumber(t *testing.T) {
+	var p fastjson.Parser
+	for i := range accountsMax + 10 {
+		v, err := p.Parse(`"acc` + strconv.Itoa(i) + `"`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := accountOf(v), "acc"+strconv.Itoa(i); got != want {
+			t.Fatalf("%q, want %q", got, want)
+		}
+	}
+	if n := len(accounts.known); n > accountsMax {
+		t.Errorf("%d accounts are kept, the bound is %d", n, accountsMax)
 	}
 }

@@ -35,7 +35,7 @@ func (d *decoder) whatsappChange(entry *scope, c *fastjson.Value) {
 	if errs := value.Get("errors"); !empty(errs) {
 		d.valueErrors(s, value, errs)
 	}
-	s.account = idOf(value.Get("metadata", "phone_number_id"))
+	s.account = accountOf(value.Get("metadata", "phone_number_id"))
 	var lone [1]*fastjson.Value
 	s.people = listOf(value.Get("contacts"), lone[:])
 
@@ -81,7 +81,7 @@ func (d *decoder) whatsappUpdate(s *scope, value *fastjson.Value, isMessages boo
 	if isMessages && value.GetObject() != nil && !carriesMore(value, frameKey) {
 		return
 	}
-	s.account = idOf(value.Get("metadata", "phone_number_id"))
+	s.account = accountOf(value.Get("metadata", "phone_number_id"))
 	if s.waba == "" {
 		s.waba = idOf(value.Get("waba_info", "waba_id"))
 	}
@@ -98,13 +98,13 @@ func (d *decoder) whatsappUpdate(s *scope, value *fastjson.Value, isMessages boo
 // valueErrors keeps errors that belong to the number or to messages beside them.
 func (d *decoder) valueErrors(s *scope, value, errs *fastjson.Value) {
 	raw := d.raw(errs)
-	digest := digestOf(errs, s.entry, idOf(value.Get("metadata", "phone_number_id")), s.field)
+	digest := digestOf(errs, s.entry, accountOf(value.Get("metadata", "phone_number_id")), s.field)
 	var lone [1]*fastjson.Value
 	for _, m := range listOf(value.Get("messages"), lone[:]) {
 		digest = digestOf(errs, digest, string(bytesOf(m.Get("id"))))
 	}
 	in := d.base(s, chat.InboundUpdate)
-	in.Account = idOf(value.Get("metadata", "phone_number_id"))
+	in.Account = accountOf(value.Get("metadata", "phone_number_id"))
 	in.Type = s.field + "/errors"
 	in.Digest = digest
 	in.Time = s.time

@@ -82,7 +82,7 @@ func (d *decoder) entry(kind chat.ChannelKind, object, e *fastjson.Value) {
 // standby[], changes[], and field with value on the entry itself.
 func (d *decoder) entryItems(s *scope, e *fastjson.Value) {
 	// The raw form of an entry is not kept, so it may be read at once.
-	s.entry = idOf(e.Get("id"))
+	s.entry = accountOf(e.Get("id"))
 	s.time = timeOf(e.Get("time"))
 	change := (*decoder).whatsappChange
 	if s.kind == chat.Instagram {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -77,6 +78,35 @@ func idOf(v *fastjson.Value) string {
 	}
 	return string(b)
 }
+
+// accountOf is idOf for the id of an account, WABA or number of a business: they
+// are few and stand in every body, so each is kept once.
+func accountOf(v *fastjson.Value) string {
+	b := bytesOf(v)
+	accounts.RLock()
+	s, ok := accounts.known[string(b)]
+	accounts.RUnlock()
+	if ok || !usableID(b) {
+		return s
+	}
+	s = string(b)
+	accounts.Lock()
+	defer accounts.Unlock()
+	if len(accounts.known) >= accountsMax {
+		clear(accounts.known)
+	}
+	accounts.known[s] = s
+	return s
+}
+
+// accountsMax bounds what strangers' bodies, of an app whose secret leaked, can
+// make the process keep.
+const accountsMax = 16384
+
+var accounts = struct {
+	sync.RWMutex
+	known map[string]string
+}{known: map[string]string{}}
 
 // listOf returns the elements of an array, a lone object as its only element,
 // and nothing for anything else.
