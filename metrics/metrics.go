@@ -13,6 +13,7 @@ type Set struct {
 	Turn    Turn
 	Graph   Graph
 	API     API
+	Peer    Peer
 }
 
 // New builds the instruments and registers them with reg, which may be nil in
@@ -28,6 +29,7 @@ func New(reg prometheus.Registerer) *Set {
 		Turn:    newTurn(reg),
 		Graph:   newGraph(reg),
 		API:     newAPI(reg),
+		Peer:    newPeer(reg),
 	}
 }
 

@@ -89,7 +89,7 @@ Exit codes: 0 success, 1 the operation failed, 2 wrong usage or configuration,
 	})
 	root.AddCommand(c.serveCommand(), c.devCommand(), c.simulateCommand(),
 		c.tailCommand(), c.exportCommand(), c.checkCommand(), c.eraseCommand(),
-		c.tortureCommand(), c.benchCommand(), c.configCommand(), c.versionCommand())
+		c.tortureCommand(), c.benchCommand(), c.configCommand(), c.clusterCommand(), c.versionCommand())
 	return root
 }
 
