@@ -14,6 +14,7 @@ import (
 	"github.com/chumiai/chumi/actors"
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/persistence"
+	"github.com/chumiai/chumi/persistence/replica"
 	"github.com/chumiai/chumi/persistence/seal"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/goleak"
@@ -114,6 +115,9 @@ func (r *road) open() {
 	r.store, err = persistence.Open(persistence.Options{Dir: "data", FS: r.fs, KEK: kek, Groups: 4, DiskReserve: -1,
 		Logger: quiet, Fatal: func(string) { runtime.Goexit() }, MemTableSize: 1 << 20, CacheSize: 1 << 20})
 	if err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err = replica.Start(r.t.Context(), r.store, replica.Options{Logger: quiet}); err != nil {
 		r.t.Fatal(err)
 	}
 	r.dir, err = persistence.OpenDirectory(r.t.Context(), r.store,

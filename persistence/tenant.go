@@ -25,7 +25,7 @@ type tenant struct {
 	pepper *seal.Pepper
 
 	// durable is the position up to which the feed may be read. Written by the
-	// group's committer after each sync, and when the tenant is first met, at
+	// rounds when they land, and when the tenant is first met, at
 	// which time nothing of it is on its way to the disk.
 	durable atomic.Uint64
 	// moved wakes feed readers when durable rises.
