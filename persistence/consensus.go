@@ -2,8 +2,11 @@ package persistence
 
 import (
 	"encoding/binary"
+	"errors"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/chumiai/chumi/chat"
 )
@@ -103,3 +106,51 @@ func AppendMembers(dst []byte, g chat.Group) []byte {
 
 // PrefixEnd returns the first key after every key that starts with p.
 func PrefixEnd(p []byte) []byte { return prefixEnd(p) }
+
+// GroupSpan is the range of everything a group owns, what it has applied
+// included.
+func GroupSpan(g chat.Group) (start, end []byte) {
+	start = appendGroup(nil, g)
+	return start, prefixEnd(start)
+}
+
+// FS and Dir are where the store is. A file that Pebble is to take in must be on
+// the same file system.
+func (s *Store) FS() vfs.FS { return s.opts.FS }
+
+// Dir is the directory of the store.
+func (s *Store) Dir() string { return s.opts.Dir }
+
+// TableOptions are those of tables that Pebble is to take in.
+func (s *Store) TableOptions() sstable.WriterOptions {
+	return s.engineOptions().MakeWriterOptions(0, s.db.TableFormat())
+}
+
+// Replaced follows the replacement of everything a group owns: what this process
+// knows of it is forgotten. REQUIRES: no round is under construction.
+func (s *Store) Replaced(g chat.Group) error {
+	grp := s.groupAt(g)
+	grp.stager = newStager(g, s)
+	s.contacts.clear()
+	s.places.clear()
+	err := s.tables.drain(false)
+	s.tenants.Range(func(_, value any) bool {
+		t := value.(*tenant)
+		if t.group != grp {
+			return true
+		}
+		v, found, readErr := s.get(t.realm.meta(nil))
+		if readErr == nil && found {
+			var pos chat.Pos
+			if pos, _, readErr = decodeMeta(v); readErr == nil {
+				pos, readErr = s.lastPos(t.realm, pos)
+			}
+			t.durable.Store(uint64(pos))
+			t.moved.wake()
+		}
+		err = errors.Join(err, readErr)
+		return true
+	})
+	grp.agenda.replaced()
+	return err
+}

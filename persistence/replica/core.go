@@ -43,8 +43,11 @@ type flight struct {
 	batch *pebble.Batch
 	// sync is true when something rests on the batch being on the disk.
 	sync bool
-	// send are messages that promise nothing about it.
-	send []Message
+	// send are messages that promise nothing about it, snapshots the announcements
+	// of snapshots to be streamed.
+	send, snapshots []Message
+	// installs are received snapshots, to be put in place after the batch.
+	installs []install
 	// size and began are of the batch, for the instruments.
 	size  int
 	began time.Time
@@ -57,6 +60,8 @@ type flight struct {
 	promises []Message
 	// leads are the groups this node leads from here on.
 	leads []lead
+	// settled are waits that have an answer.
+	settled []settled
 }
 
 // lead is the beginning of this node's leadership of a group.
@@ -129,6 +134,7 @@ func (c *core) step(msg Message) {
 func (c *core) tick() {
 	for _, m := range c.order {
 		m.raft.Tick()
+		c.askAgain(m)
 		c.touch(m)
 	}
 }
@@ -176,14 +182,13 @@ func (c *core) serve(m *member, f *flight) error {
 	if err := c.proposeWaiting(m, f); err != nil {
 		return err
 	}
+	c.ask(m)
 	for m.raft.HasReady() {
 		rd := m.raft.Ready()
 		if rd.SoftState != nil {
-			if orphans := m.turned(rd.SoftState); m.leading == 0 {
-				c.store.Lead(m.group, 0)
-				f.unknown(orphans)
-			}
+			c.turned(m, rd.SoftState, f)
 		}
+		c.confirm(m, rd.ReadStates)
 		for _, msg := range rd.Messages {
 			var err error
 			switch msg.GetTo() {
@@ -192,7 +197,7 @@ func (c *core) serve(m *member, f *flight) error {
 			case raft.LocalApplyThread:
 				err = c.apply(m, msg, f)
 			default:
-				f.send = append(f.send, Message{m.group, msg})
+				f.post(Message{m.group, msg})
 			}
 			if err != nil {
 				return err
@@ -200,6 +205,28 @@ func (c *core) serve(m *member, f *flight) error {
 		}
 	}
 	return c.settle(m, f)
+}
+
+// post sends a message, or has a snapshot streamed.
+func (f *flight) post(m Message) {
+	if m.GetType() == raftpb.MsgSnap {
+		f.snapshots = append(f.snapshots, m)
+	} else {
+		f.send = append(f.send, m)
+	}
+}
+
+// turned notes a change of leadership. Without it this node will not learn what
+// became of the entries it proposed.
+func (c *core) turned(m *member, s *raft.SoftState, f *flight) {
+	m.leader = NodeID(s.Lead)
+	if s.RaftState == raft.StateLeader {
+		return
+	}
+	m.leading = 0
+	c.store.Lead(m.group, 0)
+	f.unknown(m.orphan())
+	m.abandonChanges(f)
 }
 
 // proposeWaiting makes one entry of the commits that wait for the group.
@@ -229,6 +256,12 @@ func (c *core) proposeWaiting(m *member, f *flight) error {
 func (c *core) append(m *member, msg *raftpb.Message, f *flight) error {
 	if msg.Term != nil && msg.GetTerm() != 0 && m.log.vote(msg.GetTerm(), msg.GetVote(), msg.GetCommit()) {
 		if err := m.log.writeHard(f.batch); err != nil {
+			return err
+		}
+		f.sync = true
+	}
+	if !raft.IsEmptySnap(msg.GetSnapshot()) {
+		if err := c.restore(m, msg.GetSnapshot(), f); err != nil {
 			return err
 		}
 		f.sync = true
@@ -267,9 +300,11 @@ func (c *core) apply(m *member, msg *raftpb.Message, f *flight) error {
 func (c *core) applyEntry(m *member, e *raftpb.Entry, f *flight) error {
 	switch {
 	case e.GetType() != raftpb.EntryNormal:
-		if err := m.changed(e); err != nil {
+		change, err := m.changed(e)
+		if err != nil {
 			return err
 		}
+		c.changeDone(m, change, f)
 		f.sync = true
 		return m.log.writeMembers(f.batch)
 	case len(e.GetData()) == 0:
@@ -318,6 +353,8 @@ func (c *core) stage(m *member, term uint64, body []byte, f *flight) error {
 
 // settle writes what a group's turn leaves behind.
 func (c *core) settle(m *member, f *flight) error {
+	m.refuseSnapshot()
+	m.release(f)
 	if !m.moved {
 		return nil
 	}
@@ -361,10 +398,10 @@ func (f *flight) refused(list []*Proposal) {
 	f.answered = append(f.answered, list...)
 }
 
-// orphans ends every wait: the core is about to stop.
-func (c *core) orphans() (list []*Proposal) {
+// abandon ends every wait: the core is about to stop.
+func (c *core) abandon(f *flight) {
 	for _, m := range c.order {
-		list = append(list, m.orphan()...)
+		f.unknown(m.orphan())
+		m.abandonAll(f)
 	}
-	return list
 }

@@ -296,11 +296,15 @@ func (l *groupLog) shrink() {
 
 func (l *groupLog) writeHard(b *pebble.Batch) error {
 	l.key = persistence.AppendHardState(l.key[:0], l.group)
-	var v [24]byte
-	binary.BigEndian.PutUint64(v[:], l.hard.GetTerm())
+	return b.Set(l.key, l.hardRow(), nil)
+}
+
+func (l *groupLog) hardRow() []byte {
+	v := make([]byte, 24)
+	binary.BigEndian.PutUint64(v, l.hard.GetTerm())
 	binary.BigEndian.PutUint64(v[8:], l.hard.GetVote())
 	binary.BigEndian.PutUint64(v[16:], l.hard.GetCommit())
-	return b.Set(l.key, v[:], nil)
+	return v
 }
 
 func (l *groupLog) writeMembers(b *pebble.Batch) error {
@@ -322,11 +326,10 @@ func (l *groupLog) writeApplied(b *pebble.Batch) error {
 	return l.applied.write(b, l.key)
 }
 
-func (p place) write(b *pebble.Batch, key []byte) error {
-	var v [16]byte
-	binary.BigEndian.PutUint64(v[:], p.index)
-	binary.BigEndian.PutUint64(v[8:], p.term)
-	return b.Set(key, v[:], nil)
+func (p place) write(b *pebble.Batch, key []byte) error { return b.Set(key, p.row(), nil) }
+
+func (p place) row() []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(make([]byte, 0, 16), p.index), p.term)
 }
 
 func readPlace(v []byte) place {

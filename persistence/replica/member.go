@@ -26,6 +26,10 @@ type member struct {
 	// way, by number.
 	waiting []*Proposal
 	held    map[uint64][]*Proposal
+	waits   waits
+
+	// incoming is a received snapshot that Raft was offered.
+	incoming *incoming
 
 	// --- of the turn under way ---
 
@@ -49,7 +53,7 @@ const (
 )
 
 func newMember(o *Options, l *groupLog) (*member, error) {
-	m := &member{id: o.ID, group: l.group, log: l, held: map[uint64][]*Proposal{}}
+	m := &member{id: o.ID, group: l.group, log: l, held: map[uint64][]*Proposal{}, waits: newWaits()}
 	m.sole = m.alone(l.members)
 	var err error
 	m.raft, err = raft.NewRawNode(&raft.Config{
@@ -73,17 +77,6 @@ func (m *member) alone(c *raftpb.ConfState) bool {
 		len(c.GetVotersOutgoing())+len(c.GetLearners())+len(c.GetLearnersNext()) == 0
 }
 
-// turned notes a change of leadership as Raft tells it, and returns the
-// proposals whose fate this node will not learn.
-func (m *member) turned(s *raft.SoftState) (orphans []*Proposal) {
-	m.leader = NodeID(s.Lead)
-	if s.RaftState == raft.StateLeader {
-		return nil
-	}
-	m.leading = 0
-	return m.orphan()
-}
-
 // orphan gives up waiting for the entries under way.
 func (m *member) orphan() (orphans []*Proposal) {
 	for number, list := range m.held {
@@ -95,18 +88,35 @@ func (m *member) orphan() (orphans []*Proposal) {
 	return orphans
 }
 
-// changed applies a change of the members. data is of an entry of kind
-// EntryConfChangeV2, or nil to leave a joint configuration.
-func (m *member) changed(e *raftpb.Entry) error {
-	var change raftpb.ConfChangeV2
-	if e.GetType() != raftpb.EntryConfChangeV2 || proto.Unmarshal(e.GetData(), &change) != nil {
-		return errEntry("a change of members is unreadable")
+// changed applies a change of the members and returns it. One without data
+// leaves a joint configuration.
+func (m *member) changed(e *raftpb.Entry) (*raftpb.ConfChangeV2, error) {
+	change, err := changeOf(e)
+	if err != nil {
+		return nil, err
 	}
-	m.log.members = m.raft.ApplyConfChange(&change)
+	m.log.members = m.raft.ApplyConfChange(change)
 	was := m.sole
 	m.sole = m.alone(m.log.members)
 	m.opened = m.opened || was && !m.sole
-	return nil
+	return change, nil
+}
+
+// changeOf decodes an entry of either kind that Raft makes of a change.
+func changeOf(e *raftpb.Entry) (*raftpb.ConfChangeV2, error) {
+	switch e.GetType() {
+	case raftpb.EntryConfChangeV2:
+		change := new(raftpb.ConfChangeV2)
+		if proto.Unmarshal(e.GetData(), change) == nil {
+			return change, nil
+		}
+	case raftpb.EntryConfChange:
+		change := new(raftpb.ConfChange)
+		if proto.Unmarshal(e.GetData(), change) == nil {
+			return change.AsV2(), nil
+		}
+	}
+	return nil, errEntry("a change of members is unreadable")
 }
 
 // live reports whether node takes part in the group.

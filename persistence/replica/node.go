@@ -4,6 +4,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -33,13 +34,22 @@ type Node struct {
 
 	queue    chan *Proposal
 	messages chan []Message
+	control  chan func(*core)
 	// flights are batches that Pebble shows and the disk does not hold yet, in
 	// order. A full channel makes the turns wait, and grow.
 	flights chan *flight
 	// returned are flights that the core has to hear of.
 	returned chan *flight
 	stop     chan struct{}
-	work     sync.WaitGroup
+	// ended is closed when no turn will be taken any more.
+	ended chan struct{}
+	work  sync.WaitGroup
+	// life ends with Close; sending is held by the one snapshot that is streamed.
+	life    context.Context
+	cancel  context.CancelFunc
+	sending chan struct{}
+	// received numbers the snapshots that came.
+	received atomic.Uint64
 
 	// gate is held for reading while a proposal is put into the queue; closed is
 	// true once it was held for writing to end that.
@@ -69,11 +79,15 @@ func Start(ctx context.Context, s *persistence.Store, o Options) (*Node, error) 
 		o.Boot = rand.Uint64()
 	}
 	n := &Node{opt: o, store: s,
-		queue: make(chan *Proposal, o.QueueLen), messages: make(chan []Message, messagesLen),
+		queue: make(chan *Proposal, o.QueueLen), messages: make(chan []Message, messagesLen), control: make(chan func(*core)),
 		flights: make(chan *flight, flightsMax),
 		// Returning must not wait for the turn, which may wait for the flights.
 		returned: make(chan *flight, flightsMax+2),
-		stop:     make(chan struct{})}
+		stop:     make(chan struct{}), ended: make(chan struct{}), sending: make(chan struct{}, 1)}
+	n.life, n.cancel = context.WithCancel(context.Background())
+	if err := s.FS().RemoveAll(s.FS().PathJoin(s.Dir(), incomingDir)); err != nil {
+		return nil, errInstall("cannot remove what a received snapshot left behind", err)
+	}
 	var err error
 	if n.core, err = openCore(s, &n.opt); err != nil {
 		return nil, err
@@ -152,6 +166,7 @@ func (n *Node) Close() error {
 	n.closed = true
 	n.gate.Unlock()
 	if !closed {
+		n.cancel()
 		close(n.stop)
 	}
 	n.work.Wait()
@@ -161,6 +176,7 @@ func (n *Node) Close() error {
 // run takes turns until Close. Proposals that wait then are still answered.
 func (n *Node) run() {
 	defer close(n.flights)
+	defer close(n.ended)
 	tick := time.NewTicker(n.opt.Tick)
 	defer tick.Stop()
 	for {
@@ -177,6 +193,8 @@ func (n *Node) run() {
 			n.step(list)
 		case f := <-n.returned:
 			n.opt.Transport.Send(n.core.landed(f))
+		case f := <-n.control:
+			f(n.core)
 		case <-tick.C:
 			n.core.tick()
 		case <-n.stop:
@@ -189,6 +207,8 @@ func (n *Node) run() {
 				take(p)
 			case list := <-n.messages:
 				n.step(list)
+			case f := <-n.control:
+				f(n.core)
 			case f := <-n.returned:
 				n.opt.Transport.Send(n.core.landed(f))
 			default:
@@ -229,7 +249,7 @@ func (n *Node) end() {
 		default:
 			n.turn()
 			f := &flight{}
-			f.unknown(n.core.orphans())
+			n.core.abandon(f)
 			n.flights <- f
 			return
 		}
@@ -247,6 +267,9 @@ func (n *Node) turn() bool {
 	if f == nil {
 		return true
 	}
+	if len(f.installs) > 0 {
+		return n.install(f)
+	}
 	failpoint.Hit(failpoint.BatchStaged)
 	size, began := f.batch.Len(), time.Now()
 	f.size, f.began = size, began
@@ -256,10 +279,46 @@ func (n *Node) turn() bool {
 		n.store.Fail("a write was refused", err)
 		return false
 	}
-	n.opt.Transport.Send(f.send)
-	if f.batch.Empty() && len(f.answered) == 0 && !f.returns() {
+	n.send(f)
+	if f.batch.Empty() && len(f.answered) == 0 && len(f.settled) == 0 && !f.returns() {
 		return true
 	}
+	n.flights <- f
+	return true
+}
+
+// send lets go of the messages that promise nothing.
+func (n *Node) send(f *flight) {
+	if len(f.send) > 0 {
+		n.opt.Transport.Send(f.send)
+	}
+	for _, m := range f.snapshots {
+		n.work.Go(func() { n.sendSnapshot(n.life, m) })
+	}
+}
+
+// install is the turn's end when a snapshot came: everything before it is made
+// durable first, and nothing else happens meanwhile.
+func (n *Node) install(f *flight) bool {
+	size := f.batch.Len()
+	err := f.batch.Commit(pebble.Sync)
+	f.round.Applied(size)
+	for _, i := range f.installs {
+		if err == nil {
+			err = n.core.put(i)
+		}
+		if err == nil {
+			n.opt.Logger.Info("a snapshot was installed", "group", i.member.group, "index", i.member.log.applied.index)
+			i.from.done <- nil
+		}
+	}
+	if err != nil {
+		n.store.Fail("a snapshot could not be installed", err)
+		return false
+	}
+	n.send(f)
+	// The batch is durable; landing has only to tell.
+	f.batch, f.sync = n.store.DB().NewBatch(), false
 	n.flights <- f
 	return true
 }
@@ -287,6 +346,9 @@ func (n *Node) land() {
 		}
 		for _, p := range f.answered {
 			p.done <- struct{}{}
+		}
+		for _, s := range f.settled {
+			s.done <- s.err
 		}
 		if f.returns() {
 			select {

@@ -1,6 +1,9 @@
 package replica
 
 import (
+	"context"
+	"io"
+
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/chumiai/chumi/chat"
@@ -21,9 +24,15 @@ type Transport interface {
 	// overtaken; those to one node mostly arrive in order. The slice is the
 	// caller's again when it returns.
 	Send(messages []Message)
+	// SendSnapshot streams a snapshot to a node and returns once that has
+	// installed or refused it. It reads body no faster than the node takes it.
+	SendSnapshot(ctx context.Context, to NodeID, header []byte, body io.Reader) error
 }
 
 // nowhere is the transport of a node alone.
 type nowhere struct{}
 
 func (nowhere) Send([]Message) {}
+func (nowhere) SendSnapshot(context.Context, NodeID, []byte, io.Reader) error {
+	return errSnapshot("this node knows no other")
+}
