@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 
@@ -46,7 +47,29 @@ func (s *Store) Serve(p Proposer) { s.proposer.Store(&p) }
 
 // Lead publishes the epoch that commits of g must carry from now on; 0 while
 // this node may not propose. Activations born under another epoch are fenced.
-func (s *Store) Lead(g chat.Group, epoch chat.Epoch) { s.groupAt(g).epoch.Store(uint64(epoch)) }
+func (s *Store) Lead(g chat.Group, epoch chat.Epoch) {
+	grp := s.groupAt(g)
+	if grp.epoch.Swap(uint64(epoch)) != uint64(epoch) {
+		grp.ruled.wake()
+	}
+}
+
+// Changed blocks until the epoch of g is not than, and returns it; or until ctx
+// ends, and returns than.
+func (s *Store) Changed(ctx context.Context, g chat.Group, than chat.Epoch) chat.Epoch {
+	grp := s.groupAt(g)
+	for {
+		next := grp.ruled.wait()
+		if epoch := chat.Epoch(grp.epoch.Load()); epoch != than {
+			return epoch
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return than
+		}
+	}
+}
 
 // EpochBefore is the epoch a group had reached before it was replicated: terms
 // go on above it. 0 for a group that always was.

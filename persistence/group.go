@@ -15,6 +15,8 @@ type group struct {
 	id    chat.Group
 	// epoch is what commits must carry; 0 while this node may not propose.
 	epoch atomic.Uint64
+	// ruled wakes when epoch changes.
+	ruled signal
 
 	// stager and staging are owned by whoever stages rounds. staging is true while
 	// the group has writes in the round under construction.

@@ -139,7 +139,7 @@ func (s *Server) buildActors(context.Context) error {
 	s.system, err = actors.New(actors.Options{
 		Journal: s.store, Index: s.store, Contacts: s.store, Barrier: s.store,
 		Directory: s.directory, Quarantine: s.directory.Quarantine(),
-		Leadership: s.store, Agenda: s.store,
+		Leadership: s.store, Elections: s.store, Agenda: s.store,
 		Model: model, Graph: graph, Strikes: s.strikes, Clock: wallClock{}, Rand: rand.Float64,
 		Metrics: s.metrics, Logger: s.opt.Log,
 		ResidentMax: c.Engine.ResidentMax, TurnsInFlightMax: c.Assistant.CallsMax,
