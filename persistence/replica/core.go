@@ -34,6 +34,8 @@ type core struct {
 	dirty []*member
 	// number is of the latest entry proposed by this process.
 	number uint64
+	// size is of the latest batch: the next is likely about as large.
+	size int
 }
 
 // flight is what one turn came to: a batch for the disk and what may happen once
@@ -166,7 +168,7 @@ func (c *core) turn() (*flight, error) {
 	if len(c.dirty) == 0 {
 		return nil, nil
 	}
-	f := &flight{round: c.store.NewRound(), batch: c.store.DB().NewBatch()}
+	f := &flight{round: c.store.NewRound(), batch: c.store.DB().NewBatchWithSize(c.size)}
 	for _, m := range c.dirty {
 		m.dirty = false
 		if err := c.serve(m, f); err != nil {
@@ -174,7 +176,9 @@ func (c *core) turn() (*flight, error) {
 		}
 	}
 	c.dirty = c.dirty[:0]
-	return f, f.round.Write(f.batch)
+	err := f.round.Write(f.batch)
+	c.size = f.batch.Len()
+	return f, err
 }
 
 // serve runs one group until it has nothing more to do.
