@@ -58,6 +58,8 @@ func (g *group) publish(p *part) {
 			g.store.contacts.drop(keyHolder{k.tenant, k.id})
 		}
 	}
+	g.store.meeting.RLock()
+	defer g.store.meeting.RUnlock()
 	for _, at := range p.tenants {
 		if t, ok := g.store.tenants.Load(at.tenant); ok {
 			t := t.(*tenant)

@@ -33,6 +33,9 @@ type Store struct {
 	// tenants holds the *tenant of every tenant met since Open. Entries stay:
 	// a reader tells what is durable from an entry's position.
 	tenants sync.Map
+	// meeting is held while a tenant is met for the first time, and for reading
+	// while a round lands.
+	meeting sync.RWMutex
 	// contacts are unwrapped keys, places where addresses lead.
 	contacts *cache[keyHolder, *contactKey]
 	places   *cache[addressRow, chat.Place]
@@ -100,6 +103,9 @@ func (s *Store) engineOptions() *pebble.Options {
 	}
 	// A reader of a conversation wants every value: none is kept aside.
 	e.Experimental.EnableValueBlocks = func() bool { return false }
+	// A look-up that passes over the memtables must find a snapshot that came in:
+	// as a flushable it would wait among them.
+	e.Experimental.DisableIngestAsFlushable = func() bool { return true }
 	// Conditions look for rows that are mostly absent, so the last level has a
 	// filter too. Values are ciphertext: trying to compress them is wasted.
 	for i := range e.Levels {

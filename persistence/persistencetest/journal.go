@@ -11,9 +11,18 @@ import (
 	"github.com/chumiai/chumi/persistence"
 )
 
-// Test runs the suite. options describes an empty place for a store; what it
-// returns is used to open that store, and to open it again.
+// Opener opens a store that takes commits: it leads every group.
+type Opener func(t testing.TB, o persistence.Options) *persistence.Store
+
+// Test runs the suite on stores of a node alone. options describes an empty place
+// for a store; what it returns is used to open that store, and to open it again.
 func Test(t *testing.T, options func(testing.TB) persistence.Options) {
+	TestOpened(t, options, func(testing.TB) Opener { return alone })
+}
+
+// TestOpened runs the suite on stores that an opener opens; each test gets one of
+// its own.
+func TestOpened(t *testing.T, options func(testing.TB) persistence.Options, opener func(testing.TB) Opener) {
 	for name, test := range map[string]func(*site){
 		"Journal_SurvivesReopening":           journalSurvives,
 		"Journal_SixAnswers":                  journalAnswers,
@@ -33,7 +42,7 @@ func Test(t *testing.T, options func(testing.TB) persistence.Options) {
 		"Directory_SurvivesReopening":         directorySurvives,
 		"ReadOnly_ReadsAndNeverWrites":        readOnly,
 	} {
-		t.Run(name, func(t *testing.T) { test(newSite(t, options)) })
+		t.Run(name, func(t *testing.T) { test(newSite(t, options, opener(t))) })
 	}
 }
 

@@ -29,6 +29,7 @@ func Options(t testing.TB) persistence.Options {
 type site struct {
 	*testing.T
 	options persistence.Options
+	opener  Opener
 	// closed is true while the store cannot be used.
 	closed bool
 	*persistence.Store
@@ -37,9 +38,9 @@ type site struct {
 
 // newSite opens a store with the tenants acme and bolt. The store is checked
 // and closed at the end of the test.
-func newSite(t *testing.T, options func(testing.TB) persistence.Options) *site {
+func newSite(t *testing.T, options func(testing.TB) persistence.Options, open Opener) *site {
 	t.Helper()
-	s := &site{T: t, options: options(t)}
+	s := &site{T: t, options: options(t), opener: open}
 	s.open()
 	t.Cleanup(func() {
 		if s.closed {
@@ -60,13 +61,23 @@ func newSite(t *testing.T, options func(testing.TB) persistence.Options) *site {
 func (s *site) open() {
 	s.Helper()
 	var err error
-	s.Store, err = persistence.Open(s.options)
-	s.must(err)
-	_, err = replica.Start(s.Context(), s.Store, replica.Options{Logger: s.options.Logger})
-	s.must(err)
+	s.Store = s.opener(s.T, s.options)
 	s.closed = false
 	s.directory, err = persistence.OpenDirectory(s.Context(), s.Store, chat.Settings{})
 	s.must(err)
+}
+
+// alone opens the store of a node alone.
+func alone(t testing.TB, o persistence.Options) *persistence.Store {
+	t.Helper()
+	s, err := persistence.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := replica.Start(t.Context(), s, replica.Options{Logger: o.Logger}); err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // reopen closes the store and opens it again.

@@ -82,7 +82,7 @@ func openCore(s *persistence.Store, o *Options) (*core, error) {
 	b := s.DB().NewBatch()
 	defer b.Close()
 	for _, g := range s.GroupIDs() {
-		l, err := openLog(s, g, o.Voters, b)
+		l, err := openLog(s, g, o, b)
 		if err != nil {
 			return nil, err
 		}

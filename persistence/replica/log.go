@@ -44,19 +44,24 @@ type groupLog struct {
 const cacheMax = 512
 
 // openLog reads what the store has of a group. A group that was never replicated
-// begins with the given members, at the epoch it had reached.
-func openLog(s *persistence.Store, g chat.Group, voters []NodeID, b *pebble.Batch) (*groupLog, error) {
+// begins with the given members, at the epoch it had reached; one that joins
+// begins with nothing.
+func openLog(s *persistence.Store, g chat.Group, o *Options, b *pebble.Batch) (*groupLog, error) {
 	l := &groupLog{db: s.DB(), group: g}
 	applied, err := l.read(persistence.AppendApplied(nil, g))
 	if err != nil {
 		return nil, err
+	}
+	if applied == nil && o.Join {
+		l.cacheFrom, l.members = 1, &raftpb.ConfState{}
+		return l, nil
 	}
 	if applied == nil {
 		epoch, err := s.EpochBefore(g)
 		if err != nil {
 			return nil, err
 		}
-		return l, l.begin(max(epoch, 1), voters, b)
+		return l, l.begin(max(epoch, 1), o.Voters, b)
 	}
 	return l, l.load(applied)
 }
