@@ -117,6 +117,13 @@ func (s *Server) openDirectory(ctx context.Context) error {
 	if s.directory, err = persistence.OpenDirectory(ctx, s.store, settings); err != nil {
 		return err
 	}
+	following, stop := context.WithCancel(context.WithoutCancel(ctx))
+	followed := make(chan error, 1)
+	go func() { followed <- s.directory.Follow(following) }()
+	s.onClose(func() error {
+		stop()
+		return <-followed
+	})
 	if s.opt.Bootstrap != nil {
 		return s.opt.Bootstrap.apply(ctx, s.directory)
 	}

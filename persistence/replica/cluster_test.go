@@ -87,7 +87,7 @@ func (c *cluster) start(id replica.NodeID, fs vfs.FS, o replica.Options) *cluste
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	o.ID, o.Transport, o.Logger, o.Tick, o.LogLen = id, wire{c, id}, quiet, 10*time.Millisecond, c.log
+	o.ID, o.Transport, o.Logger, o.Tick, o.LogLen = id, wire{c, id}, quiet, 20*time.Millisecond, c.log
 	n, err := replica.Start(context.Background(), s, o)
 	if err != nil {
 		c.t.Fatal(err)
@@ -118,6 +118,9 @@ func (c *cluster) eventually(what string, f func() bool) {
 		if f() {
 			return
 		}
+	}
+	for id, n := range c.nodes {
+		c.t.Logf("node %d: %+v", id, n.node.Status())
 	}
 	c.t.Fatal("never: " + what)
 }
@@ -329,4 +332,75 @@ func (c *cluster) change(id replica.NodeID, kind raftpb.ConfChangeType) {
 			return c.leader(g).node.Change(ctx, g, &raftpb.ConfChangeV2{Changes: []*raftpb.ConfChangeSingle{one}}) == nil
 		})
 	}
+}
+
+// What one node changes in the directory the others come to know, also those that
+// were not there.
+func TestCluster_DirectoriesFollowTheMetadata(t *testing.T) {
+	c := newCluster(t)
+	for _, id := range three {
+		c.start(id, vfs.NewMem(), replica.Options{Voters: three})
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	var following sync.WaitGroup
+	defer following.Wait()
+	defer stop()
+	open := func(n *clusterNode) *persistence.Directory {
+		d, err := persistence.OpenDirectory(ctx, n.store, chat.Settings{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		following.Go(func() {
+			if err := d.Follow(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		return d
+	}
+	leader := c.leader(persistence.MetaGroup)
+	c.leadAll(leader)
+	// The leader makes the directory; the others wait for it.
+	directories := map[replica.NodeID]*persistence.Directory{leader.id: open(leader)}
+	for _, n := range c.nodes {
+		if n != leader {
+			directories[n.id] = open(n)
+		}
+	}
+	change := func(d *persistence.Directory, number string) error {
+		return d.Change(ctx, func(c *persistence.Change) error {
+			return errors.Join(
+				c.PutApp(chat.App{ID: "meta", Secrets: []chat.Secret{"s"}, VerifyToken: "v"}),
+				c.PutTenant(chat.Tenant{ID: "acme", Name: "Acme"}),
+				c.PutChannel(chat.Channel{ID: chat.ChannelID("wa-" + number), Tenant: "acme", App: "meta", Kind: chat.WhatsApp,
+					Account: number, WABA: "1", Token: "t"}))
+		})
+	}
+	known := func(number string) {
+		t.Helper()
+		for id, d := range directories {
+			c.eventually(fmt.Sprintf("node %d knows number %s", id, number), func() bool {
+				_, found := d.Channel("meta", chat.WhatsApp, number, "")
+				return found
+			})
+		}
+	}
+	at := func(n *clusterNode, number string) {
+		t.Helper()
+		c.eventually("a change at the leader", func() bool {
+			c.leadAll(n)
+			return change(directories[n.id], number) == nil
+		})
+		known(number)
+	}
+	at(leader, "100")
+	next := c.nodes[leader.id%3+1]
+	if next.store.Epoch(persistence.MetaGroup) == 0 {
+		if err := change(directories[next.id], "200"); chat.KindOf(err) != chat.KindFenced {
+			t.Errorf("a node that does not lead changed the directory: %v", err)
+		}
+		if _, found := directories[next.id].Channel("meta", chat.WhatsApp, "200", ""); found {
+			t.Error("a refused change is seen")
+		}
+	}
+	at(next, "300")
 }
