@@ -53,10 +53,35 @@ func newWalker(s *System, g chat.Group) *walker {
 	return &walker{sys: s, group: g, flying: make(map[flight]time.Time), done: make(inbox, k), free: k}
 }
 
-// run first resumes what died with an earlier process, then fires rows as they
-// come due, until the walk ends.
+// run walks the agenda under every epoch in which this node leads the group,
+// until the walk ends.
 func (w *walker) run() {
 	ctx := w.sys.walk
+	for epoch := w.sys.opt.Leadership.Epoch(w.group); ctx.Err() == nil; {
+		if epoch == 0 {
+			epoch = w.sys.opt.Elections.Changed(ctx, w.group, epoch)
+			continue
+		}
+		reign, end := context.WithCancel(ctx)
+		changed := make(chan chat.Epoch, 1)
+		if !w.sys.workers.run(func() {
+			changed <- w.sys.opt.Elections.Changed(reign, w.group, epoch)
+			end()
+		}) {
+			end()
+			return
+		}
+		w.reign(reign)
+		end()
+		if epoch = <-changed; ctx.Err() == nil {
+			w.abdicate()
+		}
+	}
+}
+
+// reign first resumes what died with an earlier process or leader, then fires
+// rows as they come due, until ctx ends.
+func (w *walker) reign(ctx context.Context) {
 	if !failpoint.Planted(failpoint.BugForgetQueued) {
 		w.resume(ctx)
 	}
@@ -64,6 +89,15 @@ func (w *walker) run() {
 		next := w.fireDue(ctx)
 		w.wait(ctx, next)
 	}
+}
+
+// abdicate lets go of what was begun under an epoch that ended: model calls that
+// nobody may record, activations that may not append. The router sees the epoch
+// with whatever mail comes next; the sweep is mail.
+func (w *walker) abdicate() {
+	clear(w.flying)
+	w.sys.turns.forsake(w.group)
+	w.sys.root.Send(w.sys.routers[w.group], sweep{})
 }
 
 // resume fires rows whose obligation died with the process that armed it.

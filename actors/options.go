@@ -32,6 +32,7 @@ type Options struct {
 	Directory  Directory
 	Quarantine Quarantine
 	Leadership Leadership
+	Elections  Elections
 	Agenda     Agenda
 	Model      Model
 	Graph      Graph
@@ -98,7 +99,7 @@ func (o *Options) Validate() error {
 	}{
 		{"Journal", o.Journal == nil}, {"Index", o.Index == nil}, {"Contacts", o.Contacts == nil},
 		{"Barrier", o.Barrier == nil}, {"Directory", o.Directory == nil}, {"Quarantine", o.Quarantine == nil},
-		{"Leadership", o.Leadership == nil}, {"Agenda", o.Agenda == nil}, {"Graph", o.Graph == nil},
+		{"Leadership", o.Leadership == nil}, {"Elections", o.Elections == nil}, {"Agenda", o.Agenda == nil}, {"Graph", o.Graph == nil},
 		{"Clock", o.Clock == nil},
 	} {
 		if p.missing {

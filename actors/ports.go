@@ -74,6 +74,13 @@ type Leadership interface {
 	Epoch(g chat.Group) chat.Epoch
 }
 
+// Elections tells when another epoch rules.
+type Elections interface {
+	// Changed blocks until the epoch of g is not than, and returns it; or until
+	// ctx ends, and returns than.
+	Changed(ctx context.Context, g chat.Group, than chat.Epoch) chat.Epoch
+}
+
 // Owed is one row of the agenda.
 type Owed = chat.Owed
 

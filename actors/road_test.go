@@ -14,6 +14,7 @@ import (
 	"github.com/chumiai/chumi/actors"
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/persistence"
+	"github.com/chumiai/chumi/persistence/replica"
 	"github.com/chumiai/chumi/persistence/seal"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/goleak"
@@ -116,6 +117,9 @@ func (r *road) open() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	if _, err = replica.Start(r.t.Context(), r.store, replica.Options{Logger: quiet}); err != nil {
+		r.t.Fatal(err)
+	}
 	r.dir, err = persistence.OpenDirectory(r.t.Context(), r.store,
 		chat.Settings{Assistant: true, QuietPeriod: 20 * time.Millisecond})
 	if err != nil {
@@ -132,7 +136,7 @@ func (r *road) open() {
 		r.t.Fatal(err)
 	}
 	r.sys, err = actors.New(actors.Options{Journal: r.store, Index: r.store, Contacts: r.store, Barrier: r.store,
-		Directory: r.dir, Quarantine: r.dir.Quarantine(), Leadership: r.store, Agenda: r.store,
+		Directory: r.dir, Quarantine: r.dir.Quarantine(), Leadership: r.store, Elections: r.store, Agenda: r.store,
 		Model: r.model, Graph: r.graph, Clock: clock{}})
 	if err != nil {
 		r.t.Fatal(err)

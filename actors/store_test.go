@@ -18,6 +18,7 @@ import (
 type memStore struct {
 	mu      sync.Mutex
 	epoch   chat.Epoch
+	elected chan struct{} // closed and replaced at every election
 	groups  int
 	states  map[chat.ConversationID]chat.Conversation
 	events  map[chat.ConversationID][]chat.Event
@@ -40,7 +41,7 @@ func newMemStore() *memStore {
 	s := &memStore{epoch: 1, groups: 2, states: map[chat.ConversationID]chat.Conversation{},
 		events: map[chat.ConversationID][]chat.Event{}, rows: map[string]chat.RemoteRow{},
 		claims: map[string]chat.Original{}, people: map[chat.ContactID]chat.Contact{},
-		count: map[string]int64{}, stored: make(chan struct{})}
+		count: map[string]int64{}, stored: make(chan struct{}), elected: make(chan struct{})}
 	s.set.Assistant = true
 	s.set.EnsureDefaults()
 	return s
@@ -249,6 +250,32 @@ func (s *memStore) Epoch(chat.Group) chat.Epoch {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.epoch
+}
+
+// Changed implements Elections.
+func (s *memStore) Changed(ctx context.Context, _ chat.Group, than chat.Epoch) chat.Epoch {
+	for {
+		s.mu.Lock()
+		epoch, elected := s.epoch, s.elected
+		s.mu.Unlock()
+		if epoch != than {
+			return epoch
+		}
+		select {
+		case <-elected:
+		case <-ctx.Done():
+			return than
+		}
+	}
+}
+
+// elect makes another epoch rule all groups; 0 stands for another node's.
+func (s *memStore) elect(epoch chat.Epoch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.epoch = epoch
+	close(s.elected)
+	s.elected = make(chan struct{})
 }
 
 func (s *memStore) owed(g chat.Group, until time.Time, max int, live bool) (rows []Owed) {

@@ -103,6 +103,19 @@ func (t *turns) cancel(id chat.TurnID) {
 	}
 }
 
+// forsake cancels the calls of a group that this node leads no more: whoever
+// leads it makes them again.
+func (t *turns) forsake(g chat.Group) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for id, c := range t.calls {
+		if c.group == g {
+			c.cancel(errCancelled)
+			delete(t.calls, id)
+		}
+	}
+}
+
 // park cancels every call and takes no more: the next start of the process
 // makes them again.
 func (t *turns) park() {

@@ -72,6 +72,17 @@ func (w *agendaWatch) add(due int64) {
 	w.added.wake()
 }
 
+// replaced notes that all rows are others than before: a walk begins at the first
+// there can be, and whoever waits looks again.
+func (w *agendaWatch) replaced() {
+	w.mu.Lock()
+	w.lowered++
+	w.floor = math.MinInt64
+	w.min, w.armed = math.MinInt64, true
+	w.mu.Unlock()
+	w.added.wake()
+}
+
 // take reports whether a row earlier than `than` was noted, and forgets it.
 func (w *agendaWatch) take(than int64) bool {
 	w.mu.Lock()

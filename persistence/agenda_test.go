@@ -108,39 +108,6 @@ func TestAgenda_EarliestWakesOnceForEachEarlierRow(t *testing.T) {
 	})
 }
 
-func TestOpen_RaisesEveryEpoch(t *testing.T) {
-	fs := vfs.NewMem()
-	for want := chat.Epoch(1); want <= 3; want++ {
-		s := openTest(t, testOptions(t, fs))
-		for g := range s.Groups() {
-			if got := s.Epoch(chat.Group(g)); got != want {
-				t.Errorf("group %d has epoch %d, want %d", g, got, want)
-			}
-		}
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// The commit of an activation born before a restart is refused after it.
-func TestOpen_FencesTheProcessBefore(t *testing.T) {
-	fs := vfs.NewMem()
-	s := openTest(t, testOptions(t, fs))
-	ensure(t, s, "acme")
-	k := newTalker(t, s, "acme", 1)
-	k.say(t, "one")
-	stale := k.next("two")
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	s = openTest(t, testOptions(t, fs))
-	defer s.Close()
-	if r := appendTest(t, s, stale); r.Answer != chat.StaleEpoch {
-		t.Errorf("answer %v, want stale epoch", r.Answer)
-	}
-}
-
 func TestLocate_AgreesBeforeAndAfterTheFirstCommit(t *testing.T) {
 	s := openMem(t, "acme", "bolt")
 	phone, bsuid := chat.Address{Kind: chat.WaID, Value: "491511"}, chat.Address{Kind: chat.BSUID, Value: "DE.1"}

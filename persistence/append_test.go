@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"runtime"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -117,39 +114,6 @@ func counterOf(t testing.TB, s *Store, tenant chat.TenantID, word string) int64 
 	return n
 }
 
-func TestAppend_UnknownWhenTheCallerGivesUp(t *testing.T) {
-	gate := newSyncGate(vfs.NewMem())
-	s := openTest(t, testOptions(t, gate))
-	defer s.Close()
-	ensure(t, s, "acme")
-	k := newTalker(t, s, "acme", 1)
-	k.say(t, "one")
-	release := gate.shut()
-	ctx, cancel := context.WithCancel(context.Background())
-	answer := make(chan chat.Receipt, 1)
-	c := k.next("two")
-	go func() {
-		r, err := s.Append(ctx, c)
-		if err != nil {
-			t.Error(err)
-		}
-		answer <- r
-	}()
-	gate.waitBlocked()
-	cancel()
-	if r := <-answer; r.Answer != chat.Unknown {
-		t.Errorf("answer %v, want unknown", r.Answer)
-	}
-	release()
-	if err := s.Barrier(context.Background(), "acme"); err != nil {
-		t.Fatal(err)
-	}
-	// It was applied after all, and the same commit is refused by its seq.
-	if r := appendTest(t, s, c); r.Answer != chat.WrongSeq {
-		t.Errorf("the repeated commit is answered %v", r.Answer)
-	}
-}
-
 func TestAppend_EventsWithoutAConversation(t *testing.T) {
 	s := openMem(t, "acme")
 	now := epoch0
@@ -231,42 +195,4 @@ func TestAppend_DiskReserve(t *testing.T) {
 	free = 1 << 30
 	s.pollDisk()
 	k.say(t, "two")
-}
-
-// A full queue is answered, not waited for.
-func TestAppend_BusyWhenTheQueueIsFull(t *testing.T) {
-	gate := newSyncGate(vfs.NewMem())
-	o := testOptions(t, gate)
-	o.QueueLen = 1
-	s := openTest(t, o)
-	defer s.Close()
-	ensure(t, s, "acme")
-	release := gate.shut()
-	// While no sync returns, the committer takes a bounded number of batches.
-	const max = 5000
-	var applied, busy atomic.Int32
-	var wg sync.WaitGroup
-	for i := 0; busy.Load() == 0 && i < max; i++ {
-		c := newTalker(t, s, "acme", i).next("x")
-		wg.Go(func() {
-			r, err := s.Append(context.Background(), c)
-			switch {
-			case chat.KindOf(err) == chat.KindBusy:
-				busy.Add(1)
-			case err == nil && r.Answer == chat.Applied:
-				applied.Add(1)
-			default:
-				t.Error(r.Answer, err)
-			}
-		})
-		runtime.Gosched()
-	}
-	if applied.Load() > 0 || busy.Load() == 0 {
-		t.Errorf("before a sync returned: %d applied, %d busy", applied.Load(), busy.Load())
-	}
-	release()
-	wg.Wait()
-	if applied.Load() == 0 {
-		t.Error("nothing was applied after the sync")
-	}
 }

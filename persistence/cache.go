@@ -72,6 +72,18 @@ func (c *cache[K, V]) insert(s *cacheShard[K, V], key K, value V) {
 	s.young[key] = value
 }
 
+// clear forgets every value.
+func (c *cache[K, V]) clear() {
+	for i := range c.shards {
+		s := &c.shards[i]
+		s.mu.Lock()
+		s.dropped++
+		clear(s.young)
+		s.old = nil
+		s.mu.Unlock()
+	}
+}
+
 // drop forgets a value that the store no longer holds.
 func (c *cache[K, V]) drop(key K) {
 	s := c.shard(key)

@@ -164,6 +164,10 @@ func (k *checker) row(key, value []byte) error {
 	switch {
 	case len(key) >= 2 && key[0] == spaceNode:
 		k.nodeRow(key, value)
+	case len(key) >= 4 && key[0] == spaceRaft:
+		k.raftRow(key, value)
+	case len(key) == 5 && key[0] == spaceGroup && key[3] == sectionApplied:
+		k.appliedRow(key, value)
 	case len(key) > 4 && key[0] == spaceGroup && key[3] == sectionIndex && key[4] == indexDue:
 		return k.dueRow(key, value)
 	case len(key) > 4 && key[0] == spaceGroup && key[3] == sectionIndex && key[4] == indexExpiry:
@@ -191,9 +195,7 @@ func (k *checker) nodeRow(key, value []byte) {
 		k.broken(InvariantKeyspace, key, "no such node row")
 		return
 	}
-	if len(value) != want {
-		k.broken(InvariantRecord, key, strconv.Itoa(len(value))+" bytes, want "+strconv.Itoa(want))
-	}
+	k.sized(key, value, want)
 }
 
 // vaultRow checks that a row of the directory or the quarantine opens.

@@ -8,20 +8,6 @@ import (
 	"github.com/chumiai/chumi/persistence/recordpb"
 )
 
-// outcome is what stage says about a commit.
-type outcome struct {
-	answer chat.CommitAnswer
-	// pos is of the last event, or of the commit when it has none.
-	pos chat.Pos
-	// counter names the reservation, when LimitReached.
-	counter string
-	// original is a copy of the row that made it a Duplicate, as stored: of kind
-	// kindAddress, kindRow, kindClaim, or 0 for a plain row.
-	original     []byte
-	originalKind byte
-	originalHash id16
-}
-
 // stage evaluates a commit's conditions against the store and the batch and,
 // when all hold, puts its writes into the batch. In order:
 //
@@ -38,36 +24,36 @@ type outcome struct {
 // the agenda row, the contact and its key, remote-id rows, claims with their
 // expiry, counters, and plain rows; the tenant's position and counters follow
 // once per batch. REQUIRES: the tenant has its meta row.
-func (s *stager) stage(c *recordpb.Commit) (outcome, error) {
+func (s *stager) stage(c *recordpb.Commit) (Outcome, error) {
 	if c.Epoch != uint64(s.epoch) {
-		return outcome{answer: chat.StaleEpoch}, nil
+		return Outcome{Answer: chat.StaleEpoch}, nil
 	}
 	if c.Tenant == "" {
 		out, err := s.freshWrites(c)
-		if err != nil || out.answer != 0 {
+		if err != nil || out.Answer != 0 {
 			return out, err
 		}
-		return outcome{answer: chat.Applied}, s.applyWrites(c)
+		return Outcome{Answer: chat.Applied}, s.applyWrites(c)
 	}
 	t, err := s.tenant(chat.TenantID(c.Tenant))
 	if err != nil {
-		return outcome{}, err
+		return Outcome{}, err
 	}
 	if t == nil {
-		return outcome{}, chat.E("persistence.stage", chat.KindCorrupt, "a commit of a tenant without a meta row", nil)
+		return Outcome{}, chat.E("persistence.stage", chat.KindCorrupt, "a commit of a tenant without a meta row", nil)
 	}
 	at := staging{stager: s, tenant: t, commit: c}
 	copy(at.conversation[:], c.Conversation)
 	copy(at.contact[:], c.Contact)
 	out, err := at.refuse()
-	if err != nil || out.answer != 0 {
+	if err != nil || out.Answer != 0 {
 		return out, err
 	}
 	s.touch(t)
 	if err := at.apply(); err != nil {
-		return outcome{}, err
+		return Outcome{}, err
 	}
-	return outcome{answer: chat.Applied, pos: t.last}, nil
+	return Outcome{Answer: chat.Applied, pos: t.last}, nil
 }
 
 // staging is one commit being staged.
@@ -84,18 +70,18 @@ type staging struct {
 }
 
 // refuse evaluates the conditions. A zero answer means that all hold.
-func (at *staging) refuse() (outcome, error) {
+func (at *staging) refuse() (Outcome, error) {
 	c := at.commit
 	if len(c.Conversation) > 0 {
 		var err error
 		if at.head, err = at.stager.head(at.tenant, at.conversation); err != nil {
-			return outcome{}, err
+			return Outcome{}, err
 		}
 		if uint64(at.head.seq) != c.Expected {
-			return outcome{answer: chat.WrongSeq}, nil
+			return Outcome{Answer: chat.WrongSeq}, nil
 		}
 		if ok, err := at.keyHolds(); err != nil || !ok {
-			return outcome{answer: chat.WrongSeq}, err
+			return Outcome{Answer: chat.WrongSeq}, err
 		}
 	}
 	for _, list := range [2][]*recordpb.Insert{c.Rows, c.Claims} {
@@ -110,20 +96,20 @@ func (at *staging) refuse() (outcome, error) {
 			}
 			v, err := at.read(at.key)
 			if err != nil {
-				return outcome{}, err
+				return Outcome{}, err
 			}
 			if v != nil {
-				return outcome{answer: chat.Duplicate, original: bytes.Clone(v), originalKind: byte(in.Kind), originalHash: h}, nil
+				return Outcome{Answer: chat.Duplicate, original: bytes.Clone(v), originalKind: byte(in.Kind), originalHash: h}, nil
 			}
 		}
 	}
 	for _, r := range c.Reserve {
 		n, err := at.counter(at.tenant, r.Counter)
 		if err != nil {
-			return outcome{}, err
+			return Outcome{}, err
 		}
 		if r.Limit > 0 && n+r.Amount > r.Limit {
-			return outcome{answer: chat.LimitReached, counter: r.Counter}, nil
+			return Outcome{Answer: chat.LimitReached, counter: r.Counter}, nil
 		}
 	}
 	return at.freshWrites(c)

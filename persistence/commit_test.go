@@ -13,11 +13,12 @@ import (
 )
 
 // stageAll stages commits into one batch of a fresh stager and applies it.
-func stageAll(t testing.TB, s *Store, g *group, commits []*recordpb.Commit) []outcome {
+func stageAll(t testing.TB, s *Store, g *group, commits []*recordpb.Commit) []Outcome {
 	t.Helper()
 	st := newStager(g.id, s)
-	st.begin(chat.Epoch(g.epoch.Load()))
-	var out []outcome
+	st.begin()
+	st.epoch = chat.Epoch(g.epoch.Load())
+	var out []Outcome
 	for _, c := range commits {
 		o, err := st.stage(c)
 		if err != nil {
@@ -74,8 +75,8 @@ func TestStage_ReadsItsOwnWrites(t *testing.T) {
 	}
 	want := []chat.CommitAnswer{chat.Applied, chat.WrongSeq, chat.Applied, chat.LimitReached, chat.Duplicate, chat.WrongSeq, chat.Duplicate}
 	for i, o := range stageAll(t, s, tn.group, commits) {
-		if o.answer != want[i] {
-			t.Errorf("commit %d is answered %v, want %v", i, o.answer, want[i])
+		if o.Answer != want[i] {
+			t.Errorf("commit %d is answered %v, want %v", i, o.Answer, want[i])
 		}
 	}
 }
@@ -131,7 +132,7 @@ func TestStage_IsDeterministic(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if out.answer == chat.Applied {
+		if out.Answer == chat.Applied {
 			k.state = *c.State
 		}
 		entry, err := proto.Marshal(&p.commit)

@@ -15,9 +15,10 @@ import (
 )
 
 // Directory knows the apps, tenants, channels, API keys and members, all of it
-// in memory. The metadata group holds the same, one sealed row each; a change
-// is durable before it can be seen. On one node the directory is the authority:
-// a number it does not know is unknown.
+// in memory. The metadata group, which every node holds, has the same, one sealed
+// row each; a change is durable before it can be seen. On a node that leads that
+// group the directory is the authority: a number it does not know is unknown. On
+// another it follows: see Follow.
 //
 // Safe for concurrent use; a reader costs one atomic load.
 type Directory struct {
@@ -57,6 +58,36 @@ func OpenDirectory(ctx context.Context, s *Store, base chat.Settings) (*Director
 	d.table.Store(t)
 	d.SetBase(base)
 	return d, nil
+}
+
+// Follow takes in what other nodes change, until ctx ends. What this node changes
+// is seen without it.
+func (d *Directory) Follow(ctx context.Context) error {
+	meta := d.vault.store.meta
+	for {
+		changed := meta.settled.wait()
+		if err := d.reload(); err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// reload reads the directory as the metadata group has it by now. A change under
+// way here is durable before it lets go of mu, so none is lost.
+func (d *Directory) reload() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	t, err := d.vault.loadTable()
+	if err != nil {
+		return err
+	}
+	d.table.Store(t)
+	return nil
 }
 
 // SetBase replaces the settings that tenants resolve from; unset fields take

@@ -13,8 +13,11 @@
 //	  'f'                                      format version
 //	  'k'                                      fingerprint of the key-encryption key
 //	  'n'                                      number of groups, fixed at creation
-//	  'g' group16                              epoch: raised durably at every open
-//	0x01 group16                               Raft log and hard state (Cluster)
+//	  'g' group16                              epoch before the group was replicated
+//	0x01 group16                               the replica's own, never leaves the node:
+//	  'h'                                      hard state: term, vote, commit
+//	  'l' index64                              entry of the log
+//	  't'                                      the entry before the log's first: index, term
 //	0x02 group16 'T' tenant word               all that a tenant owns, one range:
 //	    'a' h16(channel, kind, address)        -> conv, contact
 //	    'c' conv                               state: header, then recordpb.State
@@ -28,6 +31,9 @@
 //	    'u' counter word                       usage and budget counters
 //	    'v' ^active64 conv                     inbox view, latest activity first, by the second
 //	    'x' pos64                              events without a conversation
+//	0x02 group16 'A'                           what the group has applied:
+//	    'i'                                    index, term of the last entry
+//	    'm'                                    members as of it
 //	0x02 group16 'I'                           indexes ordered over the group's tenants:
 //	    'd' due64 tenant word conv             agenda: flags, pos64
 //	    'x' day32 tenant word h16              expiry of claims
@@ -44,14 +50,15 @@
 //
 // # The durability contract
 //
-// One committer drains the queued commits of all groups, runs the group's stage
-// for each, in order, into one batch that reads its own writes, makes the batch
-// durable, and only then answers callers and advances each group's durable
-// position. While a batch is on its way to the disk the next one is staged on
-// what it left behind: the log is one and ordered, so a crash keeps a prefix.
-// stage is the only writer of state and is deterministic: it draws no time,
-// randomness or encryption. Pebble shows a batch to readers before its fsync
-// returns, so nothing outside may act on what it reads past the durable position.
+// A commit is proposed, and comes back from package replica in the order that the
+// replicas of its group agreed on, to be staged: commits of all groups into one
+// Round, which reads its own writes and becomes one batch. Only when the round has
+// landed are callers answered and each group's durable position advanced. While a
+// round is on its way to the disk the next one is staged on what it left behind:
+// the log is one and ordered, so a crash keeps a prefix. stage is the only writer of
+// state and is deterministic: it draws no time, randomness or encryption. Pebble
+// shows a batch to readers before its fsync returns, so nothing outside may act on
+// what it reads past the durable position.
 //
 // Bodies, names, numbers, remote ids and model I/O are sealed with a key per
 // contact before the commit is formed; what stage and every file see is

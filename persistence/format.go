@@ -25,8 +25,13 @@ const (
 	// meta row has it only when the commit that took it had no events.
 	FormatFeedPosition FormatVersion = 2
 
+	// FormatReplicated makes every group a Raft group: 0x01 holds log and hard state,
+	// section A of a group what it has applied. A group of an older store becomes one
+	// of a single voter when it is first served, with terms above its last epoch.
+	FormatReplicated FormatVersion = 3
+
 	// FormatNewest is what this binary writes.
-	FormatNewest = FormatFeedPosition
+	FormatNewest = FormatReplicated
 )
 
 // openFormat writes format, key fingerprint and number of groups into an empty

@@ -8,15 +8,18 @@ import (
 	"github.com/chumiai/chumi/persistence/recordpb"
 )
 
-// group is one unit of commitment. The committer is the only writer of
-// everything the group owns.
+// group is one unit of commitment and replication. Rounds are the only writers
+// of everything the group owns.
 type group struct {
 	store *Store
 	id    chat.Group
+	// epoch is what commits must carry; 0 while this node may not propose.
 	epoch atomic.Uint64
+	// ruled wakes when epoch changes.
+	ruled signal
 
-	// stager and staging are owned by the committer's goroutine. staging is true
-	// while the group has writes in the batch under construction.
+	// stager and staging are owned by whoever stages rounds. staging is true while
+	// the group has writes in the round under construction.
 	stager  *stager
 	staging bool
 
@@ -29,44 +32,23 @@ type group struct {
 	agenda agendaWatch
 }
 
-func newGroup(s *Store, id chat.Group, epoch chat.Epoch) *group {
+func newGroup(s *Store, id chat.Group) *group {
 	g := &group{store: s, id: id}
-	g.epoch.Store(uint64(epoch))
 	g.stager = newStager(id, s)
 	return g
 }
 
-// propose queues a prepared commit and waits until it is answered. An error
-// means that it was not queued. When ctx ends first the answer is Unknown and
-// the commit may still become durable.
-func (g *group) propose(ctx context.Context, c *recordpb.Commit) (outcome, error) {
-	const op = "journal.Append"
-	s := g.store
-	p := s.newProposal(g, c)
-	s.gate.RLock()
-	if s.closed || s.opts.ReadOnly {
-		s.gate.RUnlock()
-		return outcome{}, chat.E(op, chat.KindUnavailable, "the store is closed for writing", nil)
+// propose makes a prepared commit durable and returns its answer. An error means
+// that it was not queued.
+func (g *group) propose(ctx context.Context, c *recordpb.Commit) (Outcome, error) {
+	p := g.store.proposer.Load()
+	if p == nil || g.store.opts.ReadOnly {
+		return Outcome{}, chat.E("journal.Append", chat.KindUnavailable, "the store is closed for writing", nil)
 	}
-	select {
-	case s.committer.queue <- p:
-		s.gate.RUnlock()
-	default:
-		s.gate.RUnlock()
-		return outcome{}, chat.E(op, chat.KindBusy, "too many commits wait", nil)
-	}
-	select {
-	case <-p.done:
-		out := p.outcome
-		p.group, p.commit, p.outcome = nil, nil, outcome{}
-		s.proposals.Put(p)
-		return out, nil
-	case <-ctx.Done():
-		return outcome{answer: chat.Unknown}, nil
-	}
+	return (*p).Propose(ctx, g.id, c)
 }
 
-// publish advances what readers may see, after a sync.
+// publish advances what readers may see.
 func (g *group) publish(p *part) {
 	for _, k := range p.erased {
 		switch k.kind {
@@ -76,6 +58,8 @@ func (g *group) publish(p *part) {
 			g.store.contacts.drop(keyHolder{k.tenant, k.id})
 		}
 	}
+	g.store.meeting.RLock()
+	defer g.store.meeting.RUnlock()
 	for _, at := range p.tenants {
 		if t, ok := g.store.tenants.Load(at.tenant); ok {
 			t := t.(*tenant)

@@ -34,9 +34,9 @@ func (s *Store) Append(ctx context.Context, c chat.Commit) (chat.Receipt, error)
 	}
 	m := s.opts.Metrics
 	m.Append.Observe(time.Since(from).Seconds())
-	m.Commits.WithLabelValues(out.answer.String()).Inc()
-	receipt := chat.Receipt{Answer: out.answer, Counter: out.counter}
-	switch out.answer {
+	m.Commits.WithLabelValues(out.Answer.String()).Inc()
+	receipt := chat.Receipt{Answer: out.Answer, Counter: out.counter}
+	switch out.Answer {
 	case chat.Applied:
 		receipt.Pos = out.pos
 		for i := range c.Events {
@@ -60,7 +60,7 @@ func (s *Store) Append(ctx context.Context, c chat.Commit) (chat.Receipt, error)
 }
 
 // original decodes the row that made a commit a duplicate.
-func (t *tenant) original(out outcome) (chat.Original, error) {
+func (t *tenant) original(out Outcome) (chat.Original, error) {
 	switch out.originalKind {
 	case kindAddress:
 		c, contact, err := decodeAddress(out.original)

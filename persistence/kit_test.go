@@ -32,8 +32,16 @@ func openTest(t testing.TB, o Options) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !o.ReadOnly {
+		if err := serveDirect(s, queueLen); err != nil {
+			t.Fatal(err)
+		}
+	}
 	return s
 }
+
+// queueLen is how many commits may wait in a test.
+const queueLen = 4096
 
 // openMem opens a store in memory with the tenants given, closed at cleanup.
 func openMem(t testing.TB, tenants ...chat.TenantID) *Store {

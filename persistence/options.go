@@ -29,9 +29,6 @@ const (
 	// DefaultSyncInterval is what a node that serves should use: about the
 	// duration of a sync, far below what a webhook may take.
 	DefaultSyncInterval = 300 * time.Microsecond
-	// DefaultQueueLen bounds commits that wait for the committer: at the
-	// slowest disk measured (25 ms per sync) the last one waits half a second.
-	DefaultQueueLen = 4096
 	// DefaultKeyCacheLen bounds contact keys held unwrapped, 1.5 KB each.
 	DefaultKeyCacheLen = 16384
 )
@@ -74,13 +71,9 @@ type Options struct {
 	// more to sync: a busy node syncs more commits at once for it, an idle one
 	// does not wait. Zero means none.
 	SyncInterval time.Duration
-	// QueueLen bounds the commits that wait for the committer; more are
-	// refused with KindBusy.
-	QueueLen int
 	// KeyCacheLen bounds contact keys held unwrapped.
 	KeyCacheLen int
-	// ReadOnly opens the store for offline reading; nothing is written, epochs
-	// stay as they are.
+	// ReadOnly opens the store for offline reading; nothing is written.
 	ReadOnly bool
 }
 
@@ -119,9 +112,6 @@ func (o *Options) EnsureDefaults() {
 	}
 	if o.MemTableSize <= 0 {
 		o.MemTableSize = DefaultMemTableSize
-	}
-	if o.QueueLen <= 0 {
-		o.QueueLen = DefaultQueueLen
 	}
 	if o.KeyCacheLen <= 0 {
 		o.KeyCacheLen = DefaultKeyCacheLen

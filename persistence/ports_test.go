@@ -12,5 +12,6 @@ var (
 	_ actors.Contacts   = (*persistence.Store)(nil)
 	_ actors.Barrier    = (*persistence.Store)(nil)
 	_ actors.Agenda     = (*persistence.Store)(nil)
+	_ actors.Elections  = (*persistence.Store)(nil)
 	_ actors.Leadership = (*persistence.Store)(nil)
 )

@@ -5,7 +5,7 @@ import (
 	"github.com/chumiai/chumi/persistence/recordpb"
 )
 
-// prepared is a commit on its way to the committer.
+// prepared is a commit on its way to the proposer.
 type prepared struct {
 	commit recordpb.Commit
 	// key is the contact's key, drawn for this commit when it has none yet.

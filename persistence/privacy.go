@@ -133,7 +133,7 @@ func (s *Store) eraseOnce(ctx context.Context, t *tenant, contact, c id16, done 
 	if err != nil {
 		return false, err
 	}
-	switch out.answer {
+	switch out.Answer {
 	case chat.Applied:
 		s.contacts.drop(keyHolder{t.id, contact})
 		done.Conversations++

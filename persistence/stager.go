@@ -31,7 +31,8 @@ type stager struct {
 	// --- of the batch under construction ---
 
 	writes writeSet
-	epoch  chat.Epoch
+	// epoch is of the entry whose commits are staged.
+	epoch chat.Epoch
 	// rows holds every row put in the batch that a later condition may ask for;
 	// nil stands for a deleted one. The values are parts of writes.
 	rows    map[string][]byte
@@ -80,9 +81,8 @@ func newStager(g chat.Group, store *Store) *stager {
 }
 
 // begin starts a batch. The one before must be in the database.
-func (s *stager) begin(epoch chat.Epoch) {
+func (s *stager) begin() {
 	s.writes.reset()
-	s.epoch = epoch
 	s.touched, s.erased, s.hasDue = s.touched[:0], s.erased[:0], false
 	clear(s.rows)
 	if len(s.heads) > headsMax {

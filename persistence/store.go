@@ -1,7 +1,6 @@
 package persistence
 
 import (
-	"encoding/binary"
 	"errors"
 	"hash/fnv"
 	"sync"
@@ -16,8 +15,8 @@ import (
 
 // Store is one node's durable record. It is safe for concurrent use.
 //
-// Every write goes through the committer of its group; every method that reads
-// says whether it may see what is not yet durable.
+// Every write goes through the Proposer and comes back as a Round; every method
+// that reads says whether it may see what is not yet durable.
 type Store struct {
 	opts Options
 	// fs is opts.FS, by the type that an erase needs.
@@ -28,25 +27,22 @@ type Store struct {
 	// after Open.
 	groups []*group
 	meta   *group
-	// committer makes their commits durable.
-	committer *committer
+	// proposer takes commits; nil while none are taken.
+	proposer atomic.Pointer[Proposer]
 
 	// tenants holds the *tenant of every tenant met since Open. Entries stay:
 	// a reader tells what is durable from an entry's position.
 	tenants sync.Map
+	// meeting is held while a tenant is met for the first time, and for reading
+	// while a round lands.
+	meeting sync.RWMutex
 	// contacts are unwrapped keys, places where addresses lead.
 	contacts *cache[keyHolder, *contactKey]
 	places   *cache[addressRow, chat.Place]
 	recent   *recent
 	tables   tableReaders
 
-	// proposals holds *proposal values whose answers were read.
-	proposals sync.Pool
-
-	// gate is held for reading while a proposal is put into the queue; closed is
-	// true once it was held for writing to end that.
-	gate   sync.RWMutex
-	closed bool
+	closed atomic.Bool
 	// reserved is true while free disk space is below the reserve.
 	reserved atomic.Bool
 	// dead is true once the process must end: nothing is acknowledged after.
@@ -55,10 +51,9 @@ type Store struct {
 	work sync.WaitGroup
 }
 
-// Open opens the store in o.Dir, making a new one where there is none, and
-// raises every group's epoch durably: activations of any earlier process are
-// fenced when it returns. It refuses a store of a newer format, of another
-// key-encryption key, and of another number of groups.
+// Open opens the store in o.Dir, making a new one where there is none. It takes
+// no commits until Serve and Lead were called. It refuses a store of a newer
+// format, of another key-encryption key, and of another number of groups.
 func Open(o Options) (*Store, error) {
 	const op = "persistence.Open"
 	o.EnsureDefaults()
@@ -71,7 +66,6 @@ func Open(o Options) (*Store, error) {
 		contacts: newCache[keyHolder, *contactKey](o.KeyCacheLen),
 		places:   newCache[addressRow, chat.Place](o.KeyCacheLen),
 		recent:   newRecent((memTablesMax+2)*int64(o.MemTableSize), o.ReadOnly)}
-	s.committer = newCommitter(s)
 	db, err := pebble.Open(o.Dir, s.engineOptions())
 	if err != nil {
 		return nil, chat.E(op, chat.KindOther, "cannot open the store in "+o.Dir, err)
@@ -109,6 +103,9 @@ func (s *Store) engineOptions() *pebble.Options {
 	}
 	// A reader of a conversation wants every value: none is kept aside.
 	e.Experimental.EnableValueBlocks = func() bool { return false }
+	// A look-up that passes over the memtables must find a snapshot that came in:
+	// as a flushable it would wait among them.
+	e.Experimental.DisableIngestAsFlushable = func() bool { return true }
 	// Conditions look for rows that are mostly absent, so the last level has a
 	// filter too. Values are ciphertext: trying to compress them is wasted.
 	for i := range e.Levels {
@@ -119,40 +116,22 @@ func (s *Store) engineOptions() *pebble.Options {
 	return e
 }
 
-// begin checks what the store says about itself, raises the epochs and starts
-// the committers.
+// begin checks what the store says about itself.
 func (s *Store) begin() error {
 	n, err := openFormat(s.db, s.opts.KEK.Fingerprint(), s.opts.Groups, s.opts.ReadOnly)
 	if err != nil {
 		return err
 	}
-	b := s.db.NewBatch()
-	defer b.Close()
 	for i := range n {
-		g, err := s.openGroup(b, chat.Group(i))
-		if err != nil {
-			return err
-		}
-		s.groups = append(s.groups, g)
+		s.groups = append(s.groups, newGroup(s, chat.Group(i)))
 	}
-	if s.meta, err = s.openGroup(b, groupMeta); err != nil {
-		return err
-	}
+	s.meta = newGroup(s, groupMeta)
 	if s.opts.ReadOnly {
 		return nil
-	}
-	if err := b.Commit(pebble.Sync); err != nil {
-		return chat.E("persistence.Open", chat.KindOther, "cannot raise the epochs", err)
-	}
-	// What an earlier process wrote is not in s.recent, so it must not be in a
-	// memtable.
-	if err := s.db.Flush(); err != nil {
-		return chat.E("persistence.Open", chat.KindOther, "cannot flush the log of the last run", err)
 	}
 	s.pollDisk()
 	s.start(s.watchDisk)
 	s.start(s.sweepClaims)
-	s.start(s.committer.run)
 	return nil
 }
 
@@ -171,41 +150,19 @@ func (s *Store) die(reason string) {
 	s.opts.Fatal(reason)
 }
 
-// openGroup reads a group's epoch and puts the next one into b.
-func (s *Store) openGroup(b *pebble.Batch, id chat.Group) (*group, error) {
-	v, found, err := s.get(keyEpoch(id))
-	if err != nil {
-		return nil, err
-	}
-	var epoch uint64
-	if found {
-		if len(v) != 8 {
-			return nil, chat.E("persistence.Open", chat.KindCorrupt, "a group's epoch is unreadable", nil)
-		}
-		epoch = binary.BigEndian.Uint64(v)
-	}
-	if !s.opts.ReadOnly {
-		epoch++
-		if err := b.Set(keyEpoch(id), binary.BigEndian.AppendUint64(nil, epoch), nil); err != nil {
-			return nil, chat.E("persistence.Open", chat.KindOther, "cannot raise an epoch", err)
-		}
-	}
-	return newGroup(s, id, chat.Epoch(epoch)), nil
-}
-
-// Close refuses new commits, answers those that wait, and closes the store.
+// Close ends the proposer, which answers the commits that wait, and closes the
+// store.
 func (s *Store) Close() error {
-	s.gate.Lock()
-	if s.closed {
-		s.gate.Unlock()
+	if s.closed.Swap(true) {
 		return nil
 	}
-	s.closed = true
-	s.gate.Unlock()
+	var ended error
+	if p := s.proposer.Load(); p != nil {
+		ended = (*p).Close()
+	}
 	close(s.stop)
-	close(s.committer.queue)
 	s.work.Wait()
-	if err := errors.Join(s.tables.drain(true), s.db.Close()); err != nil {
+	if err := errors.Join(ended, s.tables.drain(true), s.db.Close()); err != nil {
 		return chat.E("persistence.Close", chat.KindOther, "cannot close the store", err)
 	}
 	return nil

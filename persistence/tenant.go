@@ -25,7 +25,7 @@ type tenant struct {
 	pepper *seal.Pepper
 
 	// durable is the position up to which the feed may be read. Written by the
-	// group's committer after each sync, and when the tenant is first met, at
+	// rounds when they land, and when the tenant is first met, at
 	// which time nothing of it is on its way to the disk.
 	durable atomic.Uint64
 	// moved wakes feed readers when durable rises.
@@ -34,8 +34,9 @@ type tenant struct {
 
 // tenantAt returns a tenant. It is KindNotFound until ensureTenant.
 //
-// Invariant: a commit is staged only for a tenant that tenantAt returned
-// before, so a tenant that is not in s.tenants has nothing in flight.
+// Invariant: a commit made here is staged only for a tenant that tenantAt
+// returned before, so a tenant that is not in s.tenants has nothing in flight but
+// what a majority has agreed on.
 func (s *Store) tenantAt(id chat.TenantID) (*tenant, error) {
 	if t, ok := s.tenants.Load(id); ok {
 		return t.(*tenant), nil
@@ -69,6 +70,10 @@ func (s *Store) tenantAt(id chat.TenantID) (*tenant, error) {
 		return nil, err
 	}
 	t.pepper = seal.NewPepper(pepper)
+	// Rounds that land meanwhile, of a tenant nobody here had asked for, would
+	// advance nothing: they wait until the position that was read is in place.
+	s.meeting.Lock()
+	defer s.meeting.Unlock()
 	if pos, err = s.lastPos(t.realm, pos); err != nil {
 		return nil, err
 	}

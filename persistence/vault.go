@@ -43,12 +43,39 @@ func readVault(s *Store) (*vault, error) {
 	return newVault(s, secret)
 }
 
-// openVault is readVault, and draws the vault's keys on the first start.
+// openVault is readVault, and draws the vault's keys when nobody has: at the first
+// start of a node that leads the metadata group. Another node waits for them.
 func openVault(ctx context.Context, s *Store) (*vault, error) {
-	v, err := readVault(s)
-	if v != nil || err != nil {
-		return v, err
+	const op = "persistence.openVault"
+	for {
+		changed, elected := s.meta.settled.wait(), s.meta.ruled.wait()
+		v, err := readVault(s)
+		if v != nil || err != nil {
+			return v, err
+		}
+		if s.opts.ReadOnly {
+			return drawVault(ctx, s)
+		}
+		if s.Epoch(groupMeta) != 0 {
+			v, err = drawVault(ctx, s)
+			switch chat.KindOf(err) {
+			case chat.KindConflict, chat.KindFenced, chat.KindUnknown:
+				continue // somebody else did, or leads now
+			}
+			return v, err
+		}
+		select {
+		case <-changed:
+		case <-elected:
+		case <-ctx.Done():
+			return nil, chat.E(op, chat.KindUnavailable, "no node has made the directory yet", context.Cause(ctx))
+		}
 	}
+}
+
+// drawVault draws the vault's keys and stores them, unless the store is open for
+// reading only.
+func drawVault(ctx context.Context, s *Store) (*vault, error) {
 	at := append(appendMeta(nil), rowRoot)
 	secret := append(seal.NewKey(), seal.NewKey()...)
 	wrapped, err := s.opts.KEK.Wrap(secret, at)

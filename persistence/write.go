@@ -31,7 +31,7 @@ func (g *group) write(ctx context.Context, c *recordpb.Commit) error {
 	if err != nil {
 		return err
 	}
-	switch out.answer {
+	switch out.Answer {
 	case chat.Applied:
 		return nil
 	case chat.Duplicate:
@@ -46,20 +46,20 @@ func (g *group) write(ctx context.Context, c *recordpb.Commit) error {
 }
 
 // freshWrites evaluates the conditions of plain rows.
-func (s *stager) freshWrites(c *recordpb.Commit) (outcome, error) {
+func (s *stager) freshWrites(c *recordpb.Commit) (Outcome, error) {
 	for _, w := range c.Writes {
 		if !w.Fresh {
 			continue
 		}
 		v, err := s.read(w.Key)
 		if err != nil {
-			return outcome{}, err
+			return Outcome{}, err
 		}
 		if v != nil {
-			return outcome{answer: chat.Duplicate, original: bytes.Clone(v)}, nil
+			return Outcome{Answer: chat.Duplicate, original: bytes.Clone(v)}, nil
 		}
 	}
-	return outcome{}, nil
+	return Outcome{}, nil
 }
 
 // applyWrites puts and deletes plain rows.

@@ -17,6 +17,7 @@ var (
 	_ actors.Contacts   = (*persistence.Store)(nil)
 	_ actors.Barrier    = (*persistence.Store)(nil)
 	_ actors.Leadership = (*persistence.Store)(nil)
+	_ actors.Elections  = (*persistence.Store)(nil)
 	_ actors.Agenda     = (*persistence.Store)(nil)
 	_ actors.Directory  = (*persistence.Directory)(nil)
 	_ actors.Quarantine = (*persistence.Quarantine)(nil)

@@ -95,9 +95,9 @@ func (s *Server) bindAddresses(context.Context) error {
 	return nil
 }
 
-func (s *Server) openStore(context.Context) error {
+func (s *Server) openStore(ctx context.Context) error {
 	var err error
-	if s.store, err = openStore(s.opt.Config, s.opt.Log, s.metrics); err != nil {
+	if s.store, err = openStore(ctx, s.opt.Config, s.opt.Log, s.metrics); err != nil {
 		return err
 	}
 	s.onClose(s.store.Close)
@@ -117,6 +117,13 @@ func (s *Server) openDirectory(ctx context.Context) error {
 	if s.directory, err = persistence.OpenDirectory(ctx, s.store, settings); err != nil {
 		return err
 	}
+	following, stop := context.WithCancel(context.WithoutCancel(ctx))
+	followed := make(chan error, 1)
+	go func() { followed <- s.directory.Follow(following) }()
+	s.onClose(func() error {
+		stop()
+		return <-followed
+	})
 	if s.opt.Bootstrap != nil {
 		return s.opt.Bootstrap.apply(ctx, s.directory)
 	}
@@ -139,7 +146,7 @@ func (s *Server) buildActors(context.Context) error {
 	s.system, err = actors.New(actors.Options{
 		Journal: s.store, Index: s.store, Contacts: s.store, Barrier: s.store,
 		Directory: s.directory, Quarantine: s.directory.Quarantine(),
-		Leadership: s.store, Agenda: s.store,
+		Leadership: s.store, Elections: s.store, Agenda: s.store,
 		Model: model, Graph: graph, Strikes: s.strikes, Clock: wallClock{}, Rand: rand.Float64,
 		Metrics: s.metrics, Logger: s.opt.Log,
 		ResidentMax: c.Engine.ResidentMax, TurnsInFlightMax: c.Assistant.CallsMax,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/metrics"
 	"github.com/chumiai/chumi/persistence"
+	"github.com/chumiai/chumi/persistence/replica"
 	"github.com/chumiai/chumi/persistence/seal"
 )
 
@@ -29,7 +31,7 @@ func keyFile(c *Config) string {
 // openStore opens the store to serve from it, making a new one, and its key,
 // where there is none. A store without its key is refused: a new key could not
 // read it.
-func openStore(c *Config, log *slog.Logger, m *metrics.Set) (*persistence.Store, error) {
+func openStore(ctx context.Context, c *Config, log *slog.Logger, m *metrics.Set) (*persistence.Store, error) {
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("the data directory cannot be made: %w", err)
 	}
@@ -54,10 +56,17 @@ func openStore(c *Config, log *slog.Logger, m *metrics.Set) (*persistence.Store,
 	if reserve == 0 {
 		reserve = -1
 	}
-	return persistence.Open(persistence.Options{
+	s, err := persistence.Open(persistence.Options{
 		Dir: storeDir(c), KEK: kek, Logger: log, Metrics: &m.Journal,
 		DiskReserve: reserve, CacheSize: int64(c.Engine.CacheBytes), SyncInterval: persistence.DefaultSyncInterval,
 	})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := replica.Start(ctx, s, replica.Options{Logger: log, Metrics: &m.Journal}); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
 }
 
 // openOffline opens an existing store for reading only.

@@ -33,6 +33,7 @@ const (
 	failsafe  = "github.com/failsafe-go/failsafe-go"
 	rate      = "golang.org/x/time/rate"
 	tink      = "github.com/tink-crypto/tink-go/v2"
+	raft      = "go.etcd.io/raft/v3"
 	protobuf  = "google.golang.org/protobuf"
 	histogram = "github.com/HdrHistogram/hdrhistogram-go"
 	koanf     = "github.com/knadh/koanf"
@@ -56,9 +57,12 @@ var walls = []wall{
 
 	{pkg: "persistence", inside: []string{"chat", "metrics", "metrics/failpoint", "persistence/recordpb", "persistence/seal"},
 		outside: []string{pebble, protobuf, argon2}, barred: []string{"net/..."}},
+	{pkg: "persistence/replica", inside: []string{"chat", "metrics", "metrics/failpoint", "persistence", "persistence/recordpb"},
+		outside: []string{pebble, protobuf, raft}, barred: []string{"net/..."}},
 	{pkg: "persistence/recordpb", outside: []string{protobuf}},
 	// The conformance suite is imported by tests only.
-	{pkg: "persistence/persistencetest", inside: []string{"chat", "metrics", "persistence", "persistence/seal"}, outside: []string{pebble, cmp}},
+	{pkg: "persistence/persistencetest", inside: []string{"chat", "metrics", "persistence", "persistence/replica", "persistence/seal"},
+		outside: []string{pebble, cmp}},
 	{pkg: "persistence/seal", inside: []string{"chat"}, outside: []string{tink}},
 
 	{pkg: "transport"},

@@ -3,19 +3,15 @@ package persistencetest
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"testing"
-	"time"
 
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/persistence"
+	"github.com/chumiai/chumi/persistence/replica"
 	"github.com/chumiai/chumi/persistence/seal"
 )
-
-// began is when every test conversation begins.
-var began = time.Date(2026, 11, 1, 9, 0, 0, 0, time.UTC)
 
 // Options returns what a quiet small store needs besides Dir and FS. The key is
 // the same each time, so that a store can be opened again.
@@ -33,6 +29,7 @@ func Options(t testing.TB) persistence.Options {
 type site struct {
 	*testing.T
 	options persistence.Options
+	opener  Opener
 	// closed is true while the store cannot be used.
 	closed bool
 	*persistence.Store
@@ -41,9 +38,9 @@ type site struct {
 
 // newSite opens a store with the tenants acme and bolt. The store is checked
 // and closed at the end of the test.
-func newSite(t *testing.T, options func(testing.TB) persistence.Options) *site {
+func newSite(t *testing.T, options func(testing.TB) persistence.Options, open Opener) *site {
 	t.Helper()
-	s := &site{T: t, options: options(t)}
+	s := &site{T: t, options: options(t), opener: open}
 	s.open()
 	t.Cleanup(func() {
 		if s.closed {
@@ -64,11 +61,23 @@ func newSite(t *testing.T, options func(testing.TB) persistence.Options) *site {
 func (s *site) open() {
 	s.Helper()
 	var err error
-	s.Store, err = persistence.Open(s.options)
-	s.must(err)
+	s.Store = s.opener(s.T, s.options)
 	s.closed = false
 	s.directory, err = persistence.OpenDirectory(s.Context(), s.Store, chat.Settings{})
 	s.must(err)
+}
+
+// alone opens the store of a node alone.
+func alone(t testing.TB, o persistence.Options) *persistence.Store {
+	t.Helper()
+	s, err := persistence.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := replica.Start(t.Context(), s, replica.Options{Logger: o.Logger}); err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // reopen closes the store and opens it again.
@@ -116,78 +125,30 @@ func (s *site) feed(t chat.TenantID, limit int) (all []chat.Event) {
 	}
 }
 
-// person is a customer and the conversation with them, driven as an activation
-// would.
+// person is a Person of a site: it fails the test where a commit fails.
 type person struct {
-	site    *site
-	address chat.Address
-	place   chat.Place
-	state   chat.Conversation
-	// from is the time of the first message.
-	from time.Time
+	*Person
+	site *site
 }
 
 func (s *site) person(t chat.TenantID, n int) *person {
 	s.Helper()
-	p := &person{site: s, address: chat.Address{Kind: chat.WaID, Value: fmt.Sprintf("49151%07d", n)},
-		state: chat.Conversation{Tenant: t}, from: began}
-	var err error
-	p.place, err = s.Locate(t, "wa", []chat.Address{p.address})
+	p, err := NewPerson(s.Store, t, n)
 	s.must(err)
-	return p
-}
-
-// message is the commit of the person's next message. It changes nothing.
-func (p *person) message(text string) chat.Commit {
-	st := p.state.Clone()
-	now := p.from.Add(time.Duration(st.Seq) * time.Second)
-	c := chat.Commit{Tenant: st.Tenant, Channel: "wa", Conversation: p.place.Conversation,
-		Epoch: p.site.Epoch(p.site.Group(st.Tenant)), Expected: st.Seq, Now: now}
-	if st.Seq == 0 {
-		c.Contact = &chat.Contact{ID: p.place.Contact, Name: "Ada", Addresses: []chat.Address{p.address}}
-		c.Claims = []chat.Claim{{Kind: chat.ClaimAddress, Address: p.address}}
-		p.add(&c, &st, chat.Event{Kind: chat.ConversationStarted, Contact: c.Contact})
-	}
-	seq := st.Seq + 1
-	id := chat.MessageIDAt(p.place.Conversation, seq)
-	p.add(&c, &st, chat.Event{Kind: chat.MessageReceived, At: now.Add(2 * time.Second), Deadline: now.Add(time.Minute),
-		Message: &chat.Message{ID: id, RemoteID: p.remote(seq), Direction: chat.DirectionIn, Author: chat.AuthorCustomer,
-			Type: chat.TypeText, Text: text, ProviderTime: now, Name: "Ada"}})
-	c.Rows = []chat.RemoteRow{{Remote: p.remote(seq), Conversation: p.place.Conversation, Seq: seq, Message: id, Fresh: true}}
-	st.Armed = now.Add(2 * time.Second)
-	c.State = &st
-	return c
-}
-
-func (p *person) remote(seq chat.Seq) chat.RemoteID {
-	return chat.RemoteID(fmt.Sprintf("wamid.%s.%d", p.address.Value, seq))
-}
-
-func (p *person) add(c *chat.Commit, st *chat.Conversation, e chat.Event) {
-	e.Seq, e.Time = st.Seq+1, c.Now
-	e.Tenant, e.Channel, e.Conversation = c.Tenant, c.Channel, c.Conversation
-	c.Events = append(c.Events, e)
-	st.Apply(e)
-}
-
-// running makes c start a turn too: an obligation that dies with the process.
-func (p *person) running(c chat.Commit) chat.Commit {
-	st := c.State
-	p.add(&c, st, chat.Event{Kind: chat.TurnStarted, At: c.Now.Add(time.Minute), Turn: &chat.TurnRecord{
-		ID: chat.TurnIDAt(c.Conversation, st.Seq+1), Call: 1, Epoch: c.Epoch, From: st.WaitingFrom, UpTo: st.LastIn}})
-	return c
+	return &person{p, s}
 }
 
 // say appends the person's next message.
 func (p *person) say(text string) chat.Receipt {
 	p.site.Helper()
-	return p.commit(p.message(text))
+	p.Store = p.site.Store
+	return p.commit(p.Message(text))
 }
 
 func (p *person) commit(c chat.Commit) chat.Receipt {
 	p.site.Helper()
 	r := p.site.append(c, chat.Applied)
-	p.state = *c.State
+	p.Adopt(c)
 	return r
 }
 

@@ -1,7 +1,6 @@
 package webhook
 
 import (
-	"context"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -49,7 +48,7 @@ type Options struct {
 type Handler struct {
 	apps      Apps
 	ingress   Ingress
-	timeout   time.Duration
+	deadlines deadlines
 	slots     chan struct{}
 	verifiers verifiers
 	metrics   *metrics.Edge
@@ -70,12 +69,12 @@ func New(o Options) (*Handler, error) {
 		o.InFlightMax = DefaultInFlightMax
 	}
 	return &Handler{
-		apps:    o.Apps,
-		ingress: o.Ingress,
-		timeout: o.DeliverTimeout,
-		slots:   make(chan struct{}, o.InFlightMax),
-		metrics: o.Metrics,
-		log:     o.Log,
+		apps:      o.Apps,
+		ingress:   o.Ingress,
+		deadlines: deadlines{timeout: o.DeliverTimeout},
+		slots:     make(chan struct{}, o.InFlightMax),
+		metrics:   o.Metrics,
+		log:       o.Log,
 	}, nil
 }
 
@@ -140,20 +139,13 @@ func (h *Handler) receive(ctx *fasthttp.RequestCtx, app *chat.App) int {
 	if len(updates) == 0 {
 		return fasthttp.StatusOK
 	}
-	if err := h.deliver(app.ID, updates); err != nil {
+	// fasthttp knows nothing of a client that went away: time is the only bound.
+	if err := h.ingress.Deliver(h.deadlines.next(time.Now()), app.ID, updates); err != nil {
 		h.warn("a webhook could not be made durable", "app", app.ID, "updates", len(updates), "err", err)
 		return unavailable(ctx)
 	}
 	failpoint.Hit(failpoint.WebhookAnswering)
 	return fasthttp.StatusOK
-}
-
-// deliver makes updates durable. fasthttp knows nothing of a client that went
-// away, so the time-out is the only bound.
-func (h *Handler) deliver(app chat.AppID, updates []chat.Inbound) error {
-	ctx, cancel := context.WithTimeout(context.Background(), h.timeout)
-	defer cancel()
-	return h.ingress.Deliver(ctx, app, updates)
 }
 
 func unavailable(ctx *fasthttp.RequestCtx) int {

@@ -1,4 +1,4 @@
-package persistence
+package replica_test
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/persistence"
+	"github.com/chumiai/chumi/persistence/replica"
 )
 
 // acked is an event whose commit was answered Applied.
@@ -46,22 +48,22 @@ func (l *ledger) copy() []acked {
 var cutTenants = []chat.TenantID{"acme", "bolt", "cafe", "dent", "echo"}
 
 // cutOptions make flushes, compactions and log rotations frequent.
-func cutOptions(t testing.TB, fs vfs.FS) Options {
-	o := testOptions(t, fs)
+func cutOptions(t testing.TB, fs vfs.FS) persistence.Options {
+	o := options(t, fs)
 	o.MemTableSize = 64 << 10
 	return o
 }
 
 // talk lets one writer append commits of varied shapes until stop, telling the
 // ledger what was acknowledged.
-func talk(t *testing.T, s *Store, l *ledger, person int, rng *rand.Rand, stop <-chan struct{}, told chan<- int) {
-	tenant := cutTenants[person%len(cutTenants)]
-	k := newTalker(t, s, tenant, person)
-	if state, found, err := s.Load(tenant, k.place.Conversation); err != nil {
+func talk(t *testing.T, s *persistence.Store, l *ledger, n int, rng *rand.Rand, stop <-chan struct{}, told chan<- int) {
+	tenant := cutTenants[n%len(cutTenants)]
+	k := person(t, s, tenant, n)
+	if state, found, err := s.Load(tenant, k.Place.Conversation); err != nil {
 		t.Error(err)
 		return
 	} else if found {
-		k.state = state
+		k.State = state
 	}
 	for {
 		select {
@@ -69,16 +71,16 @@ func talk(t *testing.T, s *Store, l *ledger, person int, rng *rand.Rand, stop <-
 			return
 		default:
 		}
-		text := fmt.Sprintf("%d/%d %s", person, k.state.Seq, strings.Repeat("x", rng.IntN(1+rng.IntN(3000))))
-		c := k.next(text)
+		text := fmt.Sprintf("%d/%d %s", n, k.State.Seq, strings.Repeat("x", rng.IntN(1+rng.IntN(3000))))
+		c := k.Message(text)
 		switch rng.IntN(6) {
 		case 0:
 			c.Reserve = []chat.Reservation{{Counter: "turns/2026-11-01", Amount: 1, Limit: 1 << 40}}
 		case 1:
-			c.Claims = append(c.Claims, chat.Claim{Kind: chat.ClaimIdempotency, Key: fmt.Sprint(person, k.state.Seq), Digest: "d",
+			c.Claims = append(c.Claims, chat.Claim{Kind: chat.ClaimIdempotency, Key: fmt.Sprint(n, k.State.Seq), Digest: "d",
 				Message: c.Rows[0].Message, Day: 20000})
 		case 2:
-			c.Rows = append(c.Rows, chat.RemoteRow{Remote: k.remote(2), Conversation: k.place.Conversation, Seq: 2, Mask: chat.StatusRead})
+			c.Rows = append(c.Rows, chat.RemoteRow{Remote: k.Remote(2), Conversation: k.Place.Conversation, Seq: 2, Mask: chat.StatusRead})
 		}
 		r, err := s.Append(context.Background(), c)
 		if err != nil || r.Answer != chat.Applied {
@@ -94,7 +96,7 @@ func talk(t *testing.T, s *Store, l *ledger, person int, rng *rand.Rand, stop <-
 			}
 			news = append(news, a)
 		}
-		k.state = *c.State
+		k.State = *c.State
 		select {
 		case told <- l.add(news...):
 		case <-stop:
@@ -105,13 +107,13 @@ func talk(t *testing.T, s *Store, l *ledger, person int, rng *rand.Rand, stop <-
 // cut runs writers on fs until some commits were acknowledged, cuts the power
 // in the middle, and returns what the disk holds and what was acknowledged.
 func cut(t *testing.T, fs vfs.FS, mem *vfs.MemFS, l *ledger, rng *rand.Rand) (*vfs.MemFS, []acked) {
-	s := openTest(t, cutOptions(t, fs))
-	ensure(t, s, cutTenants...)
+	s := start(t, cutOptions(t, fs), replica.Options{})
+	admit(t, s, cutTenants...)
 	stop, told := make(chan struct{}), make(chan int)
 	var wg sync.WaitGroup
-	for person := range 8 {
+	for customer := range 8 {
 		seed := rng.Uint64()
-		wg.Go(func() { talk(t, s, l, person, rand.New(rand.NewPCG(seed, 1)), stop, told) })
+		wg.Go(func() { talk(t, s, l, customer, rand.New(rand.NewPCG(seed, 1)), stop, told) })
 	}
 	until := len(l.copy()) + 1 + rng.IntN(60)
 	for n := range told {
@@ -130,7 +132,7 @@ func cut(t *testing.T, fs vfs.FS, mem *vfs.MemFS, l *ledger, rng *rand.Rand) (*v
 }
 
 // lost counts acknowledged events that are not in s as they were told.
-func lost(t *testing.T, s *Store, list []acked) (n int) {
+func lost(t *testing.T, s *persistence.Store, list []acked) (n int) {
 	type where struct {
 		tenant       chat.TenantID
 		conversation chat.ConversationID
@@ -157,7 +159,7 @@ func lost(t *testing.T, s *Store, list []acked) (n int) {
 		}
 	}
 	if n == 0 {
-		mustCheck(t, s)
+		checked(t, s)
 	}
 	return n
 }
@@ -190,7 +192,7 @@ func TestPowerCut_LosesNothingAcknowledged(t *testing.T) {
 		}
 		before := len(l.copy())
 		after, list := cut(t, mem, mem, l, rng)
-		s := openTest(t, cutOptions(t, after))
+		s := start(t, cutOptions(t, after), replica.Options{})
 		gone += lost(t, s, list)
 		if err := s.Close(); err != nil {
 			t.Error(err)
@@ -241,13 +243,16 @@ func TestPowerCut_NoticesADiskThatLies(t *testing.T) {
 	for range 20 {
 		mem, l := vfs.NewCrashableMem(), &ledger{}
 		// The store is made on an honest disk.
-		s := openTest(t, cutOptions(t, mem))
-		ensure(t, s, cutTenants...)
+		s := start(t, cutOptions(t, mem), replica.Options{})
+		admit(t, s, cutTenants...)
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
 		after, list := cut(t, lyingFS{mem}, mem, l, rng)
-		s, err := Open(cutOptions(t, after))
+		s, err := persistence.Open(cutOptions(t, after))
+		if err == nil {
+			_, err = replica.Start(context.Background(), s, replica.Options{Logger: quiet})
+		}
 		if err != nil {
 			return // so much is missing that the log is unreadable
 		}

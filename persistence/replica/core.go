@@ -1,0 +1,411 @@
+package replica
+
+import (
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/persistence"
+	"github.com/chumiai/chumi/persistence/recordpb"
+)
+
+// Proposal is a commit on its way to its answer.
+type Proposal struct {
+	group   chat.Group
+	commit  *recordpb.Commit
+	outcome persistence.Outcome
+	// done receives exactly one value, when outcome is final.
+	done chan struct{}
+}
+
+// core is every group of a node as a function of what happens to it: proposals,
+// messages, ticks and syncs in, flights out. It has no clock, no goroutine and
+// no socket, and is used by one goroutine.
+type core struct {
+	opt     *Options
+	store   *persistence.Store
+	members map[chat.Group]*member
+	// order is the members by group.
+	order []*member
+	// dirty are the members that may have something to do in this turn.
+	dirty []*member
+	// number is of the latest entry proposed by this process.
+	number uint64
+	// size is of the latest batch: the next is likely about as large.
+	size int
+}
+
+// flight is what one turn came to: a batch for the disk and what may happen once
+// it is there.
+type flight struct {
+	round *persistence.Round
+	batch *pebble.Batch
+	// sync is true when something rests on the batch being on the disk.
+	sync bool
+	// send are messages that promise nothing about it, snapshots the announcements
+	// of snapshots to be streamed.
+	send, snapshots []Message
+	// installs are received snapshots, to be put in place after the batch.
+	installs []install
+	// size and began are of the batch, for the instruments.
+	size  int
+	began time.Time
+
+	// --- after the batch is durable ---
+
+	// answered are proposals whose outcome is final.
+	answered []*Proposal
+	// promises are messages for Raft itself or for others.
+	promises []Message
+	// leads are the groups this node leads from here on.
+	leads []lead
+	// settled are waits that have an answer.
+	settled []settled
+}
+
+// lead is the beginning of this node's leadership of a group.
+type lead struct {
+	member *member
+	epoch  uint64
+}
+
+// returns reports whether the core has to hear of the flight's landing.
+func (f *flight) returns() bool { return len(f.promises) > 0 || len(f.leads) > 0 }
+
+// openCore reads every group's log, makes those of a new store, and has the
+// groups of one elect themselves.
+func openCore(s *persistence.Store, o *Options) (*core, error) {
+	c := &core{opt: o, store: s, members: map[chat.Group]*member{}}
+	b := s.DB().NewBatch()
+	defer b.Close()
+	for _, g := range s.GroupIDs() {
+		l, err := openLog(s, g, o, b)
+		if err != nil {
+			return nil, err
+		}
+		m, err := newMember(o, l)
+		if err != nil {
+			return nil, err
+		}
+		c.members[g] = m
+		c.order = append(c.order, m)
+	}
+	if err := b.Commit(pebble.Sync); err != nil {
+		return nil, chat.E("replica.Open", chat.KindUnavailable, "cannot write the first state of the groups", err)
+	}
+	for _, m := range c.order {
+		if m.sole {
+			if err := m.raft.Campaign(); err != nil {
+				return nil, chat.E("replica.Open", chat.KindOther, "a group of one cannot elect itself", err)
+			}
+		}
+		c.touch(m)
+	}
+	return c, nil
+}
+
+func (c *core) touch(m *member) {
+	if !m.dirty {
+		m.dirty = true
+		c.dirty = append(c.dirty, m)
+	}
+}
+
+// propose takes a commit into the next entry of its group.
+func (c *core) propose(p *Proposal) {
+	m := c.members[p.group]
+	m.waiting = append(m.waiting, p)
+	c.touch(m)
+}
+
+// step takes a message from another node. Raft says itself what is too old or
+// too strange to mean anything.
+func (c *core) step(msg Message) {
+	m, ok := c.members[msg.Group]
+	if !ok {
+		return
+	}
+	_ = m.raft.Step(msg.Message)
+	c.touch(m)
+}
+
+// tick advances Raft's time by one unit.
+func (c *core) tick() {
+	for _, m := range c.order {
+		m.raft.Tick()
+		c.askAgain(m)
+		c.touch(m)
+	}
+}
+
+// landed takes back a flight that is durable and returns the messages that may
+// leave now.
+func (c *core) landed(f *flight) (send []Message) {
+	for _, msg := range f.promises {
+		m := c.members[msg.Group]
+		if msg.GetTo() == uint64(c.opt.ID) {
+			_ = m.raft.Step(msg.Message)
+			c.touch(m)
+		} else {
+			send = append(send, msg)
+		}
+	}
+	for _, l := range f.leads {
+		if l.member.leading == l.epoch {
+			c.store.Lead(l.member.group, chat.Epoch(l.epoch))
+		}
+	}
+	return send
+}
+
+// turn lets the groups digest what came and returns what follows. Nil means that
+// nothing does. An error means that the store is unreadable and the process must
+// end.
+func (c *core) turn() (*flight, error) {
+	if len(c.dirty) == 0 {
+		return nil, nil
+	}
+	f := &flight{round: c.store.NewRound(), batch: c.store.DB().NewBatchWithSize(c.size)}
+	for _, m := range c.dirty {
+		m.dirty = false
+		if err := c.serve(m, f); err != nil {
+			return f, err
+		}
+	}
+	c.dirty = c.dirty[:0]
+	err := f.round.Write(f.batch)
+	c.size = f.batch.Len()
+	return f, err
+}
+
+// serve runs one group until it has nothing more to do.
+func (c *core) serve(m *member, f *flight) error {
+	if err := c.proposeWaiting(m, f); err != nil {
+		return err
+	}
+	c.ask(m)
+	for m.raft.HasReady() {
+		rd := m.raft.Ready()
+		if rd.SoftState != nil {
+			c.turned(m, rd.SoftState, f)
+		}
+		c.confirm(m, rd.ReadStates)
+		for _, msg := range rd.Messages {
+			var err error
+			switch msg.GetTo() {
+			case raft.LocalAppendThread:
+				err = c.append(m, msg, f)
+			case raft.LocalApplyThread:
+				err = c.apply(m, msg, f)
+			default:
+				f.post(Message{m.group, msg})
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return c.settle(m, f)
+}
+
+// post sends a message, or has a snapshot streamed.
+func (f *flight) post(m Message) {
+	if m.GetType() == raftpb.MsgSnap {
+		f.snapshots = append(f.snapshots, m)
+	} else {
+		f.send = append(f.send, m)
+	}
+}
+
+// turned notes a change of leadership. Without it this node will not learn what
+// became of the entries it proposed.
+func (c *core) turned(m *member, s *raft.SoftState, f *flight) {
+	m.leader = NodeID(s.Lead)
+	if s.RaftState == raft.StateLeader {
+		return
+	}
+	m.leading = 0
+	c.store.Lead(m.group, 0)
+	f.unknown(m.orphan())
+	m.abandonChanges(f)
+}
+
+// proposeWaiting makes one entry of the commits that wait for the group.
+func (c *core) proposeWaiting(m *member, f *flight) error {
+	if len(m.waiting) == 0 {
+		return nil
+	}
+	c.number++
+	list := m.waiting
+	m.waiting = nil
+	data, err := appendEntry(nil, ticket{c.opt.Boot, c.number}, m.sole, list)
+	if err != nil {
+		return err
+	}
+	if err := m.raft.Propose(data); err != nil {
+		// Not the leader, or too much is uncommitted: the entry does not exist.
+		f.refused(list)
+		return nil
+	}
+	m.held[c.number] = list
+	return nil
+}
+
+// append writes what Raft must find again after a crash. What it promises by
+// that is told when the flight has landed; a sole member promises only to itself,
+// and what follows from it is in the same batch.
+func (c *core) append(m *member, msg *raftpb.Message, f *flight) error {
+	if msg.Term != nil && msg.GetTerm() != 0 && m.log.vote(msg.GetTerm(), msg.GetVote(), msg.GetCommit()) {
+		if err := m.log.writeHard(f.batch); err != nil {
+			return err
+		}
+		f.sync = true
+	}
+	if !raft.IsEmptySnap(msg.GetSnapshot()) {
+		if err := c.restore(m, msg.GetSnapshot(), f); err != nil {
+			return err
+		}
+		f.sync = true
+	}
+	if len(msg.GetEntries()) > 0 {
+		if err := m.log.append(f.batch, msg.GetEntries(), m.sole); err != nil {
+			return err
+		}
+		f.sync = true
+	}
+	for _, r := range msg.GetResponses() {
+		if !m.sole {
+			f.promises = append(f.promises, Message{m.group, r})
+			continue
+		}
+		_ = m.raft.Step(r)
+	}
+	return nil
+}
+
+// apply stages what a majority has agreed on.
+func (c *core) apply(m *member, msg *raftpb.Message, f *flight) error {
+	for _, e := range msg.GetEntries() {
+		if err := c.applyEntry(m, e, f); err != nil {
+			return err
+		}
+		m.log.applied = place{e.GetIndex(), e.GetTerm()}
+		m.moved = true
+	}
+	for _, r := range msg.GetResponses() {
+		_ = m.raft.Step(r)
+	}
+	return nil
+}
+
+func (c *core) applyEntry(m *member, e *raftpb.Entry, f *flight) error {
+	switch {
+	case e.GetType() != raftpb.EntryNormal:
+		change, err := m.changed(e)
+		if err != nil {
+			return err
+		}
+		c.changeDone(m, change, f)
+		f.sync = true
+		return m.log.writeMembers(f.batch)
+	case len(e.GetData()) == 0:
+		if st := m.raft.BasicStatus(); st.RaftState == raft.StateLeader && st.HardState.GetTerm() == e.GetTerm() {
+			m.leading = e.GetTerm()
+			f.leads = append(f.leads, lead{m, m.leading})
+			f.sync = f.sync || m.sole
+		}
+		return nil
+	}
+	t, held, body, err := entryTicket(e.GetData())
+	if err != nil {
+		return err
+	}
+	var waiting []*Proposal
+	if t.boot == c.opt.Boot {
+		waiting = m.held[t.number]
+		delete(m.held, t.number)
+	}
+	if waiting == nil {
+		if held {
+			return errEntry("an entry without its commits came back")
+		}
+		return c.stage(m, e.GetTerm(), body, f)
+	}
+	for _, p := range waiting {
+		if p.outcome, err = f.round.Stage(m.group, chat.Epoch(e.GetTerm()), p.commit); err != nil {
+			return err
+		}
+	}
+	f.answered = append(f.answered, waiting...)
+	f.sync = f.sync || m.sole
+	return nil
+}
+
+// stage stages an entry that nobody here waits for.
+func (c *core) stage(m *member, term uint64, body []byte, f *flight) error {
+	commits, err := entryCommits(body)
+	for _, commit := range commits {
+		if err == nil {
+			_, err = f.round.Stage(m.group, chat.Epoch(term), commit)
+		}
+	}
+	return err
+}
+
+// settle writes what a group's turn leaves behind.
+func (c *core) settle(m *member, f *flight) error {
+	m.refuseSnapshot()
+	m.release(f)
+	if !m.moved {
+		return nil
+	}
+	m.moved = false
+	if err := m.log.writeApplied(f.batch); err != nil {
+		return err
+	}
+	if m.sole || m.opened {
+		if m.log.applied.index != m.log.last {
+			return errEntry("a group of one has not applied its last entry")
+		}
+		m.log.forget()
+	}
+	if m.opened {
+		m.opened = false
+		return m.log.open(f.batch)
+	}
+	if m.sole {
+		return nil
+	}
+	m.log.shrink()
+	if keep := c.opt.LogLen; m.log.applied.index > m.log.truncated.index+2*keep {
+		return m.log.trim(f.batch, m.log.applied.index-keep)
+	}
+	return nil
+}
+
+// unknown answers proposals whose entry may or may not become durable.
+func (f *flight) unknown(list []*Proposal) {
+	for _, p := range list {
+		p.outcome = persistence.Outcome{Answer: chat.Unknown}
+	}
+	f.answered = append(f.answered, list...)
+}
+
+// refused answers proposals that did not become an entry.
+func (f *flight) refused(list []*Proposal) {
+	for _, p := range list {
+		p.outcome = persistence.Outcome{Answer: chat.StaleEpoch}
+	}
+	f.answered = append(f.answered, list...)
+}
+
+// abandon ends every wait: the core is about to stop.
+func (c *core) abandon(f *flight) {
+	for _, m := range c.order {
+		f.unknown(m.orphan())
+		m.abandonAll(f)
+	}
+}

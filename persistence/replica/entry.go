@@ -1,0 +1,77 @@
+package replica
+
+import (
+	"encoding/binary"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/persistence/recordpb"
+)
+
+// The data of a log entry. An entry without data is a leader's first.
+//
+//	version8 boot64 number64, then for each commit: uvarint length, recordpb.Commit
+//
+// boot and number name the proposal: the process that made it knows who waits.
+// A held entry ends after the number: its commits never left the process.
+const (
+	entryFull byte = 1
+	entryHeld byte = 2
+
+	entryHead = 1 + 8 + 8
+)
+
+// ticket names a proposal: the process that made it and its number there.
+type ticket struct{ boot, number uint64 }
+
+// appendEntry encodes the commits of one entry; held leaves them out.
+func appendEntry(dst []byte, t ticket, held bool, commits []*Proposal) ([]byte, error) {
+	version := entryFull
+	if held {
+		version = entryHeld
+	}
+	dst = binary.BigEndian.AppendUint64(append(dst, version), t.boot)
+	dst = binary.BigEndian.AppendUint64(dst, t.number)
+	if held {
+		return dst, nil
+	}
+	options := proto.MarshalOptions{}
+	for _, p := range commits {
+		dst = binary.AppendUvarint(dst, uint64(options.Size(p.commit)))
+		var err error
+		if dst, err = options.MarshalAppend(dst, p.commit); err != nil {
+			return nil, chat.E("replica.entry", chat.KindOther, "cannot encode a commit", err)
+		}
+	}
+	return dst, nil
+}
+
+// entryTicket returns the name of an entry's proposal and the bytes behind it.
+func entryTicket(data []byte) (t ticket, held bool, body []byte, err error) {
+	if len(data) < entryHead || data[0] != entryFull && data[0] != entryHeld {
+		return t, false, nil, errEntry("an entry is of an unknown version")
+	}
+	t.boot = binary.BigEndian.Uint64(data[1:])
+	t.number = binary.BigEndian.Uint64(data[9:])
+	return t, data[0] == entryHeld, data[entryHead:], nil
+}
+
+// entryCommits decodes the commits behind an entry's ticket.
+func entryCommits(body []byte) (commits []*recordpb.Commit, err error) {
+	for len(body) > 0 {
+		size, n := binary.Uvarint(body)
+		if n <= 0 || size > uint64(len(body)-n) {
+			return nil, errEntry("an entry is cut")
+		}
+		c := new(recordpb.Commit)
+		if err := proto.Unmarshal(body[n:n+int(size)], c); err != nil {
+			return nil, errEntry("a commit in an entry is unreadable")
+		}
+		commits = append(commits, c)
+		body = body[n+int(size):]
+	}
+	return commits, nil
+}
+
+func errEntry(detail string) error { return chat.E("replica.entry", chat.KindCorrupt, detail, nil) }

@@ -1,0 +1,99 @@
+package replica
+
+import (
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/tracker"
+
+	"github.com/chumiai/chumi/chat"
+)
+
+// Status is what a node knows of a group.
+type Status struct {
+	Group chat.Group
+	// Leader is 0 while nobody is known to lead.
+	Leader NodeID
+	Term   uint64
+	// Applied is the index of the entry applied last, Last that of the last entry,
+	// First of the first one that is kept.
+	Applied, Last, First uint64
+	Voters, Learners     []NodeID
+	// Behind is how many entries each other member lacks, as far as the leader
+	// knows; nil elsewhere.
+	Behind map[NodeID]uint64
+}
+
+// Status returns what this node knows of every group; nil after Close.
+func (n *Node) Status() (all []Status) {
+	done := make(chan struct{})
+	if !n.do(func(c *core) {
+		for _, m := range c.order {
+			all = append(all, m.status())
+		}
+		close(done)
+	}) {
+		return nil
+	}
+	select {
+	case <-done:
+		return all
+	case <-n.stop:
+		return nil
+	}
+}
+
+func (m *member) status() Status {
+	basic := m.raft.BasicStatus()
+	s := Status{Group: m.group, Leader: NodeID(basic.Lead), Term: basic.HardState.GetTerm(),
+		Applied: m.log.applied.index, Last: m.log.last, First: m.log.truncated.index + 1,
+		Voters: nodes(m.log.members.GetVoters()), Learners: nodes(m.log.members.GetLearners())}
+	if basic.RaftState == raft.StateLeader {
+		s.Behind = map[NodeID]uint64{}
+		m.raft.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
+			if id != uint64(m.id) {
+				s.Behind[NodeID(id)] = m.log.last - min(p.Match, m.log.last)
+			}
+		})
+	}
+	return s
+}
+
+func nodes(ids []uint64) []NodeID {
+	list := make([]NodeID, 0, len(ids))
+	for _, id := range ids {
+		list = append(list, NodeID(id))
+	}
+	return list
+}
+
+// Transfer asks the leader of g, which must be this node, to hand leadership to
+// another member. It returns at once; the epoch ends when it happens.
+func (n *Node) Transfer(g chat.Group, to NodeID) {
+	n.do(func(c *core) {
+		if m, ok := c.members[g]; ok {
+			m.raft.TransferLeader(uint64(to))
+			c.touch(m)
+		}
+	})
+}
+
+// Unreachable tells that messages to a node are being lost.
+func (n *Node) Unreachable(node NodeID) {
+	n.do(func(c *core) {
+		for _, m := range c.order {
+			if m.live(node) {
+				m.raft.ReportUnreachable(uint64(node))
+				c.touch(m)
+			}
+		}
+	})
+}
+
+// do runs f in a turn; false when the node has stopped.
+func (n *Node) do(f func(*core)) bool {
+	select {
+	case n.control <- f:
+		return true
+	case <-n.stop:
+		return false
+	}
+}
