@@ -12,8 +12,10 @@ import (
 	"github.com/chumiai/chumi/transport/peer"
 )
 
+// clusterCommand is hidden while serve cannot join nodes: what it makes is of use
+// to nobody yet.
 func (c *cli) clusterCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "cluster", Short: "Make the certificates nodes know one another by",
+	cmd := &cobra.Command{Use: "cluster", Short: "Make the certificates nodes know one another by", Hidden: true,
 		Long: `Nodes of a cluster speak to one another with mutual TLS only. One private
 authority per cluster signs one certificate per node:
 
