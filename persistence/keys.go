@@ -255,13 +255,15 @@ func (r realm) view(dst []byte, active int64, c id16) []byte {
 	return append(appendTime(r.kind(dst, kindView), ^viewTime(active)), c[:]...)
 }
 
-// parseView is the inverse of view for what follows the realm and kind.
+// parseView is the inverse of view for what follows the realm and kind. A time
+// between two seconds is none that view writes.
 func parseView(rest []byte) (active int64, c id16, ok bool) {
 	if len(rest) != 8+idLen {
 		return 0, c, false
 	}
 	copy(c[:], rest[8:])
-	return ^readTime(rest), c, true
+	active = ^readTime(rest)
+	return active, c, viewTime(active) == active
 }
 
 // splitRealm cuts a key of a tenant's range into its realm, kind and rest.
