@@ -34,6 +34,8 @@ type core struct {
 	dirty []*member
 	// number is of the latest entry proposed by this process.
 	number uint64
+	// fault is 0 but in tests.
+	fault fault
 }
 
 // flight is what one turn came to: a batch for the disk and what may happen once

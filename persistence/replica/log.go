@@ -37,6 +37,8 @@ type groupLog struct {
 	cache     []*raftpb.Entry
 	cacheFrom uint64
 	key       []byte
+	// fault is 0 but in tests.
+	fault fault
 }
 
 // cacheMax is how many applied entries stay in memory for followers that are

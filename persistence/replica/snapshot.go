@@ -54,7 +54,10 @@ func (n *Node) streamSnapshot(ctx context.Context, m Message) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	view := n.store.DB().NewSnapshot()
+	view, err := snapshotView(n.store, m.Group)
+	if err != nil {
+		return err
+	}
 	header, err := snapshotHeader(view, m)
 	if err != nil {
 		return errors.Join(err, view.Close())
@@ -66,6 +69,11 @@ func (n *Node) streamSnapshot(ctx context.Context, m Message) error {
 	err = n.opt.Transport.SendSnapshot(ctx, NodeID(m.GetTo()), header, body)
 	_ = body.CloseWithError(err)
 	return err
+}
+
+// snapshotView is one moment of a group, to be sent to another node.
+func snapshotView(s *persistence.Store, g chat.Group) (pebble.Reader, error) {
+	return s.DB().NewSnapshot(), nil
 }
 
 // snapshotHeader is the announcement of what view holds of a group.
