@@ -252,9 +252,9 @@ func (c *core) proposeWaiting(m *member, f *flight) error {
 	return nil
 }
 
-// append writes what Raft must find again after a crash. What it promises by
-// that is told when the flight has landed; a sole member promises only to itself,
-// and what follows from it is in the same batch.
+// append takes what Raft must find again after a crash. What it promises by that
+// is told when the flight has landed; what a sole member promises to itself counts
+// at once, and what follows from it is in the same batch.
 func (c *core) append(m *member, msg *raftpb.Message, f *flight) error {
 	if msg.Term != nil && msg.GetTerm() != 0 && m.log.vote(msg.GetTerm(), msg.GetVote(), msg.GetCommit()) {
 		if err := m.log.writeHard(f.batch); err != nil {
@@ -269,17 +269,17 @@ func (c *core) append(m *member, msg *raftpb.Message, f *flight) error {
 		f.sync = true
 	}
 	if len(msg.GetEntries()) > 0 {
-		if err := m.log.append(f.batch, msg.GetEntries(), m.sole); err != nil {
+		if err := m.log.append(f.batch, msg.GetEntries()); err != nil {
 			return err
 		}
 		f.sync = true
 	}
 	for _, r := range msg.GetResponses() {
-		if !m.sole {
-			f.promises = append(f.promises, Message{m.group, r})
+		if m.sole && r.GetTo() == uint64(m.id) {
+			_ = m.raft.Step(r)
 			continue
 		}
-		_ = m.raft.Step(r)
+		f.promises = append(f.promises, Message{m.group, r})
 	}
 	return nil
 }
@@ -357,25 +357,26 @@ func (c *core) stage(m *member, term uint64, body []byte, f *flight) error {
 func (c *core) settle(m *member, f *flight) error {
 	m.refuseSnapshot()
 	m.release(f)
-	if !m.moved {
-		return nil
-	}
+	moved := m.moved
 	m.moved = false
-	if err := m.log.writeApplied(f.batch); err != nil {
-		return err
-	}
-	if m.sole || m.opened {
-		if m.log.applied.index != m.log.last {
-			return errEntry("a group of one has not applied its last entry")
+	if moved {
+		if err := m.log.writeApplied(f.batch); err != nil {
+			return err
 		}
-		m.log.forget()
 	}
-	if m.opened {
+	switch {
+	case m.sole && m.log.applied.index == m.log.last:
+		m.opened = false
+		m.log.forget()
+		return nil
+	case m.opened, m.sole && (moved || m.log.stored < m.log.last):
+		// A group that stops being alone keeps its log from here on. One that came
+		// to be alone may have entries that were under way before.
 		m.opened = false
 		return m.log.open(f.batch)
 	}
-	if m.sole {
-		return nil
+	if err := m.log.flush(f.batch); err != nil || !moved {
+		return err
 	}
 	m.log.shrink()
 	if keep := c.opt.LogLen; m.log.applied.index > m.log.truncated.index+2*keep {

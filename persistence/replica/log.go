@@ -3,6 +3,7 @@ package replica
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 
 	"github.com/cockroachdb/pebble/v2"
 	"go.etcd.io/raft/v3"
@@ -212,15 +213,17 @@ func (l *groupLog) entry(i uint64) (*raftpb.Entry, error) {
 }
 
 // append adds entries after the one before the first of them; what stood there
-// gives way. Entries of a sole voter stay in memory until they are applied.
-func (l *groupLog) append(b *pebble.Batch, entries []*raftpb.Entry, sole bool) error {
+// gives way. They are in memory until flush.
+func (l *groupLog) append(b *pebble.Batch, entries []*raftpb.Entry) error {
 	first := entries[0].GetIndex()
 	if first <= l.stored {
-		// Entries beyond the new last one would be taken for the log's end.
-		l.key = persistence.AppendLogEntry(l.key[:0], l.group, first)
-		end := persistence.AppendLogEntry(nil, l.group, l.stored+1)
-		if err := b.DeleteRange(l.key, end, nil); err != nil {
-			return l.failed(err)
+		if l.fault != faultTailKept {
+			// Entries beyond the new last one would be taken for the log's end.
+			l.key = persistence.AppendLogEntry(l.key[:0], l.group, first)
+			end := persistence.AppendLogEntry(nil, l.group, l.stored+1)
+			if err := b.DeleteRange(l.key, end, nil); err != nil {
+				return l.failed(err)
+			}
 		}
 		l.stored = first - 1
 	}
@@ -229,10 +232,13 @@ func (l *groupLog) append(b *pebble.Batch, entries []*raftpb.Entry, sole bool) e
 	}
 	l.cache = append(l.cache[:first-l.cacheFrom], entries...)
 	l.last = entries[len(entries)-1].GetIndex()
-	if sole {
-		return nil
-	}
-	for _, e := range entries {
+	return nil
+}
+
+// flush writes the entries that Pebble does not have.
+func (l *groupLog) flush(b *pebble.Batch) error {
+	for l.stored < l.last {
+		e := l.cache[l.stored+1-l.cacheFrom]
 		v, err := proto.Marshal(e)
 		if err != nil {
 			return l.failed(err)
@@ -241,8 +247,8 @@ func (l *groupLog) append(b *pebble.Batch, entries []*raftpb.Entry, sole bool) e
 		if err := b.Set(l.key, v, nil); err != nil {
 			return l.failed(err)
 		}
+		l.stored++
 	}
-	l.stored = l.last
 	return nil
 }
 
@@ -253,20 +259,27 @@ func (l *groupLog) vote(term, vote, commit uint64) bool {
 	return !same
 }
 
-// forget ends the log at what was applied: everything up to there is state. A
-// sole voter does so every turn, without a row: where the log ends before the
-// applied index, it begins behind it.
+// forget ends the log at what was applied, which is its last entry: everything up
+// to there is state. A sole voter does so every turn, without a row: where the log
+// ends before the applied index, it begins behind it.
 func (l *groupLog) forget() {
 	l.truncated, l.stored = l.applied, l.applied.index
 	clear(l.cache)
 	l.cache, l.cacheFrom = l.cache[:0], l.applied.index+1
 }
 
-// open makes the log of a group that was alone begin behind what was applied, in
-// writing: from here on entries are kept for others.
+// open makes the log begin behind what was applied, in writing: entries after it
+// are there for others, or for a later turn. REQUIRES: those are in the cache, or
+// Pebble has them.
 func (l *groupLog) open(b *pebble.Batch) error {
+	rest, err := l.Entries(l.applied.index+1, l.last+1, math.MaxUint64)
+	if err != nil {
+		return err
+	}
+	l.forget()
+	l.cache = append(l.cache, rest...)
 	from := persistence.AppendLog(nil, l.group)
-	return errors.Join(b.DeleteRange(from, persistence.PrefixEnd(from), nil), l.writeTruncated(b))
+	return errors.Join(b.DeleteRange(from, persistence.PrefixEnd(from), nil), l.writeTruncated(b), l.flush(b))
 }
 
 // trim drops entries up to and including to from the log, and writes that.

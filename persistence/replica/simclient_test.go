@@ -148,7 +148,11 @@ func (c *client) say() {
 		}
 	}
 	if c.sim.chance(8) {
-		c.loose(g)
+		c.loose()
+		if !c.node.up || c.node.life != c.life {
+			c.born = false
+			return
+		}
 	}
 	if c.sim.chance(30) {
 		// A webhook looks whether it knows the message; what it finds is noted.
@@ -203,16 +207,13 @@ func (c *client) say() {
 
 // loose appends an update that belongs to no conversation and that nothing would
 // keep from being applied twice.
-func (c *client) loose(g chat.Group) {
+func (c *client) loose() {
 	now := simBegan.Add(c.sim.now)
 	_, err := c.node.store.Append(c.fiber.ctx, chat.Commit{Tenant: c.tenant, Channel: "wa", Epoch: c.epoch, Now: now,
 		Events: []chat.Event{{Kind: chat.UpdateReceived, Time: now, Tenant: c.tenant, Channel: "wa",
 			Update: &chat.Update{Type: "account_update", Raw: []byte("x")}}}})
 	if err != nil && chat.KindOf(err) != chat.KindUnavailable && chat.KindOf(err) != chat.KindNotFound {
 		c.sim.violate("client %d: append: %v", c.id, err)
-	}
-	if !c.node.up || c.node.life != c.life {
-		c.fiber.sleep(0)
 	}
 }
 

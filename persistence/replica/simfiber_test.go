@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"runtime/debug"
 	"time"
 
 	"github.com/chumiai/chumi/chat"
@@ -36,7 +37,7 @@ func (s *simulator) start(run func(*fiber)) *fiber {
 		defer func() {
 			f.over = true
 			if p := recover(); p != nil && p != error(errFiberEnded) {
-				panic(p)
+				s.violate("panic: %v\n%s", p, debug.Stack())
 			}
 		}()
 		run(f)
