@@ -19,7 +19,7 @@ func (s *simulator) send(n *simNode, list []Message) {
 	for _, m := range list {
 		s.total.messages++
 		from, to := n.id, NodeID(m.GetTo())
-		if s.net.cut[[2]NodeID{from, to}] || s.chance(s.net.lost) {
+		if to == 0 || int(to) > len(s.nodes) || s.net.cut[[2]NodeID{from, to}] || s.chance(s.net.lost) {
 			continue
 		}
 		copies := 1
@@ -32,13 +32,18 @@ func (s *simulator) send(n *simNode, list []Message) {
 				delay = s.between(5*time.Millisecond, 800*time.Millisecond)
 			}
 			sent := Message{m.Group, proto.Clone(m.Message).(*raftpb.Message)}
-			s.after(delay, func() { s.deliver(from, to, sent) })
+			disk := s.node(to).disk
+			s.after(delay, func() {
+				if s.node(to).disk == disk {
+					s.deliver(from, to, sent)
+				}
+			})
 		}
 	}
 }
 
 func (s *simulator) deliver(from, to NodeID, m Message) {
-	if to == 0 || int(to) > len(s.nodes) || s.net.cut[[2]NodeID{from, to}] {
+	if s.net.cut[[2]NodeID{from, to}] {
 		return
 	}
 	n := s.node(to)

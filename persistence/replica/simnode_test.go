@@ -24,6 +24,8 @@ type simNode struct {
 	// meant for one does not reach the next.
 	up   bool
 	life int
+	// disk counts disks that were lost: no connection outlives one.
+	disk int
 
 	opt   *Options
 	store *persistence.Store
@@ -65,8 +67,7 @@ func (n *simNode) options() persistence.Options {
 // voters is what the configuration of a new node says: the first members, or for
 // one that joins later, somebody else.
 func (n *simNode) voters() []NodeID {
-	if n.life > 1 && len(n.sim.plan.first) == 1 && n.sim.plan.first[0] == n.id {
-		// The first one, after its disk was wiped, is one that joins.
+	if n.disk > 0 {
 		return []NodeID{n.id%NodeID(n.sim.plan.nodes) + 1}
 	}
 	return n.sim.plan.first
@@ -404,7 +405,7 @@ func (n *simNode) receive(header, body []byte, report func(error)) {
 		return
 	}
 	n.core.stepSnapshot(in)
-	n.crashNext = !n.sim.plan.calm && !n.sim.healed && n.sim.chance(10)
+	n.crashNext = !n.sim.plan.calm && !n.sim.healed && n.sim.chance(30)
 	n.receiving = append(n.receiving, received{in, report})
 	n.tell()
 	n.poke()

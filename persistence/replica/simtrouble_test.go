@@ -272,6 +272,7 @@ func (s *simulator) wipe(n *simNode) {
 	s.total.wipes++
 	s.note("n%d loses its disk", n.id)
 	n.discard()
+	n.disk++
 	n.fs = newSimDisk(nil)
 	n.open()
 }
