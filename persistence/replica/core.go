@@ -62,6 +62,8 @@ type flight struct {
 	promises []Message
 	// leads are the groups this node leads from here on.
 	leads []lead
+	// changed are the groups whose members changed in the turn.
+	changed []*member
 	// settled are waits that have an answer.
 	settled []settled
 }
@@ -73,7 +75,9 @@ type lead struct {
 }
 
 // returns reports whether the core has to hear of the flight's landing.
-func (f *flight) returns() bool { return len(f.promises) > 0 || len(f.leads) > 0 }
+func (f *flight) returns() bool {
+	return len(f.promises) > 0 || len(f.leads) > 0 || len(f.changed) > 0
+}
 
 // openCore reads every group's log, makes those of a new store, and has the
 // groups of one elect themselves.
@@ -82,7 +86,7 @@ func openCore(s *persistence.Store, o *Options) (*core, error) {
 	b := s.DB().NewBatch()
 	defer b.Close()
 	for _, g := range s.GroupIDs() {
-		l, err := openLog(s, g, o.Voters, b)
+		l, err := openLog(s, g, o, b)
 		if err != nil {
 			return nil, err
 		}
@@ -142,23 +146,27 @@ func (c *core) tick() {
 }
 
 // landed takes back a flight that is durable and returns the messages that may
-// leave now.
-func (c *core) landed(f *flight) (send []Message) {
+// leave now, those of snapshots apart.
+func (c *core) landed(f *flight) (send, snapshots []Message) {
+	out := flight{}
 	for _, msg := range f.promises {
 		m := c.members[msg.Group]
 		if msg.GetTo() == uint64(c.opt.ID) {
 			_ = m.raft.Step(msg.Message)
 			c.touch(m)
 		} else {
-			send = append(send, msg)
+			out.post(msg)
 		}
+	}
+	for _, m := range f.changed {
+		m.changing--
 	}
 	for _, l := range f.leads {
 		if l.member.leading == l.epoch {
 			c.store.Lead(l.member.group, chat.Epoch(l.epoch))
 		}
 	}
-	return send
+	return out.send, out.snapshots
 }
 
 // turn lets the groups digest what came and returns what follows. Nil means that
@@ -199,7 +207,7 @@ func (c *core) serve(m *member, f *flight) error {
 			case raft.LocalApplyThread:
 				err = c.apply(m, msg, f)
 			default:
-				f.post(Message{m.group, msg})
+				m.out = append(m.out, Message{m.group, msg})
 			}
 			if err != nil {
 				return err
@@ -207,6 +215,23 @@ func (c *core) serve(m *member, f *flight) error {
 		}
 	}
 	return c.settle(m, f)
+}
+
+// letGo parts with the messages of a turn. While a change of members is on its way
+// to the disk they wait for it: a node that a change removes must not hear that it
+// is committed before this one would know that after a crash, because it refuses
+// its vote to whoever does not; and what a group of one did is on no other disk,
+// so nobody must build on it before it is on this one.
+func (m *member) letGo(f *flight) {
+	for _, msg := range m.out {
+		if m.changing > 0 {
+			f.promises = append(f.promises, msg)
+		} else {
+			f.post(msg)
+		}
+	}
+	clear(m.out)
+	m.out = m.out[:0]
 }
 
 // post sends a message, or has a snapshot streamed.
@@ -239,7 +264,7 @@ func (c *core) proposeWaiting(m *member, f *flight) error {
 	c.number++
 	list := m.waiting
 	m.waiting = nil
-	data, err := appendEntry(nil, ticket{c.opt.Boot, c.number}, m.sole, list)
+	data, err := appendEntry(nil, ticket{c.opt.Boot, c.number}, m.sole || c.fault == faultHeldSent, list)
 	if err != nil {
 		return err
 	}
@@ -247,6 +272,12 @@ func (c *core) proposeWaiting(m *member, f *flight) error {
 		// Not the leader, or too much is uncommitted: the entry does not exist.
 		f.refused(list)
 		return nil
+	}
+	if c.fault == faultAnsweredEarly {
+		for _, p := range list {
+			p.outcome = persistence.Outcome{Answer: chat.Applied}
+		}
+		f.answered, list = append(f.answered, list...), nil
 	}
 	m.held[c.number] = list
 	return nil
@@ -260,7 +291,7 @@ func (c *core) append(m *member, msg *raftpb.Message, f *flight) error {
 		if err := m.log.writeHard(f.batch); err != nil {
 			return err
 		}
-		f.sync = true
+		f.sync = f.sync || c.fault != faultVoteUnsynced
 	}
 	if !raft.IsEmptySnap(msg.GetSnapshot()) {
 		if err := c.restore(m, msg.GetSnapshot(), f); err != nil {
@@ -272,7 +303,7 @@ func (c *core) append(m *member, msg *raftpb.Message, f *flight) error {
 		if err := m.log.append(f.batch, msg.GetEntries()); err != nil {
 			return err
 		}
-		f.sync = true
+		f.sync = f.sync || c.fault != faultAppendUnsynced
 	}
 	for _, r := range msg.GetResponses() {
 		if m.sole && r.GetTo() == uint64(m.id) {
@@ -308,8 +339,18 @@ func (c *core) applyEntry(m *member, e *raftpb.Entry, f *flight) error {
 		}
 		c.changeDone(m, change, f)
 		f.sync = true
+		f.changed = append(f.changed, m)
+		m.changing++
+		if c.fault == faultMembersUnwritten {
+			return nil
+		}
 		return m.log.writeMembers(f.batch)
 	case len(e.GetData()) == 0:
+		if m.leading != 0 && m.leading == e.GetTerm() {
+			// Not a leader's first: Raft put it in the place of a change.
+			m.changeRefused(f)
+			return nil
+		}
 		if st := m.raft.BasicStatus(); st.RaftState == raft.StateLeader && st.HardState.GetTerm() == e.GetTerm() {
 			m.leading = e.GetTerm()
 			f.leads = append(f.leads, lead{m, m.leading})
@@ -333,13 +374,24 @@ func (c *core) applyEntry(m *member, e *raftpb.Entry, f *flight) error {
 		return c.stage(m, e.GetTerm(), body, f)
 	}
 	for _, p := range waiting {
-		if p.outcome, err = f.round.Stage(m.group, chat.Epoch(e.GetTerm()), p.commit); err != nil {
+		if p.outcome, err = f.round.Stage(m.group, c.epoch(e.GetTerm(), p.commit), p.commit); err != nil {
 			return err
 		}
 	}
 	f.answered = append(f.answered, waiting...)
 	f.sync = f.sync || m.sole
+	if c.fault == faultSoleUnsynced {
+		f.sync = false
+	}
 	return nil
+}
+
+// epoch is what a commit in an entry of the given term must have been made under.
+func (c *core) epoch(term uint64, commit *recordpb.Commit) chat.Epoch {
+	if c.fault == faultStaleAccepted {
+		return chat.Epoch(commit.Epoch)
+	}
+	return chat.Epoch(term)
 }
 
 // stage stages an entry that nobody here waits for.
@@ -347,7 +399,7 @@ func (c *core) stage(m *member, term uint64, body []byte, f *flight) error {
 	commits, err := entryCommits(body)
 	for _, commit := range commits {
 		if err == nil {
-			_, err = f.round.Stage(m.group, chat.Epoch(term), commit)
+			_, err = f.round.Stage(m.group, c.epoch(term, commit), commit)
 		}
 	}
 	return err
@@ -357,9 +409,10 @@ func (c *core) stage(m *member, term uint64, body []byte, f *flight) error {
 func (c *core) settle(m *member, f *flight) error {
 	m.refuseSnapshot()
 	m.release(f)
+	m.letGo(f)
 	moved := m.moved
 	m.moved = false
-	if moved {
+	if moved && (c.fault != faultAppliedLate || m.log.applied.index%8 == 0) {
 		if err := m.log.writeApplied(f.batch); err != nil {
 			return err
 		}

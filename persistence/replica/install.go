@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
@@ -170,6 +171,9 @@ func (c *core) put(i install) error {
 	if err != nil {
 		return errInstall("cannot take in a snapshot", err)
 	}
+	if c.fault == faultSnapshotUnplaced {
+		_ = c.store.DB().Delete(persistence.AppendApplied(nil, l.group), pebble.NoSync)
+	}
 	return c.store.Replaced(l.group)
 }
 
@@ -177,6 +181,9 @@ func (c *core) put(i install) error {
 // state, where it begins, and that it is empty.
 func (l *groupLog) writeOwn(w *sstable.Writer) error {
 	prefix := persistence.AppendLog(nil, l.group)
+	if l.fault == faultLogKept {
+		prefix = persistence.AppendLogEntry(nil, l.group, math.MaxUint64)
+	}
 	return errors.Join(
 		w.Set(persistence.AppendHardState(nil, l.group), l.hardRow()),
 		w.Set(persistence.AppendTruncated(nil, l.group), l.truncated.row()),

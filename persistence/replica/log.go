@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 	"go.etcd.io/raft/v3"
@@ -48,7 +49,7 @@ const cacheMax = 512
 
 // openLog reads what the store has of a group. A group that was never replicated
 // begins with the given members, at the epoch it had reached.
-func openLog(s *persistence.Store, g chat.Group, voters []NodeID, b *pebble.Batch) (*groupLog, error) {
+func openLog(s *persistence.Store, g chat.Group, o *Options, b *pebble.Batch) (*groupLog, error) {
 	l := &groupLog{db: s.DB(), group: g}
 	applied, err := l.read(persistence.AppendApplied(nil, g))
 	if err != nil {
@@ -59,18 +60,24 @@ func openLog(s *persistence.Store, g chat.Group, voters []NodeID, b *pebble.Batc
 		if err != nil {
 			return nil, err
 		}
-		return l, l.begin(max(epoch, 1), voters, b)
+		return l, l.begin(max(epoch, 1), o, b)
 	}
 	return l, l.load(applied)
 }
 
-// begin makes the log of a new group: members, and nothing before entry 1.
-func (l *groupLog) begin(term uint64, voters []NodeID, b *pebble.Batch) error {
+// begin makes the log of a new group: members, as if entry 1 had made them so. A
+// node that joins knows nothing of entry 1: were its log to match there, it would
+// take the entries after it and count changes from the wrong members. It begins
+// before all entries, where only a snapshot helps.
+func (l *groupLog) begin(term uint64, o *Options, b *pebble.Batch) error {
 	first := place{1, term}
-	l.truncated, l.applied, l.last, l.stored, l.cacheFrom = first, first, 1, 1, 2
-	l.hard.Term, l.hard.Commit = new(term), new(uint64(1))
+	if !slices.Contains(o.Voters, o.ID) {
+		first = place{}
+	}
+	l.truncated, l.applied, l.last, l.stored, l.cacheFrom = first, first, first.index, first.index, first.index+1
+	l.hard.Term, l.hard.Commit = new(term), new(first.index)
 	l.members = &raftpb.ConfState{}
-	for _, v := range voters {
+	for _, v := range o.Voters {
 		l.members.Voters = append(l.members.Voters, uint64(v))
 	}
 	return errors.Join(l.writeHard(b), l.writeMembers(b), l.writeTruncated(b), l.writeApplied(b))
@@ -110,8 +117,9 @@ func (l *groupLog) load(applied []byte) error {
 	l.stored, l.cacheFrom = l.last, l.last+1
 	l.hard.Term, l.hard.Vote = new(binary.BigEndian.Uint64(hard)), new(binary.BigEndian.Uint64(hard[8:]))
 	// What was applied was committed: the hard state may say less, because it is
-	// not written for the commit index alone.
-	l.hard.Commit = new(max(binary.BigEndian.Uint64(hard[16:]), l.applied.index))
+	// not written for the commit index alone. It may say more than the log has: the
+	// index of a snapshot that a crash kept from being put in place.
+	l.hard.Commit = new(max(min(binary.BigEndian.Uint64(hard[16:]), l.last), l.applied.index))
 	return nil
 }
 
@@ -310,6 +318,9 @@ func (l *groupLog) shrink() {
 }
 
 func (l *groupLog) writeHard(b *pebble.Batch) error {
+	if l.fault == faultVoteUnwritten && l.hard.GetVote() != 0 || l.fault == faultTermUnwritten && l.hard.GetVote() == 0 {
+		return nil
+	}
 	l.key = persistence.AppendHardState(l.key[:0], l.group)
 	return b.Set(l.key, l.hardRow(), nil)
 }

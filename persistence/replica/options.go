@@ -28,7 +28,10 @@ type Options struct {
 	// ID names this node within its cluster; 0 means 1.
 	ID NodeID
 	// Voters are the members of the groups of a new store, by this node's choice;
-	// empty means this node alone. An existing store knows its members.
+	// empty means this node alone. A node that joins names others, not itself: it
+	// has nothing until it is added and gets a snapshot. The same goes for one whose
+	// disk was lost: as a voter it could vote twice. An existing store knows its
+	// members.
 	Voters []NodeID
 	// Transport carries messages to other nodes. Nil for a node alone.
 	Transport Transport

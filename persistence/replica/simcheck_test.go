@@ -169,6 +169,9 @@ func (b *book) compare(n *simNode) {
 
 func (b *book) state(n *simNode, m *member) {
 	k := groupPlace{m.group, m.log.applied}
+	if k.at.index == 0 {
+		return // a node that joins has nothing
+	}
 	hash, err := stateHash(n.store, m.group)
 	if err != nil {
 		b.sim.violate("n%d: %v", n.id, err)

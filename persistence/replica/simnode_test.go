@@ -251,7 +251,11 @@ func (n *simNode) landed() {
 	}
 	n.tell()
 	if f.returns() {
-		n.sim.send(n, n.core.landed(f))
+		send, snapshots := n.core.landed(f)
+		n.sim.send(n, send)
+		for _, m := range snapshots {
+			n.stream(m)
+		}
 		n.poke()
 	}
 	_ = f.batch.Close()

@@ -322,10 +322,21 @@ func (s *simulator) approach(f *fiber, g chat.Group, want []NodeID) bool {
 		}
 	}
 	if done {
-		for _, id := range append(nodes(cs.GetVoters()), nodes(cs.GetLearners())...) {
-			if !contains(want, id) && (len(change.Changes) == 0 || several) {
-				done = false
+		for _, id := range append(nodes(cs.GetLearners()), nodes(cs.GetVoters())...) {
+			if contains(want, id) || len(change.Changes) > 0 && !several {
+				continue
+			}
+			done = false
+			if id != n.id {
 				add(raftpb.ConfChangeRemoveNode, id)
+				several = several && !has(cs.GetVoters(), id)
+				continue
+			}
+			if to := want[s.rng.IntN(len(want))]; near(to) && len(change.Changes) == 0 {
+				m.raft.TransferLeader(uint64(to))
+				n.core.touch(m)
+				n.poke()
+				return false
 			}
 		}
 	}
