@@ -274,10 +274,11 @@ func (c *core) proposeWaiting(m *member, f *flight) error {
 		return nil
 	}
 	if c.fault == faultAnsweredEarly {
-		for _, p := range list {
+		for i, p := range list {
+			list[i] = &Proposal{group: p.group, commit: p.commit, done: make(chan struct{}, 1)}
 			p.outcome = persistence.Outcome{Answer: chat.Applied}
+			f.answered = append(f.answered, p)
 		}
-		f.answered, list = append(f.answered, list...), nil
 	}
 	m.held[c.number] = list
 	return nil

@@ -9,6 +9,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2"
 	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/persistence"
@@ -25,6 +27,19 @@ type book struct {
 	// leaders are who led a group in a term, states what a group was at a place.
 	leaders map[groupTerm]NodeID
 	states  map[groupPlace]stateSeen
+	// votes are the last ones that were told, by who gave them.
+	votes map[voter]vote
+}
+
+type voter struct {
+	node  NodeID
+	disk  int
+	group chat.Group
+}
+
+type vote struct {
+	term uint64
+	to   NodeID
 }
 
 type told struct {
@@ -50,7 +65,7 @@ type stateSeen struct {
 
 func newBook(s *simulator) *book {
 	return &book{sim: s, told: map[chat.ConversationID]map[chat.Seq]told{}, seen: map[chat.ConversationID]chat.Seq{},
-		leaders: map[groupTerm]NodeID{}, states: map[groupPlace]stateSeen{}}
+		leaders: map[groupTerm]NodeID{}, states: map[groupPlace]stateSeen{}, votes: map[voter]vote{}}
 }
 
 func (b *book) floor(c chat.ConversationID) chat.Seq     { return b.seen[c] }
@@ -149,6 +164,59 @@ func (b *book) turned(n *simNode, f *flight) {
 	}
 }
 
+// voted notes a vote that leaves its node.
+func (b *book) voted(n *simNode, m Message) {
+	k, v := voter{n.id, n.disk, m.Group}, vote{m.GetTerm(), NodeID(m.GetTo())}
+	if old, ok := b.votes[k]; ok && (old.term > v.term || old.term == v.term && old.to != v.to) {
+		b.sim.violate("n%d g%d votes for n%d in term %d after its vote for n%d in term %d", n.id, m.Group, v.to, v.term, old.to, old.term)
+	}
+	b.votes[k] = v
+}
+
+// opened holds what a process finds on its disk against what was told before.
+func (b *book) opened(n *simNode) {
+	for _, m := range n.core.order {
+		hard := &m.log.hard
+		if v, ok := b.votes[voter{n.id, n.disk, m.group}]; ok &&
+			(hard.GetTerm() < v.term || hard.GetTerm() == v.term && hard.GetVote() != uint64(v.to)) {
+			b.sim.violate("n%d g%d does not know of its vote for n%d in term %d", n.id, m.group, v.to, v.term)
+		}
+		if last, err := m.log.Term(m.log.last); err != nil || hard.GetTerm() < last {
+			b.sim.violate("n%d g%d is in term %d and has an entry of term %d (%v)", n.id, m.group, hard.GetTerm(), last, err)
+		}
+		b.log(n, m)
+	}
+}
+
+// log holds a group's log on the disk against what the node says of it: no gap, no
+// row too many, and terms that do not fall.
+func (b *book) log(n *simNode, m *member) {
+	if m.sole {
+		return // it may keep rows of a log it does not have any more
+	}
+	prefix := persistence.AppendLog(nil, m.group)
+	it, err := n.store.DB().NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: persistence.PrefixEnd(prefix)})
+	if err != nil {
+		b.sim.violate("n%d: %v", n.id, err)
+		return
+	}
+	at := m.log.truncated
+	for ok := it.First(); ok; ok = it.Next() {
+		e := new(raftpb.Entry)
+		if err := proto.Unmarshal(it.Value(), e); err != nil || e.GetIndex() != at.index+1 || e.GetTerm() < at.term {
+			b.sim.violate("n%d g%d has entry %d of term %d in its log behind %d of %d (%v)", n.id, m.group, e.GetIndex(), e.GetTerm(), at.index, at.term, err)
+			break
+		}
+		at = place{e.GetIndex(), e.GetTerm()}
+	}
+	if err := it.Close(); err != nil {
+		b.sim.violate("n%d: %v", n.id, err)
+	}
+	if at.index != m.log.stored && len(b.sim.broken) == 0 {
+		b.sim.violate("n%d g%d has entries up to %d in its log, it says %d", n.id, m.group, at.index, m.log.stored)
+	}
+}
+
 // landing sees every flight that lands.
 func (b *book) landing(n *simNode, f *flight) {
 	for _, s := range f.settled {
@@ -164,7 +232,9 @@ func (b *book) compare(n *simNode) {
 	if n.sim.chance(90) || !n.up {
 		return
 	}
-	b.state(n, n.core.order[n.sim.rng.IntN(len(n.core.order))])
+	m := n.core.order[n.sim.rng.IntN(len(n.core.order))]
+	b.log(n, m)
+	b.state(n, m)
 }
 
 func (b *book) state(n *simNode, m *member) {
@@ -249,6 +319,7 @@ func (b *book) settle() {
 	}
 	for _, n := range s.nodes {
 		for _, m := range n.core.order {
+			b.log(n, m)
 			if b.member(m) {
 				b.state(n, m)
 			}

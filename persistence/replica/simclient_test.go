@@ -22,8 +22,9 @@ type client struct {
 	tenant  chat.TenantID
 	address chat.Address
 	// message numbers what is said; the same number is said until it is known to
-	// be stored.
+	// be stored. words is what a script says.
 	message int
+	words   string
 
 	node  *simNode
 	life  int
@@ -74,7 +75,11 @@ func (c *client) activate() bool {
 	if len(leaders) == 0 {
 		return false
 	}
-	n := leaders[c.sim.rng.IntN(len(leaders))]
+	return c.activateOn(leaders[c.sim.rng.IntN(len(leaders))])
+}
+
+func (c *client) activateOn(n *simNode) bool {
+	g := c.group()
 	epoch, life := n.store.Epoch(g), n.life
 	if err := n.await(c.fiber, &wait{group: g}, 3*time.Second); err != nil || n.life != life || !n.up {
 		return false
@@ -132,7 +137,12 @@ func (c *client) commit() chat.Commit {
 	return k
 }
 
-func (c *client) text() string { return fmt.Sprintf("%d/%d", c.id, c.message) }
+func (c *client) text() string {
+	if c.words != "" {
+		return c.words
+	}
+	return fmt.Sprintf("%d/%d", c.id, c.message)
+}
 
 // say appends the client's message.
 func (c *client) say() {

@@ -82,8 +82,10 @@ func (d *simDisk) sync() error {
 }
 
 // crash is the disk after the power went: what was synced, and of each log some
-// blocks of what was not. The blocks are drawn by the name of the file, because
-// which old logs are still about is Pebble's own affair.
+// of what was not, from its beginning on: Pebble, which believes that all is
+// synced, would take a hole before the end for a broken disk. How much is drawn by
+// the name of the file, because which old logs are still about is Pebble's own
+// affair.
 func (d *simDisk) crash(seed uint64, percent int) (*simDisk, error) {
 	after := d.mem.CrashClone(vfs.CrashCloneCfg{})
 	names, err := after.List("data")
@@ -107,18 +109,16 @@ func (d *simDisk) crash(seed uint64, percent int) (*simDisk, error) {
 		h := fnv.New64a()
 		_, _ = io.WriteString(h, name)
 		rng := rand.New(rand.NewPCG(seed, h.Sum64()))
-		const block = 4096
-		for i := 0; i < len(written); i += block {
-			if rng.IntN(100) >= percent {
-				continue
-			}
-			part := written[i:min(i+block, len(written))]
-			if grow := i + len(part) - len(kept); grow > 0 {
-				kept = append(kept, make([]byte, grow)...)
-			}
-			copy(kept[i:], part)
+		same := 0
+		for same < min(len(kept), len(written)) && kept[same] == written[same] {
+			same++
 		}
-		if err := rewrite(after, path, kept); err != nil {
+		stays := same + rng.IntN(len(written)-same+1)*percent/100
+		if grow := stays - len(kept); grow > 0 {
+			kept = append(kept, make([]byte, grow)...)
+		}
+		copy(kept, written[:stays])
+		if err := overwrite(after, path, kept); err != nil {
 			return nil, err
 		}
 	}
@@ -134,7 +134,7 @@ func content(fs vfs.FS, path string) ([]byte, error) {
 	return io.ReadAll(f)
 }
 
-func rewrite(fs vfs.FS, path string, data []byte) error {
+func overwrite(fs vfs.FS, path string, data []byte) error {
 	f, err := fs.OpenReadWrite(path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return err

@@ -11,6 +11,9 @@ import (
 // late and overtaken; a cut is of one direction.
 type network struct {
 	lost, doubled, late int
+	// deadly is the share of votes after which the voter loses power: whether the
+	// vote was on its disk shows when another asks for it.
+	deadly int
 	cut                 map[[2]NodeID]bool
 }
 
@@ -19,8 +22,19 @@ func (s *simulator) send(n *simNode, list []Message) {
 	for _, m := range list {
 		s.total.messages++
 		from, to := n.id, NodeID(m.GetTo())
+		if m.GetType() == raftpb.MsgVoteResp && !m.GetReject() {
+			s.book.voted(n, m)
+		}
 		if to == 0 || int(to) > len(s.nodes) || s.net.cut[[2]NodeID{from, to}] || s.chance(s.net.lost) {
 			continue
+		}
+		if m.GetType() == raftpb.MsgVoteResp && !m.GetReject() && s.chance(s.net.deadly) && !n.doomed {
+			n.doomed = true
+			s.after(0, func() {
+				if n.up && n.doomed {
+					n.crash(s.between(time.Millisecond, 20*time.Millisecond))
+				}
+			})
 		}
 		copies := 1
 		if s.chance(s.net.doubled) {
@@ -32,9 +46,9 @@ func (s *simulator) send(n *simNode, list []Message) {
 				delay = s.between(5*time.Millisecond, 800*time.Millisecond)
 			}
 			sent := Message{m.Group, proto.Clone(m.Message).(*raftpb.Message)}
-			disk := s.node(to).disk
+			disks := n.disk + s.node(to).disk
 			s.after(delay, func() {
-				if s.node(to).disk == disk {
+				if n.disk+s.node(to).disk == disks {
 					s.deliver(from, to, sent)
 				}
 			})

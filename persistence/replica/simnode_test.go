@@ -31,6 +31,8 @@ type simNode struct {
 	store *persistence.Store
 	core  *core
 
+	// doomed is true when the process is about to end.
+	doomed bool
 	// paused is until when nothing happens in the process.
 	paused time.Duration
 	// poked is true while a turn is to come; slow slows the disk down.
@@ -95,11 +97,13 @@ func (n *simNode) open() {
 		return
 	}
 	n.core.plant(n.sim.plan.fault)
+	n.sim.book.opened(n)
 	if err := n.fs.sync(); err != nil {
 		n.sim.violate("n%d: %v", n.id, err)
 	}
 	n.fs.honest = false
 	s.Serve(simProposer{n, n.life})
+	n.doomed = false
 	n.up, n.poked, n.crashNext, n.flights, n.pending, n.receiving = true, false, false, nil, nil, nil
 	n.poke()
 	n.ticks(n.life)
@@ -214,6 +218,7 @@ func (n *simNode) install(f *flight) bool {
 		n.sim.total.snapshots++
 		n.sim.note("n%d g%d installed a snapshot, index %d term %d", n.id, i.member.group, i.member.log.applied.index, i.member.log.applied.term)
 		i.from.done <- nil
+		n.sim.book.log(n, i.member)
 	}
 	f.sync = false
 	return true

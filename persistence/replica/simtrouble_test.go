@@ -91,6 +91,10 @@ func (s *simulator) admit() {
 // trouble does to the cluster what a bad day does.
 func (s *simulator) trouble(f *fiber) {
 	s.net.lost, s.net.doubled, s.net.late = s.rng.IntN(8), s.rng.IntN(8), s.rng.IntN(15)
+	if s.chance(40) {
+		s.net.deadly = s.rng.IntN(60)
+		s.net.late += s.rng.IntN(30)
+	}
 	for !s.ended {
 		f.sleep(s.between(50*time.Millisecond, 1500*time.Millisecond))
 		if s.ended {
@@ -212,7 +216,7 @@ func (s *simulator) heal() {
 	s.healed = true
 	s.note("the trouble ends")
 	clear(s.net.cut)
-	s.net.lost, s.net.doubled, s.net.late = 0, 0, 0
+	s.net.lost, s.net.doubled, s.net.late, s.net.deadly = 0, 0, 0, 0
 	for _, n := range s.nodes {
 		n.slow = 0
 		n.paused = min(n.paused, s.now)

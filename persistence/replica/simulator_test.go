@@ -178,7 +178,7 @@ func (s *simulator) runUntil(limit time.Duration, done func() bool) bool {
 }
 
 // tailLen is how many lines of its trace a failing seed prints.
-const tailLen = 150
+const tailLen = 400
 
 // note writes a line of the trace.
 func (s *simulator) note(format string, args ...any) {
