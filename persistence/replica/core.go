@@ -126,10 +126,11 @@ func (c *core) propose(p *Proposal) {
 }
 
 // step takes a message from another node. Raft says itself what is too old or
-// too strange to mean anything.
+// too strange to mean anything, but for two: a snapshot comes with its rows, see
+// stepSnapshot, and nobody proposes for others.
 func (c *core) step(msg Message) {
 	m, ok := c.members[msg.Group]
-	if !ok {
+	if !ok || msg.GetType() == raftpb.MsgSnap || msg.GetType() == raftpb.MsgProp {
 		return
 	}
 	_ = m.raft.Step(msg.Message)

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -85,7 +86,12 @@ func (in *incoming) receive(fs vfs.FS, o sstable.WriterOptions, body io.Reader) 
 		w = nil
 		return err
 	}
+	place, placed := persistence.AppendApplied(nil, in.message.Group), false
 	err := readRows(body, in.message.Group, func(key, value []byte) error {
+		if bytes.Equal(key, place) {
+			meta := in.message.GetSnapshot().GetMetadata()
+			placed = len(value) == 16 && readPlace(value).index == meta.GetIndex() && readPlace(value).term == meta.GetTerm()
+		}
 		if w != nil && w.Raw().EstimatedSize() >= incomingTableSize {
 			if err := finish(); err != nil {
 				return err
@@ -101,6 +107,9 @@ func (in *incoming) receive(fs vfs.FS, o sstable.WriterOptions, body io.Reader) 
 	})
 	if err = errors.Join(err, finish()); err != nil {
 		return errInstall("a snapshot was not received", err)
+	}
+	if !placed {
+		return errSnapshot("the rows of a snapshot are not of the place that its header names")
 	}
 	return nil
 }

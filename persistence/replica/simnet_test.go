@@ -14,7 +14,7 @@ type network struct {
 	// deadly is the share of votes after which the voter loses power: whether the
 	// vote was on its disk shows when another asks for it.
 	deadly int
-	cut                 map[[2]NodeID]bool
+	cut    map[[2]NodeID]bool
 }
 
 // send takes messages of n to others.

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -372,19 +373,13 @@ func (n *simNode) stream(m Message) {
 		if n.life != life || !n.up {
 			return
 		}
-		var header []byte
 		var body bytes.Buffer
-		view, err := n.view(m.Group)
+		view := snapshotView(n.store, m.Group)
+		header, err := snapshotHeader(view, m)
 		if err == nil {
-			header, err = snapshotHeader(view, m)
-			if err == nil {
-				err = writeRows(&body, view, m.Group)
-			}
-			if closed := view.Close(); err == nil {
-				err = closed
-			}
+			err = writeRows(&body, view, m.Group)
 		}
-		if err != nil {
+		if err = errors.Join(err, view.Close()); err != nil {
 			s.violate("n%d: cannot read a snapshot: %v", n.id, err)
 			return
 		}
@@ -395,7 +390,14 @@ func (n *simNode) stream(m Message) {
 				report(errDown)
 				return
 			}
-			r.whenAwake(func() { r.receive(header, body.Bytes(), report) })
+			life := r.life
+			s.after(max(0, r.paused-s.now), func() {
+				if !r.up || r.life != life {
+					report(errDown)
+					return
+				}
+				r.receive(header, body.Bytes(), report)
+			})
 		})
 	})
 }
@@ -418,9 +420,4 @@ func (n *simNode) receive(header, body []byte, report func(error)) {
 	n.receiving = append(n.receiving, received{in, report})
 	n.tell()
 	n.poke()
-}
-
-// view is what a snapshot is read from.
-func (n *simNode) view(g chat.Group) (pebble.Reader, error) {
-	return snapshotView(n.store, g)
 }
