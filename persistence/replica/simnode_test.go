@@ -43,12 +43,14 @@ type simNode struct {
 	flights []*flight
 	pending []*pending
 	// receiving are snapshots that were offered to Raft, told when they end.
-	receiving []received
+	receiving []offered
+	// received, which can be nil, sees every snapshot before Raft does.
+	received func(Message)
 	// crashNext makes the power go between the batch of an install and the rest.
 	crashNext bool
 }
 
-type received struct {
+type offered struct {
 	in   *incoming
 	tell func(error)
 }
@@ -194,11 +196,15 @@ func (n *simNode) turn() {
 	for _, m := range f.snapshots {
 		n.stream(m)
 	}
+	n.sim.book.compare(n)
+	if f.batch.Empty() && len(f.answered) == 0 && len(f.settled) == 0 && !f.returns() {
+		_ = f.batch.Close()
+		return
+	}
 	n.flights = append(n.flights, f)
 	if len(n.flights) == 1 {
 		n.land()
 	}
-	n.sim.book.compare(n)
 }
 
 // install is Node.install, with a crash in the middle when one is due.
@@ -288,7 +294,7 @@ func (n *simNode) tell() {
 		}
 		return p.over
 	})
-	n.receiving = slices.DeleteFunc(n.receiving, func(r received) bool {
+	n.receiving = slices.DeleteFunc(n.receiving, func(r offered) bool {
 		select {
 		case err := <-r.in.done:
 			if err != nil {
@@ -415,9 +421,12 @@ func (n *simNode) receive(header, body []byte, report func(error)) {
 		report(err)
 		return
 	}
-	n.core.stepSnapshot(in)
 	n.crashNext = !n.sim.plan.calm && !n.sim.healed && n.sim.chance(30)
-	n.receiving = append(n.receiving, received{in, report})
+	if n.received != nil {
+		n.received(m)
+	}
+	n.core.stepSnapshot(in)
+	n.receiving = append(n.receiving, offered{in, report})
 	n.tell()
 	n.poke()
 }
