@@ -3,7 +3,8 @@ package replica
 import "testing"
 
 // Each mistake, made on purpose, is noticed within a bounded number of seeds; the
-// same seeds are green without it.
+// same seeds are green without it, the first of them in the test of a cluster's bad
+// days.
 func TestSimulator_NoticesPlantedFaults(t *testing.T) {
 	bound := number(t, "CHUMI_PLANTED_SEEDS", 120)
 	caught, most := 0, uint64(0)
@@ -22,8 +23,8 @@ func TestSimulator_NoticesPlantedFaults(t *testing.T) {
 		}
 	}
 	t.Logf("planted faults caught %d/%d, after %d seeds at most", caught, faults-1, most)
-	for seed := range most {
-		if s := simulate(t, seed+1, 0); len(s.broken) > 0 {
+	for seed := uint64(simSeeds + 1); seed <= most; seed++ {
+		if s := simulate(t, seed, 0); len(s.broken) > 0 {
 			t.Errorf("without a fault: %s", s.report())
 		}
 	}

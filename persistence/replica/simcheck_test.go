@@ -232,9 +232,10 @@ func (b *book) compare(n *simNode) {
 	if n.sim.chance(90) || !n.up {
 		return
 	}
-	m := n.core.order[n.sim.rng.IntN(len(n.core.order))]
-	b.log(n, m)
-	b.state(n, m)
+	for _, m := range n.core.order {
+		b.log(n, m)
+	}
+	b.state(n, n.core.order[n.sim.rng.IntN(len(n.core.order))])
 }
 
 func (b *book) state(n *simNode, m *member) {

@@ -49,12 +49,15 @@ func number(t *testing.T, name string, otherwise uint64) uint64 {
 	return n
 }
 
+// simSeeds is how many seeds are run by default.
+const simSeeds = 40
+
 // Clusters live through bad days: nothing acknowledged is lost or changed,
 // replicas agree, reads are confirmed, and a healed cluster works. CHUMI_SEEDS
 // says how many days, CHUMI_SEED_FROM which is the first; CHUMI_SEED_FILE names a
 // file that remembers how far a campaign got.
 func TestSimulator_KeepsWhatItAcknowledged(t *testing.T) {
-	from, count := number(t, "CHUMI_SEED_FROM", 1), number(t, "CHUMI_SEEDS", 40)
+	from, count := number(t, "CHUMI_SEED_FROM", 1), number(t, "CHUMI_SEEDS", simSeeds)
 	file := os.Getenv("CHUMI_SEED_FILE")
 	if text, err := os.ReadFile(file); err == nil && file != "" {
 		if last, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64); err == nil && last >= from {
@@ -83,7 +86,7 @@ func TestSimulator_KeepsWhatItAcknowledged(t *testing.T) {
 			}
 		}
 	}
-	if count >= 40 && !t.Failed() && (total.stale == 0 || total.snapshots == 0 || total.duplicates == 0 || total.changes == 0) {
+	if count >= simSeeds && !t.Failed() && (total.stale == 0 || total.snapshots == 0 || total.duplicates == 0 || total.changes == 0) {
 		t.Errorf("the days were too quiet: %v", total)
 	}
 }

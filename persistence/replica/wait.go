@@ -239,7 +239,9 @@ func (n *Node) Barrier(ctx context.Context, g chat.Group) error {
 }
 
 // Change changes the members of g and returns when this node, which must lead
-// it, has applied that. KindUnavailable means that it may or may not happen.
+// it, has applied that. KindInvalid means that it never does so, see
+// member.refuses, KindConflict that another change is under way, KindUnavailable
+// that it may or may not happen.
 func (n *Node) Change(ctx context.Context, g chat.Group, change *raftpb.ConfChangeV2) error {
 	return n.await(ctx, &wait{group: g, change: change, done: make(chan error, 1)})
 }
