@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"maps"
 	"slices"
+	"sync/atomic"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -21,6 +22,8 @@ type wait struct {
 	change *raftpb.ConfChangeV2
 	// done receives exactly one value.
 	done chan error
+	// gone is true once nobody waits any more.
+	gone atomic.Bool
 }
 
 // waits are those of one group. Owned by the core's goroutine.
@@ -136,6 +139,8 @@ func (c *core) askAgain(m *member) {
 		m.waits.fresh = append(m.waits.fresh, m.waits.asked[number]...)
 	}
 	clear(m.waits.asked)
+	// A group may be without a leader for long, and callers come again and again.
+	m.waits.fresh = slices.DeleteFunc(m.waits.fresh, func(w *wait) bool { return w.gone.Load() })
 }
 
 // confirm notes the leader's answers.
@@ -254,6 +259,7 @@ func (n *Node) await(ctx context.Context, w *wait) error {
 	case err := <-w.done:
 		return err
 	case <-ctx.Done():
+		w.gone.Store(true)
 		return chat.E("replica", chat.KindUnavailable, "the group did not answer in time", context.Cause(ctx))
 	}
 }
