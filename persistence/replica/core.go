@@ -290,6 +290,9 @@ func (c *core) settle(m *member, f *flight) error {
 	m.refuseSnapshot()
 	m.release(f)
 	m.letGo(f)
+	if m.restored {
+		return nil // put writes what belongs behind the snapshot
+	}
 	moved := m.moved
 	m.moved = false
 	if moved && (c.fault != faultAppliedLate || m.log.applied.index%8 == 0) {
@@ -308,7 +311,7 @@ func (c *core) settle(m *member, f *flight) error {
 		m.opened = false
 		return m.log.open(f.batch)
 	}
-	if err := m.log.flush(f.batch); err != nil || !moved {
+	if err := m.log.flush(into(f.batch)); err != nil || !moved {
 		return err
 	}
 	m.log.shrink()

@@ -150,7 +150,7 @@ func (c *core) restore(m *member, s *raftpb.Snapshot, f *flight) error {
 	l.applied, l.truncated, l.last, l.stored = at, at, at.index, at.index
 	l.cache, l.cacheFrom, l.members = nil, at.index+1, meta.GetConfState()
 	l.hard.Commit = new(max(l.hard.GetCommit(), at.index))
-	m.sole, m.opened = m.alone(l.members), false
+	m.sole, m.opened, m.restored = m.alone(l.members), false, true
 	f.installs = append(f.installs, install{m, in})
 	return nil
 }
@@ -175,6 +175,7 @@ func (c *core) put(i install) error {
 	if err := errors.Join(l.writeOwn(own), own.Close()); err != nil {
 		return errInstall("cannot write the log of a snapshot", err)
 	}
+	i.member.restored = false
 	start, end := persistence.GroupSpan(l.group)
 	_, err = c.store.DB().IngestAndExcise(context.Background(), i.from.files, nil, nil, pebble.KeyRange{Start: start, End: end})
 	if err != nil {
@@ -186,17 +187,19 @@ func (c *core) put(i install) error {
 	return c.store.Replaced(l.group)
 }
 
-// writeOwn writes what of the log stands outside the group's span: its hard
-// state, where it begins, and that it is empty.
+// writeOwn writes what of the log stands outside the group's span: its hard state,
+// where it begins, and that it holds nothing but what came behind the snapshot in
+// the same turn. In a table of its own the range goes before all entries in it.
 func (l *groupLog) writeOwn(w *sstable.Writer) error {
 	prefix := persistence.AppendLog(nil, l.group)
 	if l.fault == faultLogKept {
 		prefix = persistence.AppendLogEntry(nil, l.group, math.MaxUint64)
 	}
 	return errors.Join(
+		w.DeleteRange(prefix, persistence.PrefixEnd(prefix)),
 		w.Set(persistence.AppendHardState(nil, l.group), l.hardRow()),
-		w.Set(persistence.AppendTruncated(nil, l.group), l.truncated.row()),
-		w.DeleteRange(prefix, persistence.PrefixEnd(prefix)))
+		l.flush(func(key, value []byte) error { return w.Set(key, value) }),
+		w.Set(persistence.AppendTruncated(nil, l.group), l.truncated.row()))
 }
 
 func errInstall(detail string, err error) error {

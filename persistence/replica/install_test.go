@@ -125,3 +125,32 @@ func TestInstall_ReadsGoOnBehindIt(t *testing.T) {
 	}
 	peaceful(t, s)
 }
+
+// What comes behind a snapshot in the same turn is written behind it too: the
+// snapshot clears the log, and before it is there an entry would leave a gap.
+func TestInstall_KeepsTheEntriesBehindIt(t *testing.T) {
+	for _, crash := range []bool{false, true} {
+		s := behind(t)
+		n, done := s.node(3), false
+		n.received = func(m Message) {
+			if m.Group != 0 || done {
+				return
+			}
+			done, n.crashNext = true, crash
+			at := m.GetSnapshot().GetMetadata()
+			s.after(0, func() {
+				n.core.step(Message{0, &raftpb.Message{Type: raftpb.MsgApp.Enum(), From: new(m.GetFrom()), To: new(m.GetTo()),
+					Term: new(m.GetTerm()), Index: new(at.GetIndex()), LogTerm: new(at.GetTerm()),
+					Entries: []*raftpb.Entry{{Index: new(at.GetIndex() + 1), Term: new(m.GetTerm())}}}})
+			})
+		}
+		// The simulator looks at the log after a snapshot and after a start.
+		s.runUntil(time.Minute, func() bool { return done && len(n.flights) == 0 && n.up && (s.total.snapshots > 0 || n.life == 2) })
+		if len(s.broken) > 0 {
+			t.Error(s.broken)
+		}
+		if last := n.core.members[0].log.last; !crash && last != n.core.members[0].log.applied.index+1 {
+			t.Errorf("the log ends at %d, behind the applied %v", last, n.core.members[0].log.applied)
+		}
+	}
+}

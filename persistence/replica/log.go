@@ -244,7 +244,7 @@ func (l *groupLog) append(b *pebble.Batch, entries []*raftpb.Entry) error {
 }
 
 // flush writes the entries that Pebble does not have.
-func (l *groupLog) flush(b *pebble.Batch) error {
+func (l *groupLog) flush(set func(key, value []byte) error) error {
 	for l.stored < l.last {
 		e := l.cache[l.stored+1-l.cacheFrom]
 		v, err := proto.Marshal(e)
@@ -252,12 +252,17 @@ func (l *groupLog) flush(b *pebble.Batch) error {
 			return l.failed(err)
 		}
 		l.key = persistence.AppendLogEntry(l.key[:0], l.group, e.GetIndex())
-		if err := b.Set(l.key, v, nil); err != nil {
+		if err := set(l.key, v); err != nil {
 			return l.failed(err)
 		}
 		l.stored++
 	}
 	return nil
+}
+
+// into puts rows into a batch.
+func into(b *pebble.Batch) func(key, value []byte) error {
+	return func(key, value []byte) error { return b.Set(key, value, nil) }
 }
 
 // vote notes term and vote; false when both are known.
@@ -287,7 +292,7 @@ func (l *groupLog) open(b *pebble.Batch) error {
 	l.forget()
 	l.cache = append(l.cache, rest...)
 	from := persistence.AppendLog(nil, l.group)
-	return errors.Join(b.DeleteRange(from, persistence.PrefixEnd(from), nil), l.writeTruncated(b), l.flush(b))
+	return errors.Join(b.DeleteRange(from, persistence.PrefixEnd(from), nil), l.writeTruncated(b), l.flush(into(b)))
 }
 
 // trim drops entries up to and including to from the log, and writes that.

@@ -41,6 +41,8 @@ type member struct {
 	moved bool
 	// opened is true when the group stopped being alone.
 	opened bool
+	// restored is true from when Raft wants a snapshot until that is in place.
+	restored bool
 	// out are messages to others.
 	out []Message
 }
