@@ -31,6 +31,8 @@ type simNode struct {
 
 	// doomed is true when the process is about to end.
 	doomed bool
+	// ends are where the logs ended after the turn before.
+	ends map[chat.Group]uint64
 	// paused is until when nothing happens in the process.
 	paused time.Duration
 	// poked is true while a turn is to come; slow slows the disk down.
@@ -103,7 +105,7 @@ func (n *simNode) open() {
 	}
 	n.fs.honest = false
 	s.Serve(simProposer{n, n.life})
-	n.doomed = false
+	n.doomed, n.ends = false, map[chat.Group]uint64{}
 	n.up, n.poked, n.crashNext, n.flights, n.pending, n.receiving = true, false, false, nil, nil, nil
 	n.poke()
 	n.ticks(n.life)

@@ -10,10 +10,16 @@ import (
 	"github.com/chumiai/chumi/persistence"
 )
 
-// compare holds the state of a group now and then against what another replica
-// had at the same place.
+// compare holds, now and then, the logs against what the node says of them and the
+// state of a group against what another replica had at the same place.
 func (b *book) compare(n *simNode) {
-	if n.sim.chance(90) || !n.up {
+	for _, m := range n.core.order {
+		if m.log.last < n.ends[m.group] {
+			b.log(n, m) // it gave way to another leader's
+		}
+		n.ends[m.group] = m.log.last
+	}
+	if n.sim.chance(90) {
 		return
 	}
 	for _, m := range n.core.order {
