@@ -126,11 +126,16 @@ func (c *core) propose(p *Proposal) {
 }
 
 // step takes a message from another node. Raft says itself what is too old or
-// too strange to mean anything, but for two: a snapshot comes with its rows, see
-// stepSnapshot, and nobody proposes for others.
+// too strange to mean anything, but for three: a snapshot comes with its rows, see
+// stepSnapshot; nobody proposes for others; and who does not lead yet confirms no
+// reads, see ask.
 func (c *core) step(msg Message) {
 	m, ok := c.members[msg.Group]
-	if !ok || msg.GetType() == raftpb.MsgSnap || msg.GetType() == raftpb.MsgProp {
+	if !ok {
+		return
+	}
+	switch t := msg.GetType(); {
+	case t == raftpb.MsgSnap, t == raftpb.MsgProp, t == raftpb.MsgReadIndex && m.leading == 0:
 		return
 	}
 	_ = m.raft.Step(msg.Message)

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/chumiai/chumi/chat"
@@ -141,7 +142,11 @@ func (c *client) text() string {
 	if c.words != "" {
 		return c.words
 	}
-	return fmt.Sprintf("%d/%d", c.id, c.message)
+	text := fmt.Sprintf("%d/%d", c.id, c.message)
+	if (c.id+c.message)%9 == 0 { // some long ones, so that memtables are flushed
+		text += strings.Repeat(" long", 1500)
+	}
+	return text
 }
 
 // say appends the client's message.

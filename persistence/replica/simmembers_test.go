@@ -14,11 +14,14 @@ import (
 // administer changes the members of the groups towards one target after another.
 func (s *simulator) administer(f *fiber) {
 	targets := [][]NodeID{{1, 2, 3}, {1}, {1, 2, 3}, {2}, {1, 2}, {3}, {2, 3}, {1, 2, 3}}
-	if s.chance(50) {
-		targets = [][]NodeID{{1, 2}, {2}, {1, 2, 3}, {1, 3}, {1}, {1, 2, 3}}
-	}
-	if len(s.plan.first) > 1 {
-		targets = [][]NodeID{{1, 2}, {1, 2, 3}, {2, 3}, {1, 2, 3}, {3}, {1, 2, 3}}
+	if s.chance(70) {
+		for i := range targets {
+			some := s.rng.Perm(len(s.nodes))[:1+s.rng.IntN(len(s.nodes))]
+			targets[i] = nil
+			for _, n := range some {
+				targets[i] = append(targets[i], s.nodes[n].id)
+			}
+		}
 	}
 	wiped := false
 	for i := 0; i < len(targets) && !s.ended; i++ {
@@ -101,6 +104,15 @@ func (s *simulator) approach(f *fiber, g chat.Group, want []NodeID) bool {
 			add(raftpb.ConfChangeAddLearnerNode, id)
 		case near(id) && !(len(change.Changes) > 0 && len(cs.GetVoters()) == 1 && change.Changes[0].GetType() == raftpb.ConfChangeAddLearnerNode):
 			add(raftpb.ConfChangeAddNode, id)
+		}
+	}
+	if several && len(change.Changes) > 0 {
+		// One goes for those who come, in one change.
+		for _, id := range nodes(cs.GetVoters()) {
+			if !slices.Contains(want, id) && id != n.id && len(cs.GetVoters()) > 1 {
+				add(raftpb.ConfChangeRemoveNode, id)
+				break
+			}
 		}
 	}
 	if done {

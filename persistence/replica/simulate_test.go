@@ -23,6 +23,8 @@ func planOf(seed uint64) plan {
 		p.grow = true
 	case 7:
 		p.nodes, p.first = 1, []NodeID{1}
+	case 8:
+		p.nodes, p.grow = 4+rng.IntN(2), true
 	}
 	return p
 }

@@ -7,7 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/cryptotest"
@@ -177,8 +179,13 @@ func (s *simulator) runUntil(limit time.Duration, done func() bool) bool {
 	}
 }
 
-// tailLen is how many lines of its trace a failing seed prints.
-const tailLen = 400
+// tailLen is how many lines of its trace a failing seed prints: CHUMI_TAIL, or 400.
+var tailLen = func() int {
+	if n, err := strconv.Atoi(os.Getenv("CHUMI_TAIL")); err == nil && n > 0 {
+		return n
+	}
+	return 400
+}()
 
 // note writes a line of the trace.
 func (s *simulator) note(format string, args ...any) {

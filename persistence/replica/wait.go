@@ -111,9 +111,11 @@ func (m *member) refuses(c *raftpb.ConfChangeV2) string {
 }
 
 // ask puts the reads that wait into one question to the leader, which answers
-// once a majority has confirmed that it still is one.
+// once a majority has confirmed that it still is one. A leader asks itself once its
+// first entry is applied: before, it may know less to be committed than was
+// answered, and Raft lets a sole voter with learners confirm that.
 func (c *core) ask(m *member) {
-	if len(m.waits.fresh) == 0 {
+	if len(m.waits.fresh) == 0 || m.leading == 0 && m.raft.BasicStatus().RaftState == raft.StateLeader {
 		return
 	}
 	if c.fault == faultReadUnconfirmed {
