@@ -154,6 +154,7 @@ func (s *Store) TableOptions() sstable.WriterOptions {
 func (s *Store) Replaced(g chat.Group) error {
 	grp := s.groupAt(g)
 	grp.stager = newStager(g, s)
+	s.recent.replaced()
 	s.contacts.clear()
 	s.places.clear()
 	err := s.tables.drain(false)
@@ -168,8 +169,7 @@ func (s *Store) Replaced(g chat.Group) error {
 			if pos, _, readErr = decodeMeta(v); readErr == nil {
 				pos, readErr = s.lastPos(t.realm, pos)
 			}
-			t.durable.Store(uint64(pos))
-			t.moved.wake()
+			t.landed(pos)
 		}
 		err = errors.Join(err, readErr)
 		return true

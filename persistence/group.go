@@ -62,9 +62,7 @@ func (g *group) publish(p *part) {
 	defer g.store.meeting.RUnlock()
 	for _, at := range p.tenants {
 		if t, ok := g.store.tenants.Load(at.tenant); ok {
-			t := t.(*tenant)
-			t.durable.Store(uint64(at.last))
-			t.moved.wake()
+			t.(*tenant).landed(at.last)
 		}
 	}
 	g.synced.Add(1)

@@ -79,6 +79,16 @@ func (r *recent) mayHave(key []byte) (bool, uint64) {
 	return r.blind || g.cur.has(h) || g.prev.has(h), g.n
 }
 
+// replaced follows rows that came in as tables: no filter notes them, so nothing
+// that was absent before is known to be absent. Two steps are further than anybody
+// trusts what was asked before. REQUIRES: mu not held.
+func (r *recent) replaced() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	g := r.gens.Load()
+	r.gens.Store(&generations{n: g.n + 2, cur: g.cur, prev: g.prev})
+}
+
 // filter is a bloom filter of one cache line per key. Safe for concurrent use.
 type filter struct{ words []atomic.Uint64 }
 

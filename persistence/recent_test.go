@@ -78,6 +78,24 @@ func TestRecent_AbsentRowsAreForgottenWhenPut(t *testing.T) {
 
 // Rows are found wherever they are: in a memtable, on disk, rewritten, deleted,
 // over many generations and a restart.
+// A snapshot brings rows that no filter notes.
+func TestRecent_NothingIsKnownToBeAbsentAfterASnapshot(t *testing.T) {
+	r, h, key := newRecent(1000, false), id16{1, 2, 3}, []byte("row")
+	_, n := r.mayHave(key)
+	r.missed(h, n)
+	if !r.stillAbsent(h, key) {
+		t.Fatal("a row that was looked for is not known to be absent")
+	}
+	r.replaced()
+	if r.stillAbsent(h, key) {
+		t.Error("a row is known to be absent that a snapshot may have brought")
+	}
+	r.missed(h, n) // somebody who looked before
+	if r.stillAbsent(h, key) {
+		t.Error("a row is known to be absent by a look before the snapshot")
+	}
+}
+
 func TestLookup_FindsRowsWhereverTheyAre(t *testing.T) {
 	fs := vfs.NewMem()
 	o := testOptions(t, fs)

@@ -103,8 +103,8 @@ func (s *Store) engineOptions() *pebble.Options {
 	}
 	// A reader of a conversation wants every value: none is kept aside.
 	e.Experimental.EnableValueBlocks = func() bool { return false }
-	// A look-up that passes over the memtables must find a snapshot that came in:
-	// as a flushable it would wait among them.
+	// A snapshot that is taken in must be in tables when that returns: recent knows
+	// nothing of its keys, so look-ups do not search memtables for them.
 	e.Experimental.DisableIngestAsFlushable = func() bool { return true }
 	// Conditions look for rows that are mostly absent, so the last level has a
 	// filter too. Values are ciphertext: trying to compress them is wasted.

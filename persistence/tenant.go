@@ -83,6 +83,18 @@ func (s *Store) tenantAt(id chat.TenantID) (*tenant, error) {
 	return first.(*tenant), nil
 }
 
+// landed raises the position up to which the feed may be read. It never falls: a
+// round may land after a snapshot was put in place that has what it wrote.
+func (t *tenant) landed(last chat.Pos) {
+	for {
+		now := t.durable.Load()
+		if uint64(last) <= now || t.durable.CompareAndSwap(now, uint64(last)) {
+			break
+		}
+	}
+	t.moved.wake()
+}
+
 // ensureTenant draws and stores the keys of a tenant that has none. It is
 // durable when it returns; a tenant that exists keeps its keys.
 func (s *Store) ensureTenant(ctx context.Context, id chat.TenantID) error {

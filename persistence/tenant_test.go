@@ -56,3 +56,18 @@ func TestTenant_PositionSurvivesWithAndWithoutEvents(t *testing.T) {
 	}
 	mustPut(t, s.Close())
 }
+
+// A round that lands late does not hide what readers saw before.
+func TestTenant_DurablePositionNeverFalls(t *testing.T) {
+	s := openMem(t, "acme")
+	k := newTalker(t, s, "acme", 1)
+	k.say(t, "one")
+	tn, err := s.tenantAt("acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tn.group.publish(&part{group: tn.group, tenants: []landed{{"acme", 1}}})
+	if events, err := s.Events("acme", k.place.Conversation, 0, 10); err != nil || len(events) != 2 {
+		t.Errorf("%d events (%v), want 2", len(events), err)
+	}
+}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/persistence"
@@ -56,7 +57,7 @@ func (w wire) peer(to uint64) (*replica.Node, bool) {
 func (w wire) Send(messages []replica.Message) {
 	for _, m := range messages {
 		if n, ok := w.peer(m.GetTo()); ok && n != nil {
-			n.Receive([]replica.Message{m})
+			n.Receive([]replica.Message{{Group: m.Group, Message: proto.Clone(m.Message).(*raftpb.Message)}})
 		}
 	}
 }
@@ -295,7 +296,7 @@ func TestCluster_GrowsAndShrinks(t *testing.T) {
 	}
 	more(20)
 	for _, id := range []replica.NodeID{2, 3} {
-		c.start(id, vfs.NewMem(), replica.Options{Join: true})
+		c.start(id, vfs.NewMem(), replica.Options{Voters: three[:1]})
 		c.change(id, raftpb.ConfChangeAddLearnerNode)
 		more(5)
 		c.change(id, raftpb.ConfChangeAddNode)
@@ -309,7 +310,7 @@ func TestCluster_GrowsAndShrinks(t *testing.T) {
 	// A node that slept through more than the log gets a snapshot too.
 	fs := c.stop(3)
 	more(300)
-	c.start(3, fs, replica.Options{Join: true})
+	c.start(3, fs, replica.Options{Voters: three[:1]})
 	more(5)
 	c.agree(p, said)
 

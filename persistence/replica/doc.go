@@ -25,6 +25,18 @@
 // applied index. The first other member makes the group write its log from there
 // on, and gets what came before as a snapshot.
 //
+// # Changes of members
+//
+// A change counts from when it is applied, on each member for itself, and whoever
+// it removes may have the longest log and refuse votes with it for ever. So the
+// leader stays, one voter goes at a time, and while a leader's own knowledge of a
+// change is on its way to the disk its messages wait for that. The same wait keeps
+// what only a group of one knows from everybody else until it is durable.
+//
+// A node that joins, or whose disk was lost, has no log that could match: it gets
+// a snapshot. It keeps its number only if every member has applied its removal
+// before, and no message of its former life is still on its way.
+//
 // # Epochs
 //
 // The epoch of a group is the term of its leader. It is published once the
@@ -37,5 +49,6 @@
 //
 // stage and everything an entry leads to: no time, randomness or encryption. The
 // turn itself is a function of its inputs (core); clocks, goroutines and sockets
-// are in node and in the transport.
+// are in node and in the transport. The tests run clusters of cores on one
+// goroutine: from a seed (simulator_test.go) or from a script (testdata).
 package replica

@@ -1,10 +1,12 @@
 package replica
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
@@ -84,7 +86,12 @@ func (in *incoming) receive(fs vfs.FS, o sstable.WriterOptions, body io.Reader) 
 		w = nil
 		return err
 	}
+	place, placed := persistence.AppendApplied(nil, in.message.Group), false
 	err := readRows(body, in.message.Group, func(key, value []byte) error {
+		if bytes.Equal(key, place) {
+			meta := in.message.GetSnapshot().GetMetadata()
+			placed = len(value) == 16 && readPlace(value).index == meta.GetIndex() && readPlace(value).term == meta.GetTerm()
+		}
 		if w != nil && w.Raw().EstimatedSize() >= incomingTableSize {
 			if err := finish(); err != nil {
 				return err
@@ -100,6 +107,9 @@ func (in *incoming) receive(fs vfs.FS, o sstable.WriterOptions, body io.Reader) 
 	})
 	if err = errors.Join(err, finish()); err != nil {
 		return errInstall("a snapshot was not received", err)
+	}
+	if !placed {
+		return errSnapshot("the rows of a snapshot are not of the place that its header names")
 	}
 	return nil
 }
@@ -140,7 +150,7 @@ func (c *core) restore(m *member, s *raftpb.Snapshot, f *flight) error {
 	l.applied, l.truncated, l.last, l.stored = at, at, at.index, at.index
 	l.cache, l.cacheFrom, l.members = nil, at.index+1, meta.GetConfState()
 	l.hard.Commit = new(max(l.hard.GetCommit(), at.index))
-	m.sole, m.opened = m.alone(l.members), false
+	m.sole, m.opened, m.restored = m.alone(l.members), false, true
 	f.installs = append(f.installs, install{m, in})
 	return nil
 }
@@ -165,22 +175,31 @@ func (c *core) put(i install) error {
 	if err := errors.Join(l.writeOwn(own), own.Close()); err != nil {
 		return errInstall("cannot write the log of a snapshot", err)
 	}
+	i.member.restored = false
 	start, end := persistence.GroupSpan(l.group)
 	_, err = c.store.DB().IngestAndExcise(context.Background(), i.from.files, nil, nil, pebble.KeyRange{Start: start, End: end})
 	if err != nil {
 		return errInstall("cannot take in a snapshot", err)
 	}
+	if c.fault == faultSnapshotUnplaced {
+		_ = c.store.DB().Delete(persistence.AppendApplied(nil, l.group), pebble.NoSync)
+	}
 	return c.store.Replaced(l.group)
 }
 
-// writeOwn writes what of the log stands outside the group's span: its hard
-// state, where it begins, and that it is empty.
+// writeOwn writes what of the log stands outside the group's span: its hard state,
+// where it begins, and that it holds nothing but what came behind the snapshot in
+// the same turn. In a table of its own the range goes before all entries in it.
 func (l *groupLog) writeOwn(w *sstable.Writer) error {
 	prefix := persistence.AppendLog(nil, l.group)
+	if l.fault == faultLogKept {
+		prefix = persistence.AppendLogEntry(nil, l.group, math.MaxUint64)
+	}
 	return errors.Join(
+		w.DeleteRange(prefix, persistence.PrefixEnd(prefix)),
 		w.Set(persistence.AppendHardState(nil, l.group), l.hardRow()),
-		w.Set(persistence.AppendTruncated(nil, l.group), l.truncated.row()),
-		w.DeleteRange(prefix, persistence.PrefixEnd(prefix)))
+		l.flush(func(key, value []byte) error { return w.Set(key, value) }),
+		w.Set(persistence.AppendTruncated(nil, l.group), l.truncated.row()))
 }
 
 func errInstall(detail string, err error) error {

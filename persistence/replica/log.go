@@ -3,6 +3,8 @@ package replica
 import (
 	"encoding/binary"
 	"errors"
+	"math"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 	"go.etcd.io/raft/v3"
@@ -37,6 +39,8 @@ type groupLog struct {
 	cache     []*raftpb.Entry
 	cacheFrom uint64
 	key       []byte
+	// fault is 0 but in tests.
+	fault fault
 }
 
 // cacheMax is how many applied entries stay in memory for followers that are
@@ -44,35 +48,36 @@ type groupLog struct {
 const cacheMax = 512
 
 // openLog reads what the store has of a group. A group that was never replicated
-// begins with the given members, at the epoch it had reached; one that joins
-// begins with nothing.
+// begins with the given members, at the epoch it had reached.
 func openLog(s *persistence.Store, g chat.Group, o *Options, b *pebble.Batch) (*groupLog, error) {
 	l := &groupLog{db: s.DB(), group: g}
 	applied, err := l.read(persistence.AppendApplied(nil, g))
 	if err != nil {
 		return nil, err
 	}
-	if applied == nil && o.Join {
-		l.cacheFrom, l.members = 1, &raftpb.ConfState{}
-		return l, nil
-	}
 	if applied == nil {
 		epoch, err := s.EpochBefore(g)
 		if err != nil {
 			return nil, err
 		}
-		return l, l.begin(max(epoch, 1), o.Voters, b)
+		return l, l.begin(max(epoch, 1), o, b)
 	}
 	return l, l.load(applied)
 }
 
-// begin makes the log of a new group: members, and nothing before entry 1.
-func (l *groupLog) begin(term uint64, voters []NodeID, b *pebble.Batch) error {
+// begin makes the log of a new group: members, as if entry 1 had made them so. A
+// node that joins knows nothing of entry 1: were its log to match there, it would
+// take the entries after it and count changes from the wrong members. It begins
+// before all entries, where only a snapshot helps.
+func (l *groupLog) begin(term uint64, o *Options, b *pebble.Batch) error {
 	first := place{1, term}
-	l.truncated, l.applied, l.last, l.stored, l.cacheFrom = first, first, 1, 1, 2
-	l.hard.Term, l.hard.Commit = new(term), new(uint64(1))
+	if !slices.Contains(o.Voters, o.ID) {
+		first = place{}
+	}
+	l.truncated, l.applied, l.last, l.stored, l.cacheFrom = first, first, first.index, first.index, first.index+1
+	l.hard.Term, l.hard.Commit = new(term), new(first.index)
 	l.members = &raftpb.ConfState{}
-	for _, v := range voters {
+	for _, v := range o.Voters {
 		l.members.Voters = append(l.members.Voters, uint64(v))
 	}
 	return errors.Join(l.writeHard(b), l.writeMembers(b), l.writeTruncated(b), l.writeApplied(b))
@@ -112,8 +117,9 @@ func (l *groupLog) load(applied []byte) error {
 	l.stored, l.cacheFrom = l.last, l.last+1
 	l.hard.Term, l.hard.Vote = new(binary.BigEndian.Uint64(hard)), new(binary.BigEndian.Uint64(hard[8:]))
 	// What was applied was committed: the hard state may say less, because it is
-	// not written for the commit index alone.
-	l.hard.Commit = new(max(binary.BigEndian.Uint64(hard[16:]), l.applied.index))
+	// not written for the commit index alone. It may say more than the log has: the
+	// index of a snapshot that a crash kept from being put in place.
+	l.hard.Commit = new(max(min(binary.BigEndian.Uint64(hard[16:]), l.last), l.applied.index))
 	return nil
 }
 
@@ -215,15 +221,17 @@ func (l *groupLog) entry(i uint64) (*raftpb.Entry, error) {
 }
 
 // append adds entries after the one before the first of them; what stood there
-// gives way. Entries of a sole voter stay in memory until they are applied.
-func (l *groupLog) append(b *pebble.Batch, entries []*raftpb.Entry, sole bool) error {
+// gives way. They are in memory until flush.
+func (l *groupLog) append(b *pebble.Batch, entries []*raftpb.Entry) error {
 	first := entries[0].GetIndex()
 	if first <= l.stored {
-		// Entries beyond the new last one would be taken for the log's end.
-		l.key = persistence.AppendLogEntry(l.key[:0], l.group, first)
-		end := persistence.AppendLogEntry(nil, l.group, l.stored+1)
-		if err := b.DeleteRange(l.key, end, nil); err != nil {
-			return l.failed(err)
+		if l.fault != faultTailKept {
+			// Entries beyond the new last one would be taken for the log's end.
+			l.key = persistence.AppendLogEntry(l.key[:0], l.group, first)
+			end := persistence.AppendLogEntry(nil, l.group, l.stored+1)
+			if err := b.DeleteRange(l.key, end, nil); err != nil {
+				return l.failed(err)
+			}
 		}
 		l.stored = first - 1
 	}
@@ -232,21 +240,29 @@ func (l *groupLog) append(b *pebble.Batch, entries []*raftpb.Entry, sole bool) e
 	}
 	l.cache = append(l.cache[:first-l.cacheFrom], entries...)
 	l.last = entries[len(entries)-1].GetIndex()
-	if sole {
-		return nil
-	}
-	for _, e := range entries {
+	return nil
+}
+
+// flush writes the entries that Pebble does not have.
+func (l *groupLog) flush(set func(key, value []byte) error) error {
+	for l.stored < l.last {
+		e := l.cache[l.stored+1-l.cacheFrom]
 		v, err := proto.Marshal(e)
 		if err != nil {
 			return l.failed(err)
 		}
 		l.key = persistence.AppendLogEntry(l.key[:0], l.group, e.GetIndex())
-		if err := b.Set(l.key, v, nil); err != nil {
+		if err := set(l.key, v); err != nil {
 			return l.failed(err)
 		}
+		l.stored++
 	}
-	l.stored = l.last
 	return nil
+}
+
+// into puts rows into a batch.
+func into(b *pebble.Batch) func(key, value []byte) error {
+	return func(key, value []byte) error { return b.Set(key, value, nil) }
 }
 
 // vote notes term and vote; false when both are known.
@@ -256,20 +272,27 @@ func (l *groupLog) vote(term, vote, commit uint64) bool {
 	return !same
 }
 
-// forget ends the log at what was applied: everything up to there is state. A
-// sole voter does so every turn, without a row: where the log ends before the
-// applied index, it begins behind it.
+// forget ends the log at what was applied, which is its last entry: everything up
+// to there is state. A sole voter does so every turn, without a row: where the log
+// ends before the applied index, it begins behind it.
 func (l *groupLog) forget() {
 	l.truncated, l.stored = l.applied, l.applied.index
 	clear(l.cache)
 	l.cache, l.cacheFrom = l.cache[:0], l.applied.index+1
 }
 
-// open makes the log of a group that was alone begin behind what was applied, in
-// writing: from here on entries are kept for others.
+// open makes the log begin behind what was applied, in writing: entries after it
+// are there for others, or for a later turn. REQUIRES: those are in the cache, or
+// Pebble has them.
 func (l *groupLog) open(b *pebble.Batch) error {
+	rest, err := l.Entries(l.applied.index+1, l.last+1, math.MaxUint64)
+	if err != nil {
+		return err
+	}
+	l.forget()
+	l.cache = append(l.cache, rest...)
 	from := persistence.AppendLog(nil, l.group)
-	return errors.Join(b.DeleteRange(from, persistence.PrefixEnd(from), nil), l.writeTruncated(b))
+	return errors.Join(b.DeleteRange(from, persistence.PrefixEnd(from), nil), l.writeTruncated(b), l.flush(into(b)))
 }
 
 // trim drops entries up to and including to from the log, and writes that.
@@ -300,6 +323,9 @@ func (l *groupLog) shrink() {
 }
 
 func (l *groupLog) writeHard(b *pebble.Batch) error {
+	if l.fault == faultVoteUnwritten && l.hard.GetVote() != 0 || l.fault == faultTermUnwritten && l.hard.GetVote() == 0 {
+		return nil
+	}
 	l.key = persistence.AppendHardState(l.key[:0], l.group)
 	return b.Set(l.key, l.hardRow(), nil)
 }

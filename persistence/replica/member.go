@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"maps"
 	"slices"
 
 	"go.etcd.io/raft/v3"
@@ -30,6 +31,8 @@ type member struct {
 
 	// incoming is a received snapshot that Raft was offered.
 	incoming *incoming
+	// changing counts changes of members that are applied and on no disk yet.
+	changing int
 
 	// --- of the turn under way ---
 
@@ -38,6 +41,10 @@ type member struct {
 	moved bool
 	// opened is true when the group stopped being alone.
 	opened bool
+	// restored is true from when Raft wants a snapshot until that is in place.
+	restored bool
+	// out are messages to others.
+	out []Message
 }
 
 // Sizes of what Raft keeps and sends.
@@ -79,10 +86,10 @@ func (m *member) alone(c *raftpb.ConfState) bool {
 
 // orphan gives up waiting for the entries under way.
 func (m *member) orphan() (orphans []*Proposal) {
-	for number, list := range m.held {
-		orphans = append(orphans, list...)
-		delete(m.held, number)
+	for _, number := range slices.Sorted(maps.Keys(m.held)) {
+		orphans = append(orphans, m.held[number]...)
 	}
+	clear(m.held)
 	orphans = append(orphans, m.waiting...)
 	m.waiting = nil
 	return orphans

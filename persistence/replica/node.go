@@ -115,7 +115,8 @@ func (n *Node) first(context.Context) error {
 		return chat.E("replica.Start", chat.KindUnavailable, "the first turn did not become durable", err)
 	}
 	f.round.Landed()
-	n.opt.Transport.Send(append(f.send, n.core.landed(f)...))
+	n.send(f.send, f.snapshots)
+	n.send(n.core.landed(f))
 	return f.batch.Close()
 }
 
@@ -192,7 +193,7 @@ func (n *Node) run() {
 		case list := <-n.messages:
 			n.step(list)
 		case f := <-n.returned:
-			n.opt.Transport.Send(n.core.landed(f))
+			n.send(n.core.landed(f))
 		case f := <-n.control:
 			f(n.core)
 		case <-tick.C:
@@ -210,7 +211,7 @@ func (n *Node) run() {
 			case f := <-n.control:
 				f(n.core)
 			case f := <-n.returned:
-				n.opt.Transport.Send(n.core.landed(f))
+				n.send(n.core.landed(f))
 			default:
 				more = false
 			}
@@ -279,7 +280,7 @@ func (n *Node) turn() bool {
 		n.store.Fail("a write was refused", err)
 		return false
 	}
-	n.send(f)
+	n.send(f.send, f.snapshots)
 	if f.batch.Empty() && len(f.answered) == 0 && len(f.settled) == 0 && !f.returns() {
 		return true
 	}
@@ -287,12 +288,12 @@ func (n *Node) turn() bool {
 	return true
 }
 
-// send lets go of the messages that promise nothing.
-func (n *Node) send(f *flight) {
-	if len(f.send) > 0 {
-		n.opt.Transport.Send(f.send)
+// send lets go of messages, and has snapshots streamed.
+func (n *Node) send(messages, snapshots []Message) {
+	if len(messages) > 0 {
+		n.opt.Transport.Send(messages)
 	}
-	for _, m := range f.snapshots {
+	for _, m := range snapshots {
 		n.work.Go(func() { n.sendSnapshot(n.life, m) })
 	}
 }
@@ -316,7 +317,7 @@ func (n *Node) install(f *flight) bool {
 		n.store.Fail("a snapshot could not be installed", err)
 		return false
 	}
-	n.send(f)
+	n.send(f.send, f.snapshots)
 	// The batch is durable; landing has only to tell.
 	f.batch, f.sync = n.store.DB().NewBatch(), false
 	n.flights <- f

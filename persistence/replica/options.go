@@ -28,11 +28,11 @@ type Options struct {
 	// ID names this node within its cluster; 0 means 1.
 	ID NodeID
 	// Voters are the members of the groups of a new store, by this node's choice;
-	// empty means this node alone. An existing store knows its members.
+	// empty means this node alone. A node that joins names others, not itself: it
+	// has nothing until it is added and gets a snapshot. The same goes for one whose
+	// disk was lost: as a voter it could vote twice. An existing store knows its
+	// members.
 	Voters []NodeID
-	// Join makes a new store wait to be made a member of existing groups, whose
-	// state then comes as snapshots. Voters is not used.
-	Join bool
 	// Transport carries messages to other nodes. Nil for a node alone.
 	Transport Transport
 	// Boot names this process among all that ever wrote to the cluster's logs.
@@ -90,7 +90,7 @@ func (o *Options) Validate() error {
 		}
 		seen[v] = true
 	}
-	if o.Transport == nil && (o.Join || len(o.Voters) != 1 || o.Voters[0] != o.ID) {
+	if o.Transport == nil && (len(o.Voters) != 1 || o.Voters[0] != o.ID) {
 		return chat.E(op, chat.KindInvalid, "a node with others needs a Transport", nil)
 	}
 	return nil

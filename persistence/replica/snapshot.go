@@ -54,7 +54,7 @@ func (n *Node) streamSnapshot(ctx context.Context, m Message) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	view := n.store.DB().NewSnapshot()
+	view := snapshotView(n.store, m.Group)
 	header, err := snapshotHeader(view, m)
 	if err != nil {
 		return errors.Join(err, view.Close())
@@ -66,6 +66,14 @@ func (n *Node) streamSnapshot(ctx context.Context, m Message) error {
 	err = n.opt.Transport.SendSnapshot(ctx, NodeID(m.GetTo()), header, body)
 	_ = body.CloseWithError(err)
 	return err
+}
+
+// snapshotView is one moment of a group, to be sent to another node. It fails to
+// read when the group is replaced meanwhile; a plain snapshot of the store would
+// go on with half of each.
+func snapshotView(s *persistence.Store, g chat.Group) pebble.Reader {
+	start, end := persistence.GroupSpan(g)
+	return s.DB().NewEventuallyFileOnlySnapshot([]pebble.KeyRange{{Start: start, End: end}})
 }
 
 // snapshotHeader is the announcement of what view holds of a group.

@@ -3,6 +3,9 @@ package replica
 import (
 	"context"
 	"encoding/binary"
+	"maps"
+	"slices"
+	"sync/atomic"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -19,6 +22,8 @@ type wait struct {
 	change *raftpb.ConfChangeV2
 	// done receives exactly one value.
 	done chan error
+	// gone is true once nobody waits any more.
+	gone atomic.Bool
 }
 
 // waits are those of one group. Owned by the core's goroutine.
@@ -61,8 +66,8 @@ func (c *core) await(w *wait) {
 		m.waits.fresh = append(m.waits.fresh, w)
 		return
 	}
-	if m.sole && !learnersOnly(w.change) {
-		w.done <- chat.E("replica.Change", chat.KindInvalid, "a member of a group of one begins as a learner", nil)
+	if reason := m.refuses(w.change); reason != "" {
+		w.done <- chat.E("replica.Change", chat.KindInvalid, reason, nil)
 		return
 	}
 	c.number++
@@ -75,21 +80,47 @@ func (c *core) await(w *wait) {
 	m.waits.changes[c.number] = w
 }
 
-// learnersOnly reports whether a change adds learners and does nothing else. The
-// majority stays this node alone, which a group that keeps no log relies on.
-func learnersOnly(c *raftpb.ConfChangeV2) bool {
+// refuses says why this node does not propose a change, "" for no reason.
+//
+// A group of one keeps no log, which relies on its majority staying this node
+// alone. And a change counts once it is applied: whoever has not applied it needs
+// the votes of those it removes, and they, who may have longer logs, refuse theirs
+// for ever. So a change keeps its leader, and takes the vote from one member at
+// most: those who remain can do without it.
+func (m *member) refuses(c *raftpb.ConfChangeV2) string {
+	lost := 0
 	for _, one := range c.GetChanges() {
-		if one.GetType() != raftpb.ConfChangeAddLearnerNode {
-			return false
+		learner := one.GetType() == raftpb.ConfChangeAddLearnerNode
+		if m.sole && !learner {
+			return "a member of a group of one begins as a learner"
+		}
+		if one.GetType() == raftpb.ConfChangeAddNode {
+			continue
+		}
+		if one.GetNodeId() == uint64(m.id) {
+			return "the leader hands over before it is removed"
+		}
+		if slices.Contains(m.log.members.GetVoters(), one.GetNodeId()) {
+			lost++
 		}
 	}
-	return true
+	if lost > 1 {
+		return "one voter is removed at a time"
+	}
+	return ""
 }
 
 // ask puts the reads that wait into one question to the leader, which answers
-// once a majority has confirmed that it still is one.
+// once a majority has confirmed that it still is one. A leader asks itself once its
+// first entry is applied: before, it may know less to be committed than was
+// answered, and Raft lets a sole voter with learners confirm that.
 func (c *core) ask(m *member) {
-	if len(m.waits.fresh) == 0 {
+	if len(m.waits.fresh) == 0 || m.leading == 0 && m.raft.BasicStatus().RaftState == raft.StateLeader {
+		return
+	}
+	if c.fault == faultReadUnconfirmed {
+		m.waits.confirmed = append(m.waits.confirmed, confirmed{m.log.applied.index, m.waits.fresh})
+		m.waits.fresh = nil
 		return
 	}
 	c.number++
@@ -106,10 +137,12 @@ func (c *core) askAgain(m *member) {
 	if m.waits.since++; m.waits.since < readRetryTicks {
 		return
 	}
-	for number, reads := range m.waits.asked {
-		m.waits.fresh = append(m.waits.fresh, reads...)
-		delete(m.waits.asked, number)
+	for _, number := range slices.Sorted(maps.Keys(m.waits.asked)) {
+		m.waits.fresh = append(m.waits.fresh, m.waits.asked[number]...)
 	}
+	clear(m.waits.asked)
+	// A group may be without a leader for long, and callers come again and again.
+	m.waits.fresh = slices.DeleteFunc(m.waits.fresh, func(w *wait) bool { return w.gone.Load() })
 }
 
 // confirm notes the leader's answers.
@@ -155,10 +188,22 @@ func (c *core) changeDone(m *member, cc *raftpb.ConfChangeV2, f *flight) {
 
 // abandonChanges ends the wait for changes whose fate this node will not learn.
 func (m *member) abandonChanges(f *flight) {
-	for number, w := range m.waits.changes {
-		f.settled = append(f.settled, settled{w, errUnled(m.group)})
-		delete(m.waits.changes, number)
+	for _, number := range slices.Sorted(maps.Keys(m.waits.changes)) {
+		f.settled = append(f.settled, settled{m.waits.changes[number], errUnled(m.group)})
 	}
+	clear(m.waits.changes)
+}
+
+// changeRefused answers the change that Raft did not take, because another is
+// under way. Changes are answered in their order, so it is the first that waits.
+func (m *member) changeRefused(f *flight) {
+	if len(m.waits.changes) == 0 {
+		return
+	}
+	number := slices.Min(slices.Collect(maps.Keys(m.waits.changes)))
+	f.settled = append(f.settled, settled{m.waits.changes[number],
+		chat.E("replica.Change", chat.KindConflict, "another change of the group's members is under way", nil)})
+	delete(m.waits.changes, number)
 }
 
 // abandonAll ends every wait: the node stops.
@@ -168,8 +213,8 @@ func (m *member) abandonAll(f *flight) {
 	for _, r := range m.waits.confirmed {
 		reads = append(reads, r.reads...)
 	}
-	for _, r := range m.waits.asked {
-		reads = append(reads, r...)
+	for _, number := range slices.Sorted(maps.Keys(m.waits.asked)) {
+		reads = append(reads, m.waits.asked[number]...)
 	}
 	for _, w := range reads {
 		f.settled = append(f.settled, settled{w, errUnled(m.group)})
@@ -201,7 +246,9 @@ func (n *Node) Barrier(ctx context.Context, g chat.Group) error {
 }
 
 // Change changes the members of g and returns when this node, which must lead
-// it, has applied that. KindUnavailable means that it may or may not happen.
+// it, has applied that. KindInvalid means that it never does so, see
+// member.refuses, KindConflict that another change is under way, KindUnavailable
+// that it may or may not happen.
 func (n *Node) Change(ctx context.Context, g chat.Group, change *raftpb.ConfChangeV2) error {
 	return n.await(ctx, &wait{group: g, change: change, done: make(chan error, 1)})
 }
@@ -214,6 +261,7 @@ func (n *Node) await(ctx context.Context, w *wait) error {
 	case err := <-w.done:
 		return err
 	case <-ctx.Done():
+		w.gone.Store(true)
 		return chat.E("replica", chat.KindUnavailable, "the group did not answer in time", context.Cause(ctx))
 	}
 }
