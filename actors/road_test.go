@@ -117,7 +117,7 @@ func (r *road) open() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	if _, err = replica.Start(r.t.Context(), r.store, replica.Options{Logger: quiet}); err != nil {
+	if _, err = replica.Start(r.store, replica.Options{Logger: quiet}); err != nil {
 		r.t.Fatal(err)
 	}
 	r.dir, err = persistence.OpenDirectory(r.t.Context(), r.store,

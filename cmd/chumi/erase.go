@@ -29,7 +29,7 @@ until when. Backups and exports made before are not reached.`,
 			if _, err := loadKey(&loaded.Config); err != nil {
 				return err
 			}
-			s, err := openStore(cmd.Context(), &loaded.Config, newLog(c.stderr, loaded.Config.Log), metrics.New(nil))
+			s, err := openStore(&loaded.Config, newLog(c.stderr, loaded.Config.Log), metrics.New(nil))
 			if err != nil {
 				return err
 			}

@@ -95,9 +95,9 @@ func (s *Server) bindAddresses(context.Context) error {
 	return nil
 }
 
-func (s *Server) openStore(ctx context.Context) error {
+func (s *Server) openStore(context.Context) error {
 	var err error
-	if s.store, err = openStore(ctx, s.opt.Config, s.opt.Log, s.metrics); err != nil {
+	if s.store, err = openStore(s.opt.Config, s.opt.Log, s.metrics); err != nil {
 		return err
 	}
 	s.onClose(s.store.Close)

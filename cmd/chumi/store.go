@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,7 +30,7 @@ func keyFile(c *Config) string {
 // openStore opens the store to serve from it, making a new one, and its key,
 // where there is none. A store without its key is refused: a new key could not
 // read it.
-func openStore(ctx context.Context, c *Config, log *slog.Logger, m *metrics.Set) (*persistence.Store, error) {
+func openStore(c *Config, log *slog.Logger, m *metrics.Set) (*persistence.Store, error) {
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("the data directory cannot be made: %w", err)
 	}
@@ -63,7 +62,7 @@ func openStore(ctx context.Context, c *Config, log *slog.Logger, m *metrics.Set)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := replica.Start(ctx, s, replica.Options{Logger: log, Metrics: &m.Journal}); err != nil {
+	if _, err := replica.Start(s, replica.Options{Logger: log, Metrics: &m.Journal}); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil

@@ -74,7 +74,7 @@ func alone(t testing.TB, o persistence.Options) *persistence.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := replica.Start(t.Context(), s, replica.Options{Logger: o.Logger}); err != nil {
+	if _, err := replica.Start(s, replica.Options{Logger: o.Logger}); err != nil {
 		t.Fatal(err)
 	}
 	return s

@@ -89,7 +89,7 @@ func (c *cluster) start(id replica.NodeID, fs vfs.FS, o replica.Options) *cluste
 		c.t.Fatal(err)
 	}
 	o.ID, o.Transport, o.Logger, o.Tick, o.LogLen = id, wire{c, id}, quiet, 20*time.Millisecond, c.log
-	n, err := replica.Start(context.Background(), s, o)
+	n, err := replica.Start(s, o)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -30,7 +30,7 @@ type core struct {
 	members map[chat.Group]*member
 	// order is the members by group.
 	order []*member
-	// dirty are the members that may have something to do in this turn.
+	// dirty are the members that may have something to do in this pass.
 	dirty []*member
 	// number is of the latest entry proposed by this process.
 	number uint64
@@ -40,7 +40,7 @@ type core struct {
 	fault fault
 }
 
-// flight is what one turn came to: a batch for the disk and what may happen once
+// flight is what one pass came to: a batch for the disk and what may happen once
 // it is there.
 type flight struct {
 	round *persistence.Round
@@ -64,7 +64,7 @@ type flight struct {
 	promises []Message
 	// leads are the groups this node leads from here on.
 	leads []lead
-	// changed are the groups whose members changed in the turn.
+	// changed are the groups whose members changed in the pass.
 	changed []*member
 	// settled are waits that have an answer.
 	settled []settled
@@ -177,10 +177,10 @@ func (c *core) landed(f *flight) (send, snapshots []Message) {
 	return out.send, out.snapshots
 }
 
-// turn lets the groups digest what came and returns what follows. Nil means that
+// pass lets the groups digest what came and returns what follows. Nil means that
 // nothing does. An error means that the store is unreadable and the process must
 // end.
-func (c *core) turn() (*flight, error) {
+func (c *core) pass() (*flight, error) {
 	if len(c.dirty) == 0 {
 		return nil, nil
 	}
@@ -227,7 +227,7 @@ func (c *core) serve(m *member, f *flight) error {
 	return c.settle(m, f)
 }
 
-// letGo parts with the messages of a turn. While a change of members is on its way
+// letGo parts with the messages of a pass. While a change of members is on its way
 // to the disk they wait for it: a node that a change removes must not hear that it
 // is committed before this one would know that after a crash, because it refuses
 // its vote to whoever does not; and what a group of one did is on no other disk,
@@ -294,7 +294,7 @@ func (c *core) proposeWaiting(m *member, f *flight) error {
 	return nil
 }
 
-// settle writes what a group's turn leaves behind.
+// settle writes what a group's pass leaves behind.
 func (c *core) settle(m *member, f *flight) error {
 	m.refuseSnapshot()
 	m.release(f)

@@ -6,12 +6,12 @@
 //
 //	Propose ─▶ queue ─▶ entry ─▶ log of a majority ─▶ apply = Round.Stage ─▶ answer
 //
-// One goroutine owns every group's state machine and runs in turns. A turn takes
+// One goroutine owns every group's state machine and runs in passes. A pass takes
 // what waits (proposals, messages, ticks, syncs that ended), lets the groups
 // digest it, and ends in one flight: a batch that holds the log entries, hard
 // states and applied state of all groups, synced once. Commits of one group that
 // wait together share an entry. While a flight is on its way to the disk the next
-// turn runs; the log is one and ordered, so a crash keeps a prefix.
+// pass runs; the log is one and ordered, so a crash keeps a prefix.
 //
 // What rests on a flight's durability is told only after its sync: messages that
 // promise an append or a vote, answers, positions, epochs. Other messages leave
@@ -20,7 +20,7 @@
 // # A group of one
 //
 // A sole voter without learners is its own majority. Its entries commit in the
-// turn that proposes them, and the same batch that would hold the entry holds
+// pass that proposes them, and the same batch that would hold the entry holds
 // what it did; so the entry is not written, and the log is empty behind the
 // applied index. The first other member makes the group write its log from there
 // on, and gets what came before as a snapshot.
@@ -48,7 +48,7 @@
 // # What must be deterministic
 //
 // stage and everything an entry leads to: no time, randomness or encryption. The
-// turn itself is a function of its inputs (core); clocks, goroutines and sockets
+// pass itself is a function of its inputs (core); clocks, goroutines and sockets
 // are in node and in the transport. The tests run clusters of cores on one
 // goroutine: from a seed (simulator_test.go) or from a script (testdata).
 package replica

@@ -36,7 +36,7 @@ type incoming struct {
 	done chan error
 }
 
-// install is a snapshot to be put in the place of a group, at the end of a turn.
+// install is a snapshot to be put in the place of a group, at the end of a pass.
 type install struct {
 	member *member
 	from   *incoming
@@ -63,7 +63,7 @@ func (n *Node) ReceiveSnapshot(ctx context.Context, header []byte, body io.Reade
 	if !n.do(func(c *core) { c.stepSnapshot(in) }) {
 		return errUnled(m.Group)
 	}
-	// The files are the turn's until it has answered.
+	// The files are the pass's until it has answered.
 	select {
 	case err := <-in.done:
 		return err
@@ -165,7 +165,7 @@ func (m *member) refuseSnapshot() {
 
 // put replaces everything this node has of a group by a received snapshot, in
 // one step: the tables come in, the group's span is excised, and so are log and
-// hard state of before. REQUIRES: the batch of the turn is in Pebble, synced.
+// hard state of before. REQUIRES: the batch of the pass is in Pebble, synced.
 func (c *core) put(i install) error {
 	fs, l := c.store.FS(), i.member.log
 	own, err := i.from.table(fs, c.store.TableOptions())
@@ -189,7 +189,7 @@ func (c *core) put(i install) error {
 
 // writeOwn writes what of the log stands outside the group's span: its hard state,
 // where it begins, and that it holds nothing but what came behind the snapshot in
-// the same turn. In a table of its own the range goes before all entries in it.
+// the same pass. In a table of its own the range goes before all entries in it.
 func (l *groupLog) writeOwn(w *sstable.Writer) error {
 	prefix := persistence.AppendLog(nil, l.group)
 	if l.fault == faultLogKept {

@@ -126,7 +126,7 @@ func TestInstall_ReadsGoOnBehindIt(t *testing.T) {
 	peaceful(t, s)
 }
 
-// What comes behind a snapshot in the same turn is written behind it too: the
+// What comes behind a snapshot in the same pass is written behind it too: the
 // snapshot clears the log, and before it is there an entry would leave a gap.
 func TestInstall_KeepsTheEntriesBehindIt(t *testing.T) {
 	for _, crash := range []bool{false, true} {

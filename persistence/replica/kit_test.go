@@ -34,7 +34,7 @@ func start(t testing.TB, o persistence.Options, r replica.Options) *persistence.
 		t.Fatal(err)
 	}
 	r.Logger = quiet
-	if _, err := replica.Start(context.Background(), s, r); err != nil {
+	if _, err := replica.Start(s, r); err != nil {
 		t.Fatal(err)
 	}
 	return s

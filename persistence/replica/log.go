@@ -273,7 +273,7 @@ func (l *groupLog) vote(term, vote, commit uint64) bool {
 }
 
 // forget ends the log at what was applied, which is its last entry: everything up
-// to there is state. A sole voter does so every turn, without a row: where the log
+// to there is state. A sole voter does so every pass, without a row: where the log
 // ends before the applied index, it begins behind it.
 func (l *groupLog) forget() {
 	l.truncated, l.stored = l.applied, l.applied.index
@@ -282,7 +282,7 @@ func (l *groupLog) forget() {
 }
 
 // open makes the log begin behind what was applied, in writing: entries after it
-// are there for others, or for a later turn. REQUIRES: those are in the cache, or
+// are there for others, or for a later pass. REQUIRES: those are in the cache, or
 // Pebble has them.
 func (l *groupLog) open(b *pebble.Batch) error {
 	rest, err := l.Entries(l.applied.index+1, l.last+1, math.MaxUint64)

@@ -34,7 +34,7 @@ type member struct {
 	// changing counts changes of members that are applied and on no disk yet.
 	changing int
 
-	// --- of the turn under way ---
+	// --- of the pass under way ---
 
 	dirty bool
 	// moved is true when the applied place changed.

@@ -15,11 +15,11 @@ import (
 	"github.com/chumiai/chumi/persistence/recordpb"
 )
 
-// The size of one turn. Larger ones do not raise throughput, they only make the
+// The size of one pass. Larger ones do not raise throughput, they only make the
 // first caller wait for the last.
 const (
-	turnCommitsMax = 512
-	turnBytesMax   = 1 << 20
+	passCommitsMax = 512
+	passBytesMax   = 1 << 20
 	// flightsMax flights are synced at once: one is on the disk while the next
 	// gathers. More would be smaller and cost more.
 	flightsMax = 2
@@ -36,12 +36,12 @@ type Node struct {
 	messages chan []Message
 	control  chan func(*core)
 	// flights are batches that Pebble shows and the disk does not hold yet, in
-	// order. A full channel makes the turns wait, and grow.
+	// order. A full channel makes the passes wait, and grow.
 	flights chan *flight
 	// returned are flights that the core has to hear of.
 	returned chan *flight
 	stop     chan struct{}
-	// ended is closed when no turn will be taken any more.
+	// ended is closed when no pass will be taken any more.
 	ended chan struct{}
 	work  sync.WaitGroup
 	// life ends with Close; sending is held by the one snapshot that is streamed.
@@ -61,13 +61,13 @@ type Node struct {
 	proposals sync.Pool
 }
 
-// messagesLen bounds received slices of messages that wait for their turn; more
+// messagesLen bounds received slices of messages that wait for their pass; more
 // are dropped, which Raft bears.
 const messagesLen = 1024
 
 // Start runs the groups of s and makes s take commits. Groups of which this node
 // is the only member lead when it returns; s.Close ends the node.
-func Start(ctx context.Context, s *persistence.Store, o Options) (*Node, error) {
+func Start(s *persistence.Store, o Options) (*Node, error) {
 	o.EnsureDefaults()
 	if err := o.Validate(); err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func Start(ctx context.Context, s *persistence.Store, o Options) (*Node, error) 
 	n := &Node{opt: o, store: s,
 		queue: make(chan *Proposal, o.QueueLen), messages: make(chan []Message, messagesLen), control: make(chan func(*core)),
 		flights: make(chan *flight, flightsMax),
-		// Returning must not wait for the turn, which may wait for the flights.
+		// Returning must not wait for the pass, which may wait for the flights.
 		returned: make(chan *flight, flightsMax+2),
 		stop:     make(chan struct{}), ended: make(chan struct{}), sending: make(chan struct{}, 1)}
 	n.life, n.cancel = context.WithCancel(context.Background())
@@ -92,8 +92,8 @@ func Start(ctx context.Context, s *persistence.Store, o Options) (*Node, error) 
 	if n.core, err = openCore(s, &n.opt); err != nil {
 		return nil, err
 	}
-	// The first turn is here, so that a node alone leads before anybody asks.
-	if err := n.first(ctx); err != nil {
+	// The first pass is here, so that a node alone leads before anybody asks.
+	if err := n.first(); err != nil {
 		return nil, err
 	}
 	s.Serve(n)
@@ -102,9 +102,9 @@ func Start(ctx context.Context, s *persistence.Store, o Options) (*Node, error) 
 	return n, nil
 }
 
-// first runs the turn in which groups of one elect themselves.
-func (n *Node) first(context.Context) error {
-	f, err := n.core.turn()
+// first runs the pass in which groups of one elect themselves.
+func (n *Node) first() error {
+	f, err := n.core.pass()
 	if err != nil || f == nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (n *Node) first(context.Context) error {
 	err = f.batch.Commit(pebble.Sync)
 	f.round.Applied(size)
 	if err != nil {
-		return chat.E("replica.Start", chat.KindUnavailable, "the first turn did not become durable", err)
+		return chat.E("replica.Start", chat.KindUnavailable, "the first pass did not become durable", err)
 	}
 	f.round.Landed()
 	n.send(f.send, f.snapshots)
@@ -174,7 +174,7 @@ func (n *Node) Close() error {
 	return nil
 }
 
-// run takes turns until Close. Proposals that wait then are still answered.
+// run takes passes until Close. Proposals that wait then are still answered.
 func (n *Node) run() {
 	defer close(n.flights)
 	defer close(n.ended)
@@ -202,7 +202,7 @@ func (n *Node) run() {
 			n.end()
 			return
 		}
-		for more := true; more && commits < turnCommitsMax && bytes < turnBytesMax; {
+		for more := true; more && commits < passCommitsMax && bytes < passBytesMax; {
 			select {
 			case p := <-n.queue:
 				take(p)
@@ -216,7 +216,7 @@ func (n *Node) run() {
 				more = false
 			}
 		}
-		if !n.turn() {
+		if !n.pass() {
 			return
 		}
 	}
@@ -248,7 +248,7 @@ func (n *Node) end() {
 		case p := <-n.queue:
 			n.core.propose(p)
 		default:
-			n.turn()
+			n.pass()
 			f := &flight{}
 			n.core.abandon(f)
 			n.flights <- f
@@ -257,12 +257,12 @@ func (n *Node) end() {
 	}
 }
 
-// turn runs one turn and sends its flight on its way. False means that the
+// pass runs one pass and sends its flight on its way. False means that the
 // process ends.
-func (n *Node) turn() bool {
-	f, err := n.core.turn()
+func (n *Node) pass() bool {
+	f, err := n.core.pass()
 	if err != nil {
-		n.store.Fail("a turn cannot be finished", err)
+		n.store.Fail("a pass cannot be finished", err)
 		return false
 	}
 	if f == nil {
@@ -298,7 +298,7 @@ func (n *Node) send(messages, snapshots []Message) {
 	}
 }
 
-// install is the turn's end when a snapshot came: everything before it is made
+// install is the pass's end when a snapshot came: everything before it is made
 // durable first, and nothing else happens meanwhile.
 func (n *Node) install(f *flight) bool {
 	size := f.batch.Len()

@@ -119,7 +119,7 @@ func TestNode_BusyWhenTheQueueIsFull(t *testing.T) {
 	defer closed(t, s)
 	admit(t, s, "acme")
 	release := gate.shut()
-	// While no sync returns, a bounded number of turns is taken.
+	// While no sync returns, a bounded number of passes is taken.
 	const most = 5000
 	var applied, busy atomic.Int32
 	var wg sync.WaitGroup
@@ -191,7 +191,7 @@ func TestNode_CloseAnswersWhoWaits(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closed(t, s)
-	n, err := replica.Start(context.Background(), s, replica.Options{Logger: quiet})
+	n, err := replica.Start(s, replica.Options{Logger: quiet})
 	if err != nil {
 		t.Fatal(err)
 	}

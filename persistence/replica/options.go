@@ -10,7 +10,7 @@ import (
 
 // The defaults of Options.
 const (
-	// DefaultQueueLen bounds commits that wait for their turn: at the slowest disk
+	// DefaultQueueLen bounds commits that wait for their pass: at the slowest disk
 	// measured (25 ms per sync) the last one waits half a second.
 	DefaultQueueLen = 4096
 	// DefaultTick and DefaultElectionTicks make a group look for another leader

@@ -251,7 +251,7 @@ func TestPowerCut_NoticesADiskThatLies(t *testing.T) {
 		after, list := cut(t, lyingFS{mem}, mem, l, rng)
 		s, err := persistence.Open(cutOptions(t, after))
 		if err == nil {
-			_, err = replica.Start(context.Background(), s, replica.Options{Logger: quiet})
+			_, err = replica.Start(s, replica.Options{Logger: quiet})
 		}
 		if err != nil {
 			return // so much is missing that the log is unreadable

@@ -18,7 +18,7 @@ type fiber struct {
 	sim  *simulator
 	next func() (struct{}, bool)
 	stop func()
-	// wait gives the turn back until somebody wakes the fiber.
+	// wait gives the pass back until somebody wakes the fiber.
 	yield func(struct{}) bool
 	ctx   context.Context
 	over  bool

@@ -31,11 +31,11 @@ type simNode struct {
 
 	// doomed is true when the process is about to end.
 	doomed bool
-	// ends are where the logs ended after the turn before.
+	// ends are where the logs ended after the pass before.
 	ends map[chat.Group]uint64
 	// paused is until when nothing happens in the process.
 	paused time.Duration
-	// poked is true while a turn is to come; slow slows the disk down.
+	// poked is true while a pass is to come; slow slows the disk down.
 	poked bool
 	slow  time.Duration
 	// flights are on their way to the disk, in order.
@@ -138,10 +138,10 @@ func (n *simNode) whenAwake(f func()) {
 	})
 }
 
-// flightsFull is how many flights make the turns wait, as Node's channel does.
+// flightsFull is how many flights make the passes wait, as Node's channel does.
 const flightsFull = flightsMax + 2
 
-// poke has a turn taken soon: inputs that come close together share it.
+// poke has a pass taken soon: inputs that come close together share it.
 func (n *simNode) poke() {
 	if n.poked || !n.up {
 		return
@@ -150,26 +150,26 @@ func (n *simNode) poke() {
 	life := n.life
 	n.sim.after(n.sim.between(0, 2*time.Millisecond), func() {
 		if n.life == life && n.up {
-			n.whenAwake(n.turn)
+			n.whenAwake(n.pass)
 		}
 	})
 }
 
-// turn is Node.turn.
-func (n *simNode) turn() {
+// pass is Node.pass.
+func (n *simNode) pass() {
 	if len(n.flights) >= flightsFull {
 		life := n.life
 		n.sim.after(time.Millisecond, func() {
 			if n.life == life && n.up {
-				n.whenAwake(n.turn)
+				n.whenAwake(n.pass)
 			}
 		})
 		return
 	}
 	n.poked = false
-	f, err := n.core.turn()
+	f, err := n.core.pass()
 	if err != nil {
-		n.sim.violate("n%d: a turn cannot be finished: %v", n.id, err)
+		n.sim.violate("n%d: a pass cannot be finished: %v", n.id, err)
 		return
 	}
 	if f == nil {
@@ -186,7 +186,7 @@ func (n *simNode) turn() {
 		n.sim.violate("n%d: a write was refused: %v", n.id, err)
 		return
 	}
-	n.sim.note("n%d turn: %d bytes, sync %v, send %d, promises %d, answers %d, installs %d", n.id, size, f.sync, len(f.send),
+	n.sim.note("n%d pass: %d bytes, sync %v, send %d, promises %d, answers %d, installs %d", n.id, size, f.sync, len(f.send),
 		len(f.promises), len(f.answered), len(f.installs))
 	if len(f.installs) > 0 && !n.install(f) {
 		return

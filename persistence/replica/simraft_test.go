@@ -10,7 +10,7 @@ import (
 	"github.com/chumiai/chumi/persistence"
 )
 
-// turned holds a turn against the rules of leadership.
+// turned holds a pass against the rules of leadership.
 func (b *book) turned(n *simNode, f *flight) {
 	for _, m := range n.core.order {
 		st := m.raft.BasicStatus()

@@ -88,7 +88,7 @@ func (n *Node) Unreachable(node NodeID) {
 	})
 }
 
-// do runs f in a turn; false when the node has stopped.
+// do runs f in a pass; false when the node has stopped.
 func (n *Node) do(f func(*core)) bool {
 	select {
 	case n.control <- f:
