@@ -8,10 +8,10 @@ COMMIT  := $(shell git rev-parse HEAD 2>/dev/null)
 LDFLAGS := -s -w -X main.release=$(VERSION) $(if $(COMMIT),-X main.commit=$(COMMIT))
 BUILD    = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)'
 
-# Tests that cut the power of a store or kill processes, thousands of times.
-# The race detector would make them ten times slower and find nothing in them:
-# they look for what is on disk.
-CRASH := Crash|PowerCut|Kill
+# Tests that cut the power of a store, kill processes or simulate clusters on one
+# goroutine, thousands of times. The race detector would make them ten times
+# slower and find nothing in them: they look for what is on disk.
+CRASH := Crash|PowerCut|Kill|Simulator
 CRASHING = $$(grep -rlE '^func Test[A-Za-z0-9_]*($(CRASH))' --include='*_test.go' . | xargs -n1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
