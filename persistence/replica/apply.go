@@ -12,11 +12,10 @@ import (
 // is told when the flight has landed; what a sole member promises to itself counts
 // at once, and what follows from it is in the same batch.
 func (c *core) append(m *member, msg *raftpb.Message, f *flight) error {
-	if msg.Term != nil && msg.GetTerm() != 0 && m.log.vote(msg.GetTerm(), msg.GetVote(), msg.GetCommit()) {
-		if err := m.log.writeHard(f.batch); err != nil {
-			return err
-		}
-		f.sync = f.sync || c.fault != faultVoteUnsynced
+	hard := false
+	if msg.Term != nil && msg.GetTerm() != 0 {
+		hard = m.log.vote(msg.GetTerm(), msg.GetVote(), msg.GetCommit())
+		f.sync = f.sync || hard && c.fault != faultVoteUnsynced
 	}
 	if !raft.IsEmptySnap(msg.GetSnapshot()) {
 		if err := c.restore(m, msg.GetSnapshot(), f); err != nil {
@@ -29,6 +28,11 @@ func (c *core) append(m *member, msg *raftpb.Message, f *flight) error {
 			return err
 		}
 		f.sync = f.sync || c.fault != faultAppendUnsynced
+	}
+	if hard || msg.Commit != nil && m.log.changing() && c.fault != faultCommitUnwritten {
+		if err := m.log.writeHard(f.batch); err != nil {
+			return err
+		}
 	}
 	for _, r := range msg.GetResponses() {
 		if m.sole && r.GetTo() == uint64(m.id) {

@@ -20,6 +20,7 @@ const (
 	faultAppliedLate                       // what was applied is noted now and then
 	faultMembersUnwritten                  // a change of members is not written
 	faultSoleUnsynced                      // a group of one answers before its sync
+	faultCommitUnwritten                   // that a change of members is committed is not written
 	faults                                 // how many there are, and one
 )
 

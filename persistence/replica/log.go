@@ -35,6 +35,8 @@ type groupLog struct {
 	last               uint64
 	// stored is the last index that Pebble has.
 	stored uint64
+	// change is an index behind which no entry changes members.
+	change uint64
 	// cache holds the entries from cacheFrom on, without gaps, up to last.
 	cache     []*raftpb.Entry
 	cacheFrom uint64
@@ -114,7 +116,7 @@ func (l *groupLog) load(applied []byte) error {
 	if l.last < l.truncated.index {
 		return l.corrupt("the log ends before it begins")
 	}
-	l.stored, l.cacheFrom = l.last, l.last+1
+	l.stored, l.cacheFrom, l.change = l.last, l.last+1, l.last
 	l.hard.Term, l.hard.Vote = new(binary.BigEndian.Uint64(hard)), new(binary.BigEndian.Uint64(hard[8:]))
 	// What was applied was committed: the hard state may say less, because it is
 	// not written for the commit index alone. It may say more than the log has: the
@@ -240,8 +242,19 @@ func (l *groupLog) append(b *pebble.Batch, entries []*raftpb.Entry) error {
 	}
 	l.cache = append(l.cache[:first-l.cacheFrom], entries...)
 	l.last = entries[len(entries)-1].GetIndex()
+	for _, e := range entries {
+		if e.GetType() != raftpb.EntryNormal {
+			l.change = e.GetIndex()
+		}
+	}
 	return nil
 }
+
+// changing reports whether a change of members may be in the log and not applied.
+// As long as it is, the commit index is written: a member that took the next
+// change, which its leader proposes once this one is committed, must not wake up
+// without either, and be elected by those whom both removed.
+func (l *groupLog) changing() bool { return l.change > l.applied.index }
 
 // flush writes the entries that Pebble does not have.
 func (l *groupLog) flush(set func(key, value []byte) error) error {

@@ -53,6 +53,28 @@ func (b *book) opened(n *simNode) {
 			b.sim.violate("n%d g%d is in term %d and has an entry of term %d (%v)", n.id, m.group, hard.GetTerm(), last, err)
 		}
 		b.log(n, m)
+		b.pendingChanges(n, m)
+	}
+}
+
+// pendingChanges expects that a process that starts knows of each change of members
+// in its log, but for the last one, that it is committed: it came with the next.
+func (b *book) pendingChanges(n *simNode, m *member) {
+	if m.log.hard.GetCommit() == m.log.last {
+		return
+	}
+	entries, err := m.log.Entries(m.log.hard.GetCommit()+1, m.log.last+1, 1<<30)
+	if err != nil {
+		b.sim.violate("n%d g%d: %v", n.id, m.group, err)
+	}
+	changes := 0
+	for _, e := range entries {
+		if e.GetType() != raftpb.EntryNormal {
+			changes++
+		}
+	}
+	if changes > 1 {
+		b.sim.violate("n%d g%d does not know that the first of %d changes of its members is committed", n.id, m.group, changes)
 	}
 }
 
