@@ -22,7 +22,7 @@ import (
 //
 // A commit writes its events and their feed rows, the state, the inbox view,
 // the agenda row, the contact and its key, remote-id rows, claims with their
-// expiry, counters, and plain rows; the tenant's position and counters follow
+// expiry, and plain rows; one without events writes its position. Counters follow
 // once per batch. REQUIRES: the tenant has its meta row.
 func (s *stager) stage(c *recordpb.Commit) (Outcome, error) {
 	if c.Epoch != uint64(s.epoch) {
@@ -157,12 +157,17 @@ func (at *staging) apply() error {
 }
 
 // applyEvents writes journal and feed and allocates positions. A commit without
-// events takes a position too: its agenda row is dated by it.
+// events takes a position too: its agenda row is dated by it, and the meta row has
+// it, because no feed row does.
 func (at *staging) applyEvents() {
 	t, seq := at.tenant, chat.Seq(at.commit.Expected)
 	if len(at.commit.Events) == 0 {
 		t.last++
-		t.unfed = true
+		at.key = t.realm.meta(at.key[:0])
+		at.note(at.key)
+		var last [8]byte
+		binary.BigEndian.PutUint64(last[:], uint64(t.last))
+		at.writes.set(at.key, last[:], t.keys)
 	}
 	for _, e := range at.commit.Events {
 		t.last++
@@ -180,7 +185,6 @@ func (at *staging) applyEvents() {
 		at.writes.set(at.key, pos[:], e.Record)
 		at.key = t.realm.feed(at.key[:0], t.last)
 		at.writes.set(at.key, where)
-		t.unfed = false
 	}
 }
 

@@ -52,10 +52,8 @@ type stagedTenant struct {
 	realm realm
 	// keys is the part of the meta row behind the position.
 	keys []byte
-	// last is the position allocated last; unfed is true while no feed row is at
-	// it, so that the meta row must hold it.
-	last  chat.Pos
-	unfed bool
+	// last is the position allocated last.
+	last chat.Pos
 	// counters mirrors the counters met; dirty are those the batch changed.
 	counters map[string]int64
 	dirty    map[string]struct{}
@@ -90,8 +88,8 @@ func (s *stager) begin() {
 	}
 }
 
-// finish adds what is written once per batch, counters and those positions that
-// no feed row tells, and puts all writes into b.
+// finish adds what is written once per batch, the counters, and puts all writes
+// into b.
 func (s *stager) finish(b *pebble.Batch) error {
 	for _, t := range s.touched {
 		for word := range t.dirty {
@@ -106,14 +104,6 @@ func (s *stager) finish(b *pebble.Batch) error {
 			clear(t.counters)
 		}
 		t.touched = false
-		if !t.unfed {
-			continue
-		}
-		s.key = t.realm.meta(s.key[:0])
-		s.note(s.key)
-		var last [8]byte
-		binary.BigEndian.PutUint64(last[:], uint64(t.last))
-		s.writes.set(s.key, last[:], t.keys)
 	}
 	return s.writes.flush(b)
 }
