@@ -18,8 +18,6 @@ const (
 	hashOutbox       byte = 6 // mask of a text hash
 )
 
-// addressHash is where an address stands. A number is one person's whether Meta
-// calls it a wa_id or only says who a message is from.
 // kindWord spells a kind as the one byte that is hashed for it.
 var kindWord = func() (words [256]string) {
 	for i := range words {
@@ -28,6 +26,8 @@ var kindWord = func() (words [256]string) {
 	return words
 }()
 
+// addressHash is where an address stands. A number is one person's whether Meta
+// calls it a wa_id or only says who a message is from.
 func addressHash(p *seal.Pepper, what byte, ch chat.ChannelID, a chat.Address) id16 {
 	if a.Kind == chat.Phone {
 		a.Kind = chat.WaID

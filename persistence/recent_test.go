@@ -76,8 +76,6 @@ func TestRecent_AbsentRowsAreForgottenWhenPut(t *testing.T) {
 	}
 }
 
-// Rows are found wherever they are: in a memtable, on disk, rewritten, deleted,
-// over many generations and a restart.
 // A snapshot brings rows that no filter notes.
 func TestRecent_NothingIsKnownToBeAbsentAfterASnapshot(t *testing.T) {
 	r, h, key := newRecent(1000, false), id16{1, 2, 3}, []byte("row")
@@ -96,6 +94,8 @@ func TestRecent_NothingIsKnownToBeAbsentAfterASnapshot(t *testing.T) {
 	}
 }
 
+// Rows are found wherever they are: in a memtable, on disk, rewritten, deleted,
+// over many generations and a restart.
 func TestLookup_FindsRowsWhereverTheyAre(t *testing.T) {
 	fs := vfs.NewMem()
 	o := testOptions(t, fs)

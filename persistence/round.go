@@ -50,7 +50,6 @@ type Round struct {
 	// open lists the groups with writes that Write has not collected yet.
 	open  []*group
 	parts []part
-	size  int
 }
 
 // part is one group's share of a round.
@@ -84,15 +83,9 @@ func (r *Round) Stage(g chat.Group, epoch chat.Epoch, c *recordpb.Commit) (Outco
 		grp.stager.begin()
 		r.open = append(r.open, grp)
 	}
-	before := grp.stager.writes.size()
 	grp.stager.epoch = epoch
-	out, err := grp.stager.stage(c)
-	r.size += grp.stager.writes.size() - before
-	return out, err
+	return grp.stager.stage(c)
 }
-
-// Size is the bytes collected so far.
-func (r *Round) Size() int { return r.size }
 
 // Write puts what was staged into b.
 func (r *Round) Write(b *pebble.Batch) error {

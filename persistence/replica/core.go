@@ -256,7 +256,6 @@ func (f *flight) post(m Message) {
 // turned notes a change of leadership. Without it this node will not learn what
 // became of the entries it proposed.
 func (c *core) turned(m *member, s *raft.SoftState, f *flight) {
-	m.leader = NodeID(s.Lead)
 	if s.RaftState == raft.StateLeader {
 		return
 	}

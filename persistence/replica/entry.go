@@ -25,14 +25,24 @@ const (
 // ticket names a proposal: the process that made it and its number there.
 type ticket struct{ boot, number uint64 }
 
+func appendTicket(dst []byte, t ticket) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(dst, t.boot), t.number)
+}
+
+func readTicket(b []byte) (ticket, bool) {
+	if len(b) != 16 {
+		return ticket{}, false
+	}
+	return ticket{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])}, true
+}
+
 // appendEntry encodes the commits of one entry; held leaves them out.
 func appendEntry(dst []byte, t ticket, held bool, commits []*Proposal) ([]byte, error) {
 	version := entryFull
 	if held {
 		version = entryHeld
 	}
-	dst = binary.BigEndian.AppendUint64(append(dst, version), t.boot)
-	dst = binary.BigEndian.AppendUint64(dst, t.number)
+	dst = appendTicket(append(dst, version), t)
 	if held {
 		return dst, nil
 	}
@@ -52,8 +62,7 @@ func entryTicket(data []byte) (t ticket, held bool, body []byte, err error) {
 	if len(data) < entryHead || data[0] != entryFull && data[0] != entryHeld {
 		return t, false, nil, errEntry("an entry is of an unknown version")
 	}
-	t.boot = binary.BigEndian.Uint64(data[1:])
-	t.number = binary.BigEndian.Uint64(data[9:])
+	t, _ = readTicket(data[1:entryHead])
 	return t, data[0] == entryHeld, data[entryHead:], nil
 }
 

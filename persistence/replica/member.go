@@ -19,9 +19,7 @@ type member struct {
 	log   *groupLog
 	// sole is true while this node is the group's only member.
 	sole bool
-	// leader is who leads as far as this node knows, 0 for nobody; leading is the
-	// term this node leads in, 0 when it does not.
-	leader  NodeID
+	// leading is the term this node leads in, 0 when it does not.
 	leading uint64
 	// waiting are proposals for the next entry, held those whose entry is on its
 	// way, by number.

@@ -2,7 +2,6 @@ package replica
 
 import (
 	"context"
-	"encoding/binary"
 	"maps"
 	"slices"
 	"sync/atomic"
@@ -224,17 +223,6 @@ func (m *member) abandonAll(f *flight) {
 
 func newWaits() waits {
 	return waits{asked: map[uint64][]*wait{}, changes: map[uint64]*wait{}}
-}
-
-func appendTicket(dst []byte, t ticket) []byte {
-	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(dst, t.boot), t.number)
-}
-
-func readTicket(b []byte) (ticket, bool) {
-	if len(b) != 16 {
-		return ticket{}, false
-	}
-	return ticket{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])}, true
 }
 
 // Barrier waits until this node has applied all that was committed in g, on any
