@@ -54,6 +54,9 @@ type Epoch uint64
 // leadership. A tenant belongs to exactly one group.
 type Group uint16
 
+// NodeID names a node of a cluster: the number in its certificate; never 0.
+type NodeID uint64
+
 const (
 	conversationPrefix = "conv_"
 	messagePrefix      = "msg_"

@@ -25,13 +25,13 @@ import (
 type cluster struct {
 	t     testing.TB
 	mu    sync.RWMutex
-	nodes map[replica.NodeID]*clusterNode
-	cut   map[replica.NodeID]bool
+	nodes map[chat.NodeID]*clusterNode
+	cut   map[chat.NodeID]bool
 	log   uint64
 }
 
 type clusterNode struct {
-	id    replica.NodeID
+	id    chat.NodeID
 	fs    vfs.FS
 	store *persistence.Store
 	node  *replica.Node
@@ -40,14 +40,14 @@ type clusterNode struct {
 // wire is a node's end of the network.
 type wire struct {
 	of   *cluster
-	from replica.NodeID
+	from chat.NodeID
 }
 
 func (w wire) peer(to uint64) (*replica.Node, bool) {
 	w.of.mu.RLock()
 	defer w.of.mu.RUnlock()
-	n, ok := w.of.nodes[replica.NodeID(to)]
-	if !ok || w.of.cut[w.from] || w.of.cut[replica.NodeID(to)] {
+	n, ok := w.of.nodes[chat.NodeID(to)]
+	if !ok || w.of.cut[w.from] || w.of.cut[chat.NodeID(to)] {
 		return nil, false
 	}
 	return n.node, true
@@ -63,7 +63,7 @@ func (w wire) Send(messages []replica.Message) {
 }
 
 // SendSnapshot implements replica.Transport.
-func (w wire) SendSnapshot(ctx context.Context, to replica.NodeID, header []byte, body io.Reader) error {
+func (w wire) SendSnapshot(ctx context.Context, to chat.NodeID, header []byte, body io.Reader) error {
 	n, ok := w.peer(uint64(to))
 	if !ok || n == nil {
 		return errors.New("unreachable")
@@ -72,7 +72,7 @@ func (w wire) SendSnapshot(ctx context.Context, to replica.NodeID, header []byte
 }
 
 func newCluster(t testing.TB) *cluster {
-	c := &cluster{t: t, nodes: map[replica.NodeID]*clusterNode{}, cut: map[replica.NodeID]bool{}}
+	c := &cluster{t: t, nodes: map[chat.NodeID]*clusterNode{}, cut: map[chat.NodeID]bool{}}
 	t.Cleanup(func() {
 		for id := range c.nodes {
 			c.stop(id)
@@ -82,7 +82,7 @@ func newCluster(t testing.TB) *cluster {
 }
 
 // start opens a node on fs; o says how its groups begin.
-func (c *cluster) start(id replica.NodeID, fs vfs.FS, o replica.Options) *clusterNode {
+func (c *cluster) start(id chat.NodeID, fs vfs.FS, o replica.Options) *clusterNode {
 	c.t.Helper()
 	s, err := persistence.Open(options(c.t, fs))
 	if err != nil {
@@ -100,7 +100,7 @@ func (c *cluster) start(id replica.NodeID, fs vfs.FS, o replica.Options) *cluste
 	return cn
 }
 
-func (c *cluster) stop(id replica.NodeID) vfs.FS {
+func (c *cluster) stop(id chat.NodeID) vfs.FS {
 	c.mu.Lock()
 	n := c.nodes[id]
 	delete(c.nodes, id)
@@ -216,7 +216,7 @@ func (c *cluster) agree(p *persistencetest.Person, want []string) {
 	}
 }
 
-var three = []replica.NodeID{1, 2, 3}
+var three = []chat.NodeID{1, 2, 3}
 
 func TestCluster_SurvivesItsLeader(t *testing.T) {
 	c := newCluster(t)
@@ -295,7 +295,7 @@ func TestCluster_GrowsAndShrinks(t *testing.T) {
 		}
 	}
 	more(20)
-	for _, id := range []replica.NodeID{2, 3} {
+	for _, id := range []chat.NodeID{2, 3} {
 		c.start(id, vfs.NewMem(), replica.Options{Voters: three[:1]})
 		c.change(id, raftpb.ConfChangeAddLearnerNode)
 		more(5)
@@ -323,7 +323,7 @@ func TestCluster_GrowsAndShrinks(t *testing.T) {
 }
 
 // change changes one member of every group, at whoever leads it.
-func (c *cluster) change(id replica.NodeID, kind raftpb.ConfChangeType) {
+func (c *cluster) change(id chat.NodeID, kind raftpb.ConfChangeType) {
 	c.t.Helper()
 	for _, g := range c.nodes[1].store.GroupIDs() {
 		c.eventually("the members changed", func() bool {
@@ -361,7 +361,7 @@ func TestCluster_DirectoriesFollowTheMetadata(t *testing.T) {
 	leader := c.leader(persistence.MetaGroup)
 	c.leadAll(leader)
 	// The leader makes the directory; the others wait for it.
-	directories := map[replica.NodeID]*persistence.Directory{leader.id: open(leader)}
+	directories := map[chat.NodeID]*persistence.Directory{leader.id: open(leader)}
 	for _, n := range c.nodes {
 		if n != leader {
 			directories[n.id] = open(n)

@@ -14,7 +14,7 @@ import (
 func behind(t *testing.T) *simulator {
 	t.Helper()
 	simTemplate(t, 1)
-	s := newSimulator(t, 7, plan{nodes: 3, groups: 1, first: []NodeID{1, 2, 3}, logLen: 4, calm: true})
+	s := newSimulator(t, 7, plan{nodes: 3, groups: 1, first: []chat.NodeID{1, 2, 3}, logLen: 4, calm: true})
 	t.Cleanup(s.close)
 	for _, n := range s.nodes {
 		n.open()

@@ -13,7 +13,7 @@ import (
 
 // member is this node's part in one group. Owned by the core's goroutine.
 type member struct {
-	id    NodeID
+	id    chat.NodeID
 	group chat.Group
 	raft  *raft.RawNode
 	log   *groupLog
@@ -125,7 +125,7 @@ func changeOf(e *raftpb.Entry) (*raftpb.ConfChangeV2, error) {
 }
 
 // live reports whether node takes part in the group.
-func (m *member) live(node NodeID) bool {
+func (m *member) live(node chat.NodeID) bool {
 	c := m.log.members
 	for _, list := range [][]uint64{c.GetVoters(), c.GetVotersOutgoing(), c.GetLearners(), c.GetLearnersNext()} {
 		if slices.Contains(list, uint64(node)) {

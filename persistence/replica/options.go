@@ -26,13 +26,13 @@ const (
 // Options configure a Node. The zero value is a node alone.
 type Options struct {
 	// ID names this node within its cluster; 0 means 1.
-	ID NodeID
+	ID chat.NodeID
 	// Voters are the members of the groups of a new store, by this node's choice;
 	// empty means this node alone. A node that joins names others, not itself: it
 	// has nothing until it is added and gets a snapshot. The same goes for one whose
 	// disk was lost: as a voter it could vote twice. An existing store knows its
 	// members.
-	Voters []NodeID
+	Voters []chat.NodeID
 	// Transport carries messages to other nodes. Nil for a node alone.
 	Transport Transport
 	// Boot names this process among all that ever wrote to the cluster's logs.
@@ -58,7 +58,7 @@ func (o *Options) EnsureDefaults() {
 		o.ID = 1
 	}
 	if len(o.Voters) == 0 {
-		o.Voters = []NodeID{o.ID}
+		o.Voters = []chat.NodeID{o.ID}
 	}
 	if o.QueueLen <= 0 {
 		o.QueueLen = DefaultQueueLen
@@ -83,7 +83,7 @@ func (o *Options) EnsureDefaults() {
 // Validate reports the first option that cannot be used.
 func (o *Options) Validate() error {
 	const op = "replica.Options"
-	seen := map[NodeID]bool{}
+	seen := map[chat.NodeID]bool{}
 	for _, v := range o.Voters {
 		if v == 0 || seen[v] {
 			return chat.E(op, chat.KindInvalid, "Voters are distinct and above 0", nil)

@@ -127,7 +127,7 @@ func (r *script) node(word string) *simNode {
 	if err != nil || n < 1 || n > len(r.sim.nodes) {
 		r.t.Fatalf("there is no node %s", word)
 	}
-	return r.sim.node(NodeID(n))
+	return r.sim.node(chat.NodeID(n))
 }
 
 func (r *script) run(d time.Duration, done func() bool) bool {
@@ -155,11 +155,11 @@ func (r *script) command(w []string) {
 		r.lead(r.node(w[1]))
 	case "part":
 		for _, o := range r.sim.nodes {
-			r.sim.net.cut[[2]NodeID{o.id, r.node(w[1]).id}] = true
-			r.sim.net.cut[[2]NodeID{r.node(w[1]).id, o.id}] = true
+			r.sim.net.cut[[2]chat.NodeID{o.id, r.node(w[1]).id}] = true
+			r.sim.net.cut[[2]chat.NodeID{r.node(w[1]).id, o.id}] = true
 		}
 	case "deaf":
-		r.sim.net.cut[[2]NodeID{r.node(w[2]).id, r.node(w[1]).id}] = true
+		r.sim.net.cut[[2]chat.NodeID{r.node(w[2]).id, r.node(w[1]).id}] = true
 	case "join":
 		clear(r.sim.net.cut)
 	case "crash":
@@ -214,7 +214,7 @@ func (r *script) duration(word string) time.Duration {
 }
 
 func (r *script) cluster(w []string) {
-	p := plan{nodes: 3, groups: 1, first: []NodeID{1, 2, 3}, logLen: 1000, calm: true}
+	p := plan{nodes: 3, groups: 1, first: []chat.NodeID{1, 2, 3}, logLen: 1000, calm: true}
 	for _, word := range w {
 		key, value, _ := strings.Cut(word, "=")
 		n, _ := strconv.Atoi(value)
@@ -230,7 +230,7 @@ func (r *script) cluster(w []string) {
 				if err != nil {
 					r.t.Fatal(err)
 				}
-				p.first = append(p.first, NodeID(n))
+				p.first = append(p.first, chat.NodeID(n))
 			}
 		default:
 			r.t.Fatalf("a cluster has no %q", key)

@@ -20,7 +20,7 @@ func simTemplate(t *testing.T, groups int) {
 		return
 	}
 	simRows[groups] = map[chat.Group][]*recordpb.Write{}
-	s := newSimulator(t, 1, plan{nodes: 1, groups: groups, first: []NodeID{1}, logLen: 100, calm: true})
+	s := newSimulator(t, 1, plan{nodes: 1, groups: groups, first: []chat.NodeID{1}, logLen: 100, calm: true})
 	defer s.close()
 	n := s.nodes[0]
 	n.open()

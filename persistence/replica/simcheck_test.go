@@ -19,21 +19,21 @@ type book struct {
 	// whoever begins after that must not see less.
 	seen map[chat.ConversationID]chat.Seq
 	// leaders are who led a group in a term, states what a group was at a place.
-	leaders map[groupTerm]NodeID
+	leaders map[groupTerm]chat.NodeID
 	states  map[groupPlace]stateSeen
 	// votes are the last ones that were told, by who gave them.
 	votes map[voter]vote
 }
 
 type voter struct {
-	node  NodeID
+	node  chat.NodeID
 	disk  int
 	group chat.Group
 }
 
 type vote struct {
 	term uint64
-	to   NodeID
+	to   chat.NodeID
 }
 
 type told struct {
@@ -53,13 +53,13 @@ type groupPlace struct {
 }
 
 type stateSeen struct {
-	node NodeID
+	node chat.NodeID
 	hash [sha256.Size]byte
 }
 
 func newBook(s *simulator) *book {
 	return &book{sim: s, told: map[chat.ConversationID]map[chat.Seq]told{}, seen: map[chat.ConversationID]chat.Seq{},
-		leaders: map[groupTerm]NodeID{}, states: map[groupPlace]stateSeen{}, votes: map[voter]vote{}}
+		leaders: map[groupTerm]chat.NodeID{}, states: map[groupPlace]stateSeen{}, votes: map[voter]vote{}}
 }
 
 func (b *book) floor(c chat.ConversationID) chat.Seq     { return b.seen[c] }

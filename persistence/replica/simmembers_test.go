@@ -13,7 +13,7 @@ import (
 
 // administer changes the members of the groups towards one target after another.
 func (s *simulator) administer(f *fiber) {
-	targets := [][]NodeID{{1, 2, 3}, {1}, {1, 2, 3}, {2}, {1, 2}, {3}, {2, 3}, {1, 2, 3}}
+	targets := [][]chat.NodeID{{1, 2, 3}, {1}, {1, 2, 3}, {2}, {1, 2}, {3}, {2, 3}, {1, 2, 3}}
 	if s.chance(70) {
 		for i := range targets {
 			some := s.rng.Perm(len(s.nodes))[:1+s.rng.IntN(len(s.nodes))]
@@ -71,7 +71,7 @@ func (s *simulator) wipe(n *simNode) {
 
 // approach takes one step of g towards the members wanted, and reports whether
 // it is there.
-func (s *simulator) approach(f *fiber, g chat.Group, want []NodeID) bool {
+func (s *simulator) approach(f *fiber, g chat.Group, want []chat.NodeID) bool {
 	n := s.leader(g)
 	if n == nil {
 		return false
@@ -82,11 +82,11 @@ func (s *simulator) approach(f *fiber, g chat.Group, want []NodeID) bool {
 		return false
 	}
 	var change raftpb.ConfChangeV2
-	add := func(kind raftpb.ConfChangeType, id NodeID) {
+	add := func(kind raftpb.ConfChangeType, id chat.NodeID) {
 		change.Changes = append(change.Changes, &raftpb.ConfChangeSingle{Type: kind.Enum(), NodeId: new(uint64(id))})
 	}
-	has := func(list []uint64, id NodeID) bool { return slices.Contains(list, uint64(id)) }
-	near := func(id NodeID) (near bool) {
+	has := func(list []uint64, id chat.NodeID) bool { return slices.Contains(list, uint64(id)) }
+	near := func(id chat.NodeID) (near bool) {
 		m.raft.WithProgress(func(o uint64, _ raft.ProgressType, p tracker.Progress) {
 			near = near || o == uint64(id) && p.State == tracker.StateReplicate
 		})

@@ -5,6 +5,8 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/chumiai/chumi/chat"
 )
 
 // network carries messages between simulated nodes. Each may be lost, doubled,
@@ -14,18 +16,18 @@ type network struct {
 	// deadly is the share of votes after which the voter loses power: whether the
 	// vote was on its disk shows when another asks for it.
 	deadly int
-	cut    map[[2]NodeID]bool
+	cut    map[[2]chat.NodeID]bool
 }
 
 // send takes messages of n to others.
 func (s *simulator) send(n *simNode, list []Message) {
 	for _, m := range list {
 		s.total.messages++
-		from, to := n.id, NodeID(m.GetTo())
+		from, to := n.id, chat.NodeID(m.GetTo())
 		if m.GetType() == raftpb.MsgVoteResp && !m.GetReject() {
 			s.book.voted(n, m)
 		}
-		if to == 0 || int(to) > len(s.nodes) || s.net.cut[[2]NodeID{from, to}] || s.chance(s.net.lost) {
+		if to == 0 || int(to) > len(s.nodes) || s.net.cut[[2]chat.NodeID{from, to}] || s.chance(s.net.lost) {
 			continue
 		}
 		if m.GetType() == raftpb.MsgVoteResp && !m.GetReject() && s.chance(s.net.deadly) && !n.doomed {
@@ -56,8 +58,8 @@ func (s *simulator) send(n *simNode, list []Message) {
 	}
 }
 
-func (s *simulator) deliver(from, to NodeID, m Message) {
-	if s.net.cut[[2]NodeID{from, to}] {
+func (s *simulator) deliver(from, to chat.NodeID, m Message) {
+	if s.net.cut[[2]chat.NodeID{from, to}] {
 		return
 	}
 	n := s.node(to)
@@ -73,6 +75,6 @@ func (s *simulator) deliver(from, to NodeID, m Message) {
 }
 
 // reachable reports whether a connection between two nodes works both ways.
-func (s *simulator) reachable(a, b NodeID) bool {
-	return !s.net.cut[[2]NodeID{a, b}] && !s.net.cut[[2]NodeID{b, a}]
+func (s *simulator) reachable(a, b chat.NodeID) bool {
+	return !s.net.cut[[2]chat.NodeID{a, b}] && !s.net.cut[[2]chat.NodeID{b, a}]
 }

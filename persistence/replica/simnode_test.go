@@ -16,7 +16,7 @@ import (
 // simNode is one node: what Node is, with events in the place of goroutines.
 type simNode struct {
 	sim *simulator
-	id  NodeID
+	id  chat.NodeID
 	fs  *simDisk
 	// up is true while the process lives; life counts processes, so that what was
 	// meant for one does not reach the next.
@@ -70,9 +70,9 @@ func (n *simNode) options() persistence.Options {
 
 // voters is what the configuration of a new node says: the first members, or for
 // one that joins later, somebody else.
-func (n *simNode) voters() []NodeID {
+func (n *simNode) voters() []chat.NodeID {
 	if n.disk > 0 {
-		return []NodeID{n.id%NodeID(n.sim.plan.nodes) + 1}
+		return []chat.NodeID{n.id%chat.NodeID(n.sim.plan.nodes) + 1}
 	}
 	return n.sim.plan.first
 }

@@ -34,7 +34,7 @@ func (b *book) turned(n *simNode, f *flight) {
 
 // voted notes a vote that leaves its node.
 func (b *book) voted(n *simNode, m Message) {
-	k, v := voter{n.id, n.disk, m.Group}, vote{m.GetTerm(), NodeID(m.GetTo())}
+	k, v := voter{n.id, n.disk, m.Group}, vote{m.GetTerm(), chat.NodeID(m.GetTo())}
 	if old, ok := b.votes[k]; ok && (old.term > v.term || old.term == v.term && old.to != v.to) {
 		b.sim.violate("n%d g%d votes for n%d in term %d after its vote for n%d in term %d", n.id, m.Group, v.to, v.term, old.to, old.term)
 	}

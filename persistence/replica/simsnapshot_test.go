@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"go.etcd.io/raft/v3"
+
+	"github.com/chumiai/chumi/chat"
 )
 
 // stream is Node.sendSnapshot and the receiver's ReceiveSnapshot.
 func (n *simNode) stream(m Message) {
-	s, life, to := n.sim, n.life, NodeID(m.GetTo())
+	s, life, to := n.sim, n.life, chat.NodeID(m.GetTo())
 	report := func(err error) {
 		s.after(s.between(time.Millisecond, 5*time.Millisecond), func() {
 			if n.life != life || !n.up {

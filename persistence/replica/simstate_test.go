@@ -49,8 +49,8 @@ func (b *book) state(n *simNode, m *member) {
 
 // dump writes the rows that the nodes' states differ in into the trace.
 func (b *book) dump(g chat.Group) {
-	rows := map[string]map[NodeID]string{}
-	var nodes []NodeID
+	rows := map[string]map[chat.NodeID]string{}
+	var nodes []chat.NodeID
 	for _, n := range b.sim.nodes {
 		if !n.up {
 			continue
@@ -58,7 +58,7 @@ func (b *book) dump(g chat.Group) {
 		nodes = append(nodes, n.id)
 		_ = eachRow(n.store, g, func(k, v []byte) {
 			if rows[string(k)] == nil {
-				rows[string(k)] = map[NodeID]string{}
+				rows[string(k)] = map[chat.NodeID]string{}
 			}
 			rows[string(k)][n.id] = fmt.Sprintf("%x", sha256.Sum256(v))[:12]
 		})

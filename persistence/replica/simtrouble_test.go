@@ -75,15 +75,15 @@ func (s *simulator) part(n *simNode, d time.Duration) {
 	s.note("n%d is cut off", n.id)
 	for _, o := range s.nodes {
 		if o != n {
-			s.net.cut[[2]NodeID{n.id, o.id}] = true
-			s.net.cut[[2]NodeID{o.id, n.id}] = true
+			s.net.cut[[2]chat.NodeID{n.id, o.id}] = true
+			s.net.cut[[2]chat.NodeID{o.id, n.id}] = true
 		}
 	}
 	s.after(d, func() {
 		s.note("n%d is back", n.id)
 		for _, o := range s.nodes {
-			delete(s.net.cut, [2]NodeID{n.id, o.id})
-			delete(s.net.cut, [2]NodeID{o.id, n.id})
+			delete(s.net.cut, [2]chat.NodeID{n.id, o.id})
+			delete(s.net.cut, [2]chat.NodeID{o.id, n.id})
 		}
 	})
 }
@@ -92,8 +92,8 @@ func (s *simulator) part(n *simNode, d time.Duration) {
 func (s *simulator) oneWay(a, b *simNode, d time.Duration) {
 	s.total.partitions++
 	s.note("n%d does not hear n%d", b.id, a.id)
-	s.net.cut[[2]NodeID{a.id, b.id}] = true
-	s.after(d, func() { delete(s.net.cut, [2]NodeID{a.id, b.id}) })
+	s.net.cut[[2]chat.NodeID{a.id, b.id}] = true
+	s.after(d, func() { delete(s.net.cut, [2]chat.NodeID{a.id, b.id}) })
 }
 
 func (s *simulator) pause(n *simNode, d time.Duration) {

@@ -7,22 +7,24 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/chumiai/chumi/chat"
 )
 
 // planOf is what a seed makes of the cluster.
 func planOf(seed uint64) plan {
 	rng := rand.New(rand.NewPCG(seed, 2))
-	p := plan{nodes: 3, groups: 2, first: []NodeID{1, 2, 3}, clients: 4 + rng.IntN(5),
+	p := plan{nodes: 3, groups: 2, first: []chat.NodeID{1, 2, 3}, clients: 4 + rng.IntN(5),
 		logLen: uint64(4 + rng.IntN(40)), chaos: time.Duration(8+rng.IntN(20)) * time.Second}
 	switch rng.IntN(10) {
 	case 0:
-		p.nodes, p.first = 5, []NodeID{1, 2, 3, 4, 5}
+		p.nodes, p.first = 5, []chat.NodeID{1, 2, 3, 4, 5}
 	case 1, 2, 3, 4:
-		p.first, p.grow = []NodeID{1}, true
+		p.first, p.grow = []chat.NodeID{1}, true
 	case 5, 6:
 		p.grow = true
 	case 7:
-		p.nodes, p.first = 1, []NodeID{1}
+		p.nodes, p.first = 1, []chat.NodeID{1}
 	case 8:
 		p.nodes, p.grow = 4+rng.IntN(2), true
 	}

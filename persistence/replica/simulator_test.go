@@ -58,7 +58,7 @@ type simulator struct {
 type plan struct {
 	nodes, groups int
 	// first are the members of the groups at the beginning.
-	first []NodeID
+	first []chat.NodeID
 	// grow makes an administrator change members.
 	grow    bool
 	clients int
@@ -135,10 +135,10 @@ func newSimulator(t *testing.T, seed uint64, p plan) *simulator {
 	s := &simulator{t: t, seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), plan: p, trace: fnv.New64a(),
 		logger: slog.New(slog.NewTextHandler(io.Discard, nil))}
 	s.book = newBook(s)
-	s.net.cut = map[[2]NodeID]bool{}
+	s.net.cut = map[[2]chat.NodeID]bool{}
 	cryptotest.SetGlobalRandom(t, seed)
 	for i := range p.nodes {
-		n := &simNode{sim: s, id: NodeID(i + 1)}
+		n := &simNode{sim: s, id: chat.NodeID(i + 1)}
 		s.nodes = append(s.nodes, n)
 		n.fs = newSimDisk(nil)
 	}
@@ -257,7 +257,7 @@ func (s *simulator) report() string {
 		strings.Join(s.broken, "\n"), strings.Join(s.tail[max(0, len(s.tail)-tailLen):], "\n"))
 }
 
-func (s *simulator) node(id NodeID) *simNode { return s.nodes[id-1] }
+func (s *simulator) node(id chat.NodeID) *simNode { return s.nodes[id-1] }
 
 // chance is true in n of 100 cases.
 func (s *simulator) chance(n int) bool { return s.rng.IntN(100) < n }

@@ -63,7 +63,7 @@ func (n *Node) streamSnapshot(ctx context.Context, m Message) error {
 	n.work.Go(func() {
 		_ = feed.CloseWithError(errors.Join(writeRows(feed, view, m.Group), view.Close()))
 	})
-	err = n.opt.Transport.SendSnapshot(ctx, NodeID(m.GetTo()), header, body)
+	err = n.opt.Transport.SendSnapshot(ctx, chat.NodeID(m.GetTo()), header, body)
 	_ = body.CloseWithError(err)
 	return err
 }

@@ -11,15 +11,15 @@ import (
 type Status struct {
 	Group chat.Group
 	// Leader is 0 while nobody is known to lead.
-	Leader NodeID
+	Leader chat.NodeID
 	Term   uint64
 	// Applied is the index of the entry applied last, Last that of the last entry,
 	// First of the first one that is kept.
 	Applied, Last, First uint64
-	Voters, Learners     []NodeID
+	Voters, Learners     []chat.NodeID
 	// Behind is how many entries each other member lacks, as far as the leader
 	// knows; nil elsewhere.
-	Behind map[NodeID]uint64
+	Behind map[chat.NodeID]uint64
 }
 
 // Status returns what this node knows of every group; nil after Close.
@@ -43,31 +43,31 @@ func (n *Node) Status() (all []Status) {
 
 func (m *member) status() Status {
 	basic := m.raft.BasicStatus()
-	s := Status{Group: m.group, Leader: NodeID(basic.Lead), Term: basic.HardState.GetTerm(),
+	s := Status{Group: m.group, Leader: chat.NodeID(basic.Lead), Term: basic.HardState.GetTerm(),
 		Applied: m.log.applied.index, Last: m.log.last, First: m.log.truncated.index + 1,
 		Voters: nodes(m.log.members.GetVoters()), Learners: nodes(m.log.members.GetLearners())}
 	if basic.RaftState == raft.StateLeader {
-		s.Behind = map[NodeID]uint64{}
+		s.Behind = map[chat.NodeID]uint64{}
 		m.raft.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
 			if id != uint64(m.id) {
-				s.Behind[NodeID(id)] = m.log.last - min(p.Match, m.log.last)
+				s.Behind[chat.NodeID(id)] = m.log.last - min(p.Match, m.log.last)
 			}
 		})
 	}
 	return s
 }
 
-func nodes(ids []uint64) []NodeID {
-	list := make([]NodeID, 0, len(ids))
+func nodes(ids []uint64) []chat.NodeID {
+	list := make([]chat.NodeID, 0, len(ids))
 	for _, id := range ids {
-		list = append(list, NodeID(id))
+		list = append(list, chat.NodeID(id))
 	}
 	return list
 }
 
 // Transfer asks the leader of g, which must be this node, to hand leadership to
 // another member. It returns at once; the epoch ends when it happens.
-func (n *Node) Transfer(g chat.Group, to NodeID) {
+func (n *Node) Transfer(g chat.Group, to chat.NodeID) {
 	n.do(func(c *core) {
 		if m, ok := c.members[g]; ok {
 			m.raft.TransferLeader(uint64(to))
@@ -77,7 +77,7 @@ func (n *Node) Transfer(g chat.Group, to NodeID) {
 }
 
 // Unreachable tells that messages to a node are being lost.
-func (n *Node) Unreachable(node NodeID) {
+func (n *Node) Unreachable(node chat.NodeID) {
 	n.do(func(c *core) {
 		for _, m := range c.order {
 			if m.live(node) {

@@ -9,9 +9,6 @@ import (
 	"github.com/chumiai/chumi/chat"
 )
 
-// NodeID names a node of the cluster; never 0.
-type NodeID uint64
-
 // Message is a Raft message of one group. Its To and From are node ids.
 type Message struct {
 	Group chat.Group
@@ -26,13 +23,13 @@ type Transport interface {
 	Send(messages []Message)
 	// SendSnapshot streams a snapshot to a node and returns once that has
 	// installed or refused it. It reads body no faster than the node takes it.
-	SendSnapshot(ctx context.Context, to NodeID, header []byte, body io.Reader) error
+	SendSnapshot(ctx context.Context, to chat.NodeID, header []byte, body io.Reader) error
 }
 
 // nowhere is the transport of a node alone.
 type nowhere struct{}
 
 func (nowhere) Send([]Message) {}
-func (nowhere) SendSnapshot(context.Context, NodeID, []byte, io.Reader) error {
+func (nowhere) SendSnapshot(context.Context, chat.NodeID, []byte, io.Reader) error {
 	return errSnapshot("this node knows no other")
 }
