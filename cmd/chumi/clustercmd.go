@@ -83,7 +83,7 @@ addresses for other tools.`,
 			if err != nil {
 				return fmt.Errorf("no authority in %s, chumi cluster ca makes one: %w", dir, err)
 			}
-			pair, err := peer.IssueNode(ca, peer.NodeOptions{Node: node, Hosts: hosts, Days: days, Now: time.Now()})
+			pair, err := peer.IssueNode(ca, peer.NodeOptions{Node: chat.NodeID(node), Hosts: hosts, Days: days, Now: time.Now()})
 			if err != nil {
 				return asUsage(err)
 			}

@@ -4,6 +4,8 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/asynkron/protoactor-go/remote"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/chumiai/chumi/chat"
 )
 
 // batchOf packs letters as protoactor's remote does: each type name, target and
@@ -59,7 +61,7 @@ type arrival struct {
 // unpack checks a whole batch before any of it is delivered. Each index and
 // name is the peer's word; protoactor's reader takes them as they come and
 // panics. The error is a Refusal.
-func (t *Transport) unpack(node uint64, b *remote.MessageBatch) ([]arrival, error) {
+func (t *Transport) unpack(node chat.NodeID, b *remote.MessageBatch) ([]arrival, error) {
 	here, there := Address(t.self), Address(node)
 	for _, pid := range b.Targets {
 		if pid.GetAddress() != here || pid.GetId() == "" {

@@ -7,6 +7,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/transport/peer"
 )
 
@@ -16,7 +17,7 @@ func BenchmarkRaft_Send(b *testing.B) {
 	ca := authority(b, "shop")
 	arrived := make(chan int, 1024)
 	one := start(b, ca, 1, peer.Options{})
-	two := start(b, ca, 2, peer.Options{Receive: func(_ uint64, m []peer.GroupMessage) { arrived <- len(m) }})
+	two := start(b, ca, 2, peer.Options{Receive: func(_ chat.NodeID, m []peer.GroupMessage) { arrived <- len(m) }})
 	meet(one, two)
 	b.SetBytes(1 << 10)
 	b.ReportAllocs()

@@ -84,7 +84,7 @@ func NewCA(o CAOptions) (Pair, error) {
 // NodeOptions describes a node's certificate.
 type NodeOptions struct {
 	// Node is the node's number, from 1.
-	Node uint64
+	Node chat.NodeID
 	// Hosts are DNS names and addresses to put in besides. Peers do not look at
 	// them; other tools may. Can be nil.
 	Hosts []string

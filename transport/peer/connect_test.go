@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/metrics"
 	"github.com/chumiai/chumi/transport/peer"
 )
@@ -180,7 +181,7 @@ func TestDial_RefusesWhoIsNotTheNode(t *testing.T) {
 			defer func() { _ = impostor.Close(); <-ended }()
 
 			one, two := start(t, ca, 1, peer.Options{}), start(t, ca, 2, peer.Options{})
-			one.SetPeers(map[uint64]string{2: impostor.Addr().String()})
+			one.SetPeers(map[chat.NodeID]string{2: impostor.Addr().String()})
 			one.Send(2, []peer.GroupMessage{{Message: message(1, 2, 1)}})
 			isRefused(t, one, c.reason)
 			if node := within(t, one.lost); node != 2 {
@@ -200,7 +201,7 @@ func TestDial_RefusesWhoIsNotTheNode(t *testing.T) {
 
 func TestAdmit_KeepsOutANodeThatWasRemoved(t *testing.T) {
 	ca := authority(t, "shop")
-	one := start(t, ca, 1, peer.Options{Admit: func(node uint64) bool { return node != 2 }})
+	one := start(t, ca, 1, peer.Options{Admit: func(node chat.NodeID) bool { return node != 2 }})
 	two, three := start(t, ca, 2, peer.Options{}), start(t, ca, 3, peer.Options{})
 	meet(one, two, three)
 	two.Send(1, []peer.GroupMessage{{Message: message(2, 1, 1)}})
@@ -323,7 +324,7 @@ func TestIdentity_IsExact(t *testing.T) {
 	if err != nil || id != (peer.Identity{Cluster: "shop", Node: 1<<64 - 1}) {
 		t.Errorf("%+v %v", id, err)
 	}
-	for address, want := range map[string]uint64{"node-7": 7, "node-07": 0, "node-0": 0, "node-": 0, "nonhost": 0, "node--1": 0} {
+	for address, want := range map[string]chat.NodeID{"node-7": 7, "node-07": 0, "node-0": 0, "node-": 0, "nonhost": 0, "node--1": 0} {
 		if node, ok := peer.NodeOf(address); ok != (want != 0) || ok && node != want {
 			t.Errorf("%q is taken for node %d, %v", address, node, ok)
 		}

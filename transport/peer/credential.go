@@ -237,7 +237,7 @@ func (c *Credentials) server() *tls.Config {
 // InsecureSkipVerify turns off crypto/tls's own check only, which wants the
 // name of a host: nodes have numbers, and move. VerifyConnection, which always
 // runs, does all of it: chain, validity, usage, cluster, node.
-func (c *Credentials) Client(node uint64) *tls.Config {
+func (c *Credentials) Client(node chat.NodeID) *tls.Config {
 	l := c.current()
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,

@@ -11,13 +11,15 @@ import (
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
+
+	"github.com/chumiai/chumi/chat"
 )
 
 // handshake is gRPC's view of Credentials: it sees the raw connection, so a
 // refusal can name who was refused. node is 0 on the listener's side.
 type handshake struct {
 	t    *Transport
-	node uint64
+	node chat.NodeID
 	// why is the refusal of the dialled peer, which gRPC would turn into text;
 	// nil on the listener's side.
 	why *atomic.Pointer[Refusal]
@@ -26,7 +28,7 @@ type handshake struct {
 // proven is what a handshake found out.
 type proven struct {
 	credentials.TLSInfo
-	node uint64
+	node chat.NodeID
 }
 
 // ServerHandshake admits a peer that dialled us.
@@ -89,7 +91,7 @@ func (h *handshake) OverrideServerName(string) error { return nil }
 func (proven) ValidateAuthority(string) error { return nil }
 
 // provenOf is who is behind a stream, and from where.
-func provenOf(ctx context.Context) (node uint64, remote net.Addr, ok bool) {
+func provenOf(ctx context.Context) (node chat.NodeID, remote net.Addr, ok bool) {
 	p, ok := peer.FromContext(ctx)
 	if !ok {
 		return 0, nil, false

@@ -21,7 +21,7 @@ type Identity struct {
 	// Cluster is the id of the cluster.
 	Cluster string
 	// Node is the number of the node in it, from 1.
-	Node uint64
+	Node chat.NodeID
 }
 
 // Validate says what is wrong with a cluster or node id.
@@ -58,7 +58,7 @@ func IdentityOf(cert *x509.Certificate) (Identity, error) {
 		}
 		number, ok := strings.CutPrefix(u.Path, "/node/")
 		node, err := strconv.ParseUint(number, 10, 64)
-		id := Identity{Cluster: u.Host, Node: node}
+		id := Identity{Cluster: u.Host, Node: chat.NodeID(node)}
 		// The comparison refuses what a URI may carry besides: user, port, query.
 		if !ok || err != nil || id.Validate() != nil || id.URI() != u.String() {
 			return Identity{}, refusal(ReasonNoIdentity, "the certificate names %q, which is no node's URI", u)
@@ -76,14 +76,15 @@ const addressPrefix = "node-"
 
 // Address is the address of the PIDs of a node's actors. It names the node, not
 // a place, and stays right when the node moves.
-func Address(node uint64) string { return addressPrefix + strconv.FormatUint(node, 10) }
+func Address(node chat.NodeID) string { return addressPrefix + strconv.FormatUint(uint64(node), 10) }
 
 // NodeOf is the node that an address of a PID names.
-func NodeOf(address string) (node uint64, ok bool) {
+func NodeOf(address string) (node chat.NodeID, ok bool) {
 	number, ok := strings.CutPrefix(address, addressPrefix)
 	if !ok {
 		return 0, false
 	}
-	node, err := strconv.ParseUint(number, 10, 64)
+	n, err := strconv.ParseUint(number, 10, 64)
+	node = chat.NodeID(n)
 	return node, err == nil && node != 0 && Address(node) == address
 }

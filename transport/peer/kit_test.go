@@ -30,6 +30,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/metrics"
 	"github.com/chumiai/chumi/transport/peer"
 )
@@ -204,33 +205,33 @@ func replace(t *testing.T, path string, text []byte) {
 
 // frame is one call of Receive.
 type frame struct {
-	from     uint64
+	from     chat.NodeID
 	messages []peer.GroupMessage
 }
 
 // node is one port on the loopback.
 type node struct {
 	*peer.Transport
-	id      uint64
+	id      chat.NodeID
 	addr    string
 	dir     string
 	creds   *peer.Credentials
 	log     *log
 	metrics *metrics.Peer
 	frames  chan frame
-	lost    chan uint64
+	lost    chan chat.NodeID
 }
 
 // start opens the port of a node. Receive goes to frames unless o has its own.
-func start(t testing.TB, ca peer.Pair, id uint64, o peer.Options) *node {
+func start(t testing.TB, ca peer.Pair, id chat.NodeID, o peer.Options) *node {
 	t.Helper()
-	n := &node{id: id, log: &log{}, metrics: &metrics.New(nil).Peer, frames: make(chan frame, 1024), lost: make(chan uint64, 1024)}
+	n := &node{id: id, log: &log{}, metrics: &metrics.New(nil).Peer, frames: make(chan frame, 1024), lost: make(chan chat.NodeID, 1024)}
 	n.creds, n.dir = creds(t, ca, issue(t, ca, peer.NodeOptions{Node: id}), o.Now, n.metrics, n.log)
 	o.Credentials, o.Metrics, o.Log = n.creds, n.metrics, slog.New(n.log)
 	if o.Receive == nil {
-		o.Receive = func(from uint64, m []peer.GroupMessage) { n.frames <- frame{from, m} }
+		o.Receive = func(from chat.NodeID, m []peer.GroupMessage) { n.frames <- frame{from, m} }
 	}
-	o.Unreachable = func(node uint64) {
+	o.Unreachable = func(node chat.NodeID) {
 		select {
 		case n.lost <- node:
 		default:
@@ -265,7 +266,7 @@ func (n *node) listen(t testing.TB, addr string) string {
 
 // meet tells nodes where the others are.
 func meet(nodes ...*node) {
-	peers := map[uint64]string{}
+	peers := map[chat.NodeID]string{}
 	for _, n := range nodes {
 		peers[n.id] = n.addr
 	}
@@ -291,11 +292,11 @@ func count(c prometheus.Collector) int {
 }
 
 // message is a Raft message with a number to know it by.
-func message(from, to, index uint64) *raftpb.Message {
-	return &raftpb.Message{Type: raftpb.MsgApp.Enum(), From: proto.Uint64(from), To: proto.Uint64(to), Index: proto.Uint64(index)}
+func message(from, to chat.NodeID, index uint64) *raftpb.Message {
+	return &raftpb.Message{Type: raftpb.MsgApp.Enum(), From: proto.Uint64(uint64(from)), To: proto.Uint64(uint64(to)), Index: proto.Uint64(index)}
 }
 
-func large(from, to, index uint64, bytes int) *raftpb.Message {
+func large(from, to chat.NodeID, index uint64, bytes int) *raftpb.Message {
 	m := message(from, to, index)
 	m.Entries = []*raftpb.Entry{{Data: make([]byte, bytes)}}
 	return m
@@ -355,7 +356,7 @@ func (raw) Unmarshal(b []byte, v any) error {
 }
 
 // dialRaw opens a connection to a node with another node's certificate.
-func dialRaw(t testing.TB, ca peer.Pair, as uint64, to *node) *grpc.ClientConn {
+func dialRaw(t testing.TB, ca peer.Pair, as chat.NodeID, to *node) *grpc.ClientConn {
 	t.Helper()
 	cfg := &tls.Config{Certificates: []tls.Certificate{keypair(t, issue(t, ca, peer.NodeOptions{Node: as}))}, InsecureSkipVerify: true}
 	conn, err := grpc.NewClient("passthrough:///"+to.addr, grpc.WithTransportCredentials(credentials.NewTLS(cfg)),

@@ -23,7 +23,7 @@ import (
 type link[T any] struct {
 	// Immutable.
 	t      *Transport
-	node   uint64
+	node   chat.NodeID
 	kind   string // of metrics: "raft", "mail"
 	method string
 	max    int // bytes gathered into one frame
@@ -253,7 +253,7 @@ var both = &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}
 // ctx. The stream is open when the peer has said so with an empty packet: what
 // is written before that is lost without a word when the peer refuses. Each
 // stream has a connection of its own, which the caller closes.
-func (t *Transport) open(ctx context.Context, cancel context.CancelFunc, node uint64, addr, method string) (*grpc.ClientConn, grpc.ClientStream, error) {
+func (t *Transport) open(ctx context.Context, cancel context.CancelFunc, node chat.NodeID, addr, method string) (*grpc.ClientConn, grpc.ClientStream, error) {
 	const op = "peer.Dial"
 	shaking := &handshake{t: t, node: node, why: &atomic.Pointer[Refusal]{}}
 	conn, err := grpc.NewClient("passthrough:///"+addr,

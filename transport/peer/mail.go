@@ -161,7 +161,7 @@ func (o *outbox) SendSystemMessage(pid *actor.PID, message any) {
 // Stop does nothing: nodes do not stop one another's actors.
 func (o *outbox) Stop(*actor.PID) {}
 
-func (t *Transport) mailLink(node uint64, addr string) *link[letter] {
+func (t *Transport) mailLink(node chat.NodeID, addr string) *link[letter] {
 	l := &link[letter]{t: t, node: node, addr: addr, kind: "mail", method: methodMail, max: t.o.MailMax,
 		lost: func(l letter) { l.out.system.DeadLetter.SendUserMessage(l.target, l.mail) }}
 	l.encode = func(batch []letter, size int) (*packet, error) {

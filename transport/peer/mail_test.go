@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
+	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/transport/peer"
 )
 
@@ -30,7 +31,7 @@ type populated struct {
 	system *actor.ActorSystem
 }
 
-func populate(t testing.TB, ca peer.Pair, id uint64, types ...string) *populated {
+func populate(t testing.TB, ca peer.Pair, id chat.NodeID, types ...string) *populated {
 	t.Helper()
 	n := start(t, ca, id, peer.Options{MailTypes: types})
 	p := &populated{node: n, system: actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return slog.New(slog.DiscardHandler) }))}
@@ -47,7 +48,7 @@ func populate(t testing.TB, ca peer.Pair, id uint64, types ...string) *populated
 }
 
 // ask sends one request, retrying as a router does while connections heal.
-func (p *populated) ask(t testing.TB, to uint64, what string) string {
+func (p *populated) ask(t testing.TB, to chat.NodeID, what string) string {
 	t.Helper()
 	for end := time.Now().Add(patience); ; {
 		answer, err := p.system.Root.RequestFuture(actor.NewPID(peer.Address(to), "echo"), wrapperspb.String(what), 5*time.Second).Result()

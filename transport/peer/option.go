@@ -70,20 +70,20 @@ type Options struct {
 	// on one goroutine per peer, and owns them. from is proven by the peer's
 	// certificate and is the From of each message. While it blocks, that peer
 	// waits, and then drops. Required.
-	Receive func(from uint64, messages []GroupMessage)
+	Receive func(from chat.NodeID, messages []GroupMessage)
 	// Unreachable hears that messages to a node were lost: report it to the Raft
 	// groups that replicate to it. It is called by one goroutine, never from
 	// within Send, once for many losses. Can be nil.
-	Unreachable func(node uint64)
+	Unreachable func(node chat.NodeID)
 	// Snapshot takes one snapshot and returns when it is installed, or why not;
 	// the sender gets that answer. body yields io.EOF only when all of it has
 	// arrived and its checksum is right: install nothing before. ctx ends with the
 	// sender. Can be nil: then snapshots are refused.
-	Snapshot func(ctx context.Context, from uint64, header []byte, body io.Reader) error
+	Snapshot func(ctx context.Context, from chat.NodeID, header []byte, body io.Reader) error
 	// Admit is asked for each stream whether a proven node is served: a node that
 	// was removed keeps its certificate. It must not block. Can be nil: then each
 	// node of the cluster is.
-	Admit func(node uint64) bool
+	Admit func(node chat.NodeID) bool
 	// MailTypes are the full names of the protobuf messages that actors of
 	// different nodes may send one another, in both directions. Each must be
 	// registered in this binary, and none may be one of protoactor's own that

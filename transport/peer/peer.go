@@ -9,6 +9,8 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 	"google.golang.org/grpc"
+
+	"github.com/chumiai/chumi/chat"
 )
 
 // Transport is the port of one node. New builds it, Start serves a listener,
@@ -17,7 +19,7 @@ import (
 type Transport struct {
 	// Immutable after New.
 	o      Options
-	self   uint64
+	self   chat.NodeID
 	types  types
 	limit  *limiter
 	server *grpc.Server
@@ -37,7 +39,7 @@ type Transport struct {
 
 	// roads are the links by node. It is replaced as a whole under mu, which is
 	// held by SetPeers and Close only.
-	roads  atomic.Pointer[map[uint64]*road]
+	roads  atomic.Pointer[map[chat.NodeID]*road]
 	mu     sync.Mutex
 	closed bool
 }
@@ -67,7 +69,7 @@ func New(o Options) (*Transport, error) {
 		snapshots: make(chan struct{}, o.SnapshotsMax),
 	}
 	t.ctx, t.stop = context.WithCancel(context.Background())
-	t.roads.Store(&map[uint64]*road{})
+	t.roads.Store(&map[chat.NodeID]*road{})
 	t.reports.init()
 	t.server = t.newServer()
 	t.wg.Go(t.report)
@@ -75,7 +77,7 @@ func New(o Options) (*Transport, error) {
 }
 
 // Self is the number of this node.
-func (t *Transport) Self() uint64 { return t.self }
+func (t *Transport) Self() chat.NodeID { return t.self }
 
 // Start serves ln until Close, which closes it; it returns at once. A listener
 // that fails on its own is reported by Failed.
@@ -101,13 +103,13 @@ func (t *Transport) Failed() <-chan error { return t.served }
 //
 // A node that is not listed may still dial this one, because a node that joins
 // speaks before it is a member; Options.Admit can say otherwise.
-func (t *Transport) SetPeers(peers map[uint64]string) {
+func (t *Transport) SetPeers(peers map[chat.NodeID]string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
 		return
 	}
-	old, next := *t.roads.Load(), make(map[uint64]*road, len(peers))
+	old, next := *t.roads.Load(), make(map[chat.NodeID]*road, len(peers))
 	for node, addr := range peers {
 		if node == t.self || node == 0 || addr == "" {
 			continue
@@ -132,7 +134,7 @@ func (t *Transport) SetPeers(peers map[uint64]string) {
 	}
 }
 
-func (t *Transport) roadTo(node uint64) *road { return (*t.roads.Load())[node] }
+func (t *Transport) roadTo(node chat.NodeID) *road { return (*t.roads.Load())[node] }
 
 // Close stops listening, cuts every connection and waits until no callback runs
 // and none will: a Receive or Snapshot that does not return holds it up. Mail
@@ -148,7 +150,7 @@ func (t *Transport) Close() {
 		r.raft.end()
 		r.mail.end()
 	}
-	t.roads.Store(&map[uint64]*road{})
+	t.roads.Store(&map[chat.NodeID]*road{})
 	t.mu.Unlock()
 	t.stop()
 	t.server.Stop()
@@ -159,14 +161,14 @@ func (t *Transport) Close() {
 // caller of Send is often who would have to answer.
 type reports struct {
 	mu    sync.Mutex
-	nodes map[uint64]bool
+	nodes map[chat.NodeID]bool
 	ready chan struct{}
 }
 
-func (r *reports) init() { r.nodes, r.ready = map[uint64]bool{}, make(chan struct{}, 1) }
+func (r *reports) init() { r.nodes, r.ready = map[chat.NodeID]bool{}, make(chan struct{}, 1) }
 
 // unreachable has Unreachable(node) called soon.
-func (t *Transport) unreachable(node uint64) {
+func (t *Transport) unreachable(node chat.NodeID) {
 	r := &t.reports
 	r.mu.Lock()
 	r.nodes[node] = true
@@ -187,7 +189,7 @@ func (t *Transport) report() {
 		}
 		r.mu.Lock()
 		nodes := r.nodes
-		r.nodes = map[uint64]bool{}
+		r.nodes = map[chat.NodeID]bool{}
 		r.mu.Unlock()
 		for node := range nodes {
 			if t.o.Unreachable != nil && t.ctx.Err() == nil {

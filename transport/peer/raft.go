@@ -5,13 +5,15 @@ import (
 	"io"
 
 	"go.etcd.io/raft/v3/raftpb"
+
+	"github.com/chumiai/chumi/chat"
 )
 
 // Send queues messages to one node and returns at once. They are owned by the
 // Transport from then on and must not be changed. They arrive in order, or not
 // at all: what has no place in the queue, and what waits for a node that cannot
 // be reached, is dropped, counted, and reported through Options.Unreachable.
-func (t *Transport) Send(to uint64, messages []GroupMessage) {
+func (t *Transport) Send(to chat.NodeID, messages []GroupMessage) {
 	r := t.roadTo(to)
 	if r == nil {
 		t.o.Metrics.Dropped.WithLabelValues("raft", "unknown").Add(float64(len(messages)))
@@ -32,7 +34,7 @@ func (t *Transport) Send(to uint64, messages []GroupMessage) {
 	}
 }
 
-func (t *Transport) raftLink(node uint64, addr string) *link[GroupMessage] {
+func (t *Transport) raftLink(node chat.NodeID, addr string) *link[GroupMessage] {
 	l := &link[GroupMessage]{t: t, node: node, addr: addr, kind: "raft", method: methodRaft, max: t.o.FrameMax}
 	l.encode = func(batch []GroupMessage, size int) (*packet, error) {
 		room := outgoing(size + frameHead)
@@ -79,11 +81,11 @@ func (t *Transport) serveRaft(s *session) error {
 }
 
 // checkRaft holds a message against the certificate it came with.
-func (t *Transport) checkRaft(node uint64, m *raftpb.Message) error {
-	if from := m.GetFrom(); from != node {
+func (t *Transport) checkRaft(node chat.NodeID, m *raftpb.Message) error {
+	if from := chat.NodeID(m.GetFrom()); from != node {
 		return refusal(ReasonSpoofed, "node %d sends a Raft message that says it is from node %d", node, from)
 	}
-	if to := m.GetTo(); to != t.self {
+	if to := chat.NodeID(m.GetTo()); to != t.self {
 		return refusal(ReasonMalformed, "a Raft message for node %d came to node %d", to, t.self)
 	}
 	return nil

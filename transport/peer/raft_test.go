@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/transport/peer"
 )
 
@@ -87,7 +88,7 @@ func TestRaft_OverflowIsCounted(t *testing.T) {
 		}
 		return nil, errors.New("no route")
 	}})
-	one.SetPeers(map[uint64]string{2: "192.0.2.1:1", 3: "192.0.2.1:1"})
+	one.SetPeers(map[chat.NodeID]string{2: "192.0.2.1:1", 3: "192.0.2.1:1"})
 	one.Send(2, []peer.GroupMessage{{Message: message(1, 2, 0)}})
 	within(t, dialled) // whatever comes now waits
 	for i := range uint64(9) {
@@ -115,7 +116,7 @@ func TestRaft_QueueIsBoundedInBytes(t *testing.T) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}})
-	one.SetPeers(map[uint64]string{2: "192.0.2.1:1"})
+	one.SetPeers(map[chat.NodeID]string{2: "192.0.2.1:1"})
 	for i := range uint64(5) {
 		one.Send(2, []peer.GroupMessage{{Message: large(1, 2, i, 4000)}})
 	}
@@ -139,7 +140,7 @@ func TestRaft_BackoffDoublesToItsCap(t *testing.T) {
 			}
 			return nil, errors.New("no route")
 		}})
-	one.SetPeers(map[uint64]string{2: "192.0.2.1:1"})
+	one.SetPeers(map[chat.NodeID]string{2: "192.0.2.1:1"})
 	var before time.Time
 	for i, least := range []time.Duration{0, 8, 16, 32, 32} {
 		one.Send(2, []peer.GroupMessage{{Message: message(1, 2, 0)}})
@@ -169,7 +170,7 @@ func TestRaft_FollowsANodeThatMoves(t *testing.T) {
 	reaches(t, again, one)
 	reaches(t, one, three)
 
-	one.SetPeers(map[uint64]string{3: three.addr})
+	one.SetPeers(map[chat.NodeID]string{3: three.addr})
 	one.Send(2, []peer.GroupMessage{{Message: message(1, 2, 0)}})
 	if n := count(one.metrics.Dropped.WithLabelValues("raft", "unknown")); n != 1 {
 		t.Errorf("%d to a node that left, want 1", n)
@@ -198,7 +199,7 @@ func TestRaft_RefusesWhatAPeerMayNotSend(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			frames := make(chan frame, 64)
-			one := start(t, ca, 1, peer.Options{FrameMax: 1 << 10, MessageMax: 1 << 20, Receive: func(from uint64, m []peer.GroupMessage) {
+			one := start(t, ca, 1, peer.Options{FrameMax: 1 << 10, MessageMax: 1 << 20, Receive: func(from chat.NodeID, m []peer.GroupMessage) {
 				if m[0].Group == 666 {
 					panic("as a bug would")
 				}
@@ -227,7 +228,7 @@ func TestRaft_OwnPeerIsBackAfterAPanic(t *testing.T) {
 	ca := authority(t, "shop")
 	frames := make(chan frame, 64)
 	broken := make(chan struct{}, 1)
-	one := start(t, ca, 1, peer.Options{Receive: func(from uint64, m []peer.GroupMessage) {
+	one := start(t, ca, 1, peer.Options{Receive: func(from chat.NodeID, m []peer.GroupMessage) {
 		if m[0].Group == 666 {
 			broken <- struct{}{}
 			panic("as a bug would")
@@ -266,7 +267,7 @@ func TestPort_KnowsNoOtherMethods(t *testing.T) {
 func TestNew_NamesWhatIsWrong(t *testing.T) {
 	ca := authority(t, "shop")
 	one := start(t, ca, 1, peer.Options{})
-	good := peer.Options{Credentials: one.creds, Metrics: one.metrics, Log: slog.New(slog.DiscardHandler), Receive: func(uint64, []peer.GroupMessage) {}}
+	good := peer.Options{Credentials: one.creds, Metrics: one.metrics, Log: slog.New(slog.DiscardHandler), Receive: func(chat.NodeID, []peer.GroupMessage) {}}
 	for name, change := range map[string]func(*peer.Options){
 		"Receive":        func(o *peer.Options) { o.Receive = nil },
 		"FrameMax":       func(o *peer.Options) { o.FrameMax = -1 },

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/chumiai/chumi/chat"
 )
 
 // Reason is why something was refused. The set is closed: it is a label.
@@ -137,7 +139,7 @@ func (l *limiter) allow(key string) (suppressed int, ok bool) {
 
 // refused counts a refusal and logs it unless the same host was logged for the
 // same reason a moment ago. node is 0 when it was not proven.
-func (t *Transport) refused(err error, remote net.Addr, node uint64) {
+func (t *Transport) refused(err error, remote net.Addr, node chat.NodeID) {
 	reason := ReasonOf(err)
 	t.o.Metrics.Refused.WithLabelValues(string(reason)).Inc()
 	from := "unknown"

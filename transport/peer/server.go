@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
+
+	"github.com/chumiai/chumi/chat"
 )
 
 // The methods of the port.
@@ -73,7 +75,7 @@ func (t *Transport) newServer() *grpc.Server {
 // session is an incoming stream of a proven peer.
 type session struct {
 	grpc.ServerStream
-	node   uint64
+	node   chat.NodeID
 	remote net.Addr
 }
 
@@ -123,7 +125,7 @@ func (t *Transport) guardedCall(ctx context.Context, req any, _ *grpc.UnaryServe
 }
 
 // answer is the status a stream ends with.
-func (t *Transport) answer(panicked any, err error, node uint64, remote net.Addr) error {
+func (t *Transport) answer(panicked any, err error, node chat.NodeID, remote net.Addr) error {
 	if panicked != nil {
 		t.o.Log.Error("a handler of the peer port panicked", "node", node, "panic", fmt.Sprint(panicked), "stack", string(debug.Stack()))
 		err = refusal(ReasonPanic, "the handler panicked")

@@ -41,7 +41,7 @@ const (
 // The error is of kind NotFound when the node is not known, Unavailable when it
 // cannot be reached or stalls, Busy when it takes no more snapshots at once,
 // Corrupt when what arrived is not what was sent, Other when its handler failed.
-func (t *Transport) SendSnapshot(ctx context.Context, to uint64, header []byte, body io.Reader) (err error) {
+func (t *Transport) SendSnapshot(ctx context.Context, to chat.NodeID, header []byte, body io.Reader) (err error) {
 	const op = "peer.SendSnapshot"
 	r := t.roadTo(to)
 	if r == nil {

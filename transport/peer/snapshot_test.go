@@ -58,7 +58,7 @@ func TestSnapshot_StreamsInBoundedMemory(t *testing.T) {
 	var ahead, largest int64
 	var sum [32]byte
 	one, two := start(t, ca, 1, peer.Options{}), start(t, ca, 2, peer.Options{
-		Snapshot: func(_ context.Context, from uint64, header []byte, in io.Reader) error {
+		Snapshot: func(_ context.Context, from chat.NodeID, header []byte, in io.Reader) error {
 			if from != 1 || string(header) != "a header" {
 				t.Errorf("from %d: %q", from, header)
 			}
@@ -100,7 +100,7 @@ func TestSnapshot_ASlowReceiverHoldsTheSender(t *testing.T) {
 	ca := authority(t, "shop")
 	held := make(chan struct{})
 	one, two := start(t, ca, 1, peer.Options{StallTimeout: 300 * time.Millisecond}), start(t, ca, 2, peer.Options{
-		Snapshot: func(ctx context.Context, _ uint64, _ []byte, _ io.Reader) error {
+		Snapshot: func(ctx context.Context, _ chat.NodeID, _ []byte, _ io.Reader) error {
 			<-ctx.Done()
 			close(held)
 			return ctx.Err()
@@ -122,7 +122,7 @@ func TestSnapshot_EndsWithTheHandlersAnswer(t *testing.T) {
 	ca := authority(t, "shop")
 	installing, install := make(chan struct{}), make(chan error)
 	one, two := start(t, ca, 1, peer.Options{}), start(t, ca, 2, peer.Options{
-		Snapshot: func(_ context.Context, _ uint64, _ []byte, in io.Reader) error {
+		Snapshot: func(_ context.Context, _ chat.NodeID, _ []byte, in io.Reader) error {
 			if _, err := io.Copy(io.Discard, in); err != nil {
 				return err
 			}
@@ -204,7 +204,7 @@ func TestSnapshot_DamageIsAnErrorOnBothSides(t *testing.T) {
 			t.Parallel()
 			seen := make(chan error, 1)
 			one, two := start(t, ca, 1, peer.Options{}), start(t, ca, 2, peer.Options{
-				Snapshot: func(_ context.Context, _ uint64, header []byte, in io.Reader) error {
+				Snapshot: func(_ context.Context, _ chat.NodeID, header []byte, in io.Reader) error {
 					if string(header) == "p" {
 						panic("as a bug would")
 					}
@@ -245,7 +245,7 @@ func make2(kind byte, n int) []byte {
 func TestSnapshot_ASenderThatStopsIsAnErrorToTheHandler(t *testing.T) {
 	ca := authority(t, "shop")
 	began, seen := make(chan struct{}, 1), make(chan error, 1)
-	take := func(_ context.Context, _ uint64, _ []byte, in io.Reader) error {
+	take := func(_ context.Context, _ chat.NodeID, _ []byte, in io.Reader) error {
 		began <- struct{}{}
 		_, err := io.Copy(io.Discard, in)
 		seen <- err
@@ -297,7 +297,7 @@ func TestSnapshot_WhoIsNotThere(t *testing.T) {
 	hold := make(chan struct{})
 	began := make(chan struct{}, 2)
 	one, two, three := start(t, ca, 1, peer.Options{}), start(t, ca, 2, peer.Options{}), start(t, ca, 3, peer.Options{SnapshotsMax: 1,
-		Snapshot: func(_ context.Context, _ uint64, _ []byte, in io.Reader) error {
+		Snapshot: func(_ context.Context, _ chat.NodeID, _ []byte, in io.Reader) error {
 			began <- struct{}{}
 			<-hold
 			_, err := io.Copy(io.Discard, in)
