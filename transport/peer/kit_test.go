@@ -35,7 +35,10 @@ import (
 	"github.com/chumiai/chumi/transport/peer"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// fasthttp starts its clock once per process, and never ends it.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
+}
 
 // patience bounds every wait; nothing waits that long unless it is broken.
 const patience = 20 * time.Second
