@@ -112,9 +112,8 @@ func (c *callConn) Close() error {
 func (t *Transport) serveConn(c *callConn) {
 	defer func() { <-t.places }()
 	defer func() {
-		// What panics here is the body of an answer; its head is on the wire.
 		if p := recover(); p != nil {
-			t.panicked(p, c.raw.RemoteAddr(), c.node)
+			_ = t.panicked(p, c.raw.RemoteAddr(), c.node)
 		}
 		_ = c.raw.Close()
 		if c.forget != nil {
@@ -124,8 +123,10 @@ func (t *Transport) serveConn(c *callConn) {
 	cut := func() { _ = c.raw.Close() }
 	defer context.AfterFunc(t.ctx, cut)()
 	defer time.AfterFunc(t.o.ConnAgeMax+connAgeGrace, cut).Stop()
-	// How it ended was answered, or is the caller's business.
-	_ = t.calls.ServeConn(c)
+	// How else it ended was answered, or is the caller's business.
+	if p := (*fasthttp.ErrBodyStreamWritePanic)(nil); errors.As(t.calls.ServeConn(c), &p) {
+		_ = t.panicked(p, c.raw.RemoteAddr(), c.node)
+	}
 }
 
 func (t *Transport) newCallServer() *fasthttp.Server {

@@ -104,24 +104,6 @@ func within[T any](t *testing.T, c <-chan T) (v T) {
 	return v
 }
 
-// clock stands still until it is moved.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
-}
-
 // authority makes the CA of a cluster.
 func authority(t testing.TB, cluster string) peer.Pair {
 	t.Helper()
