@@ -15,10 +15,14 @@ type Peer struct {
 	// Messages and Bytes count by kind (raft, mail; bytes also snapshot) and
 	// direction (in, out).
 	Messages, Bytes *prometheus.CounterVec
-	// Connects counts attempts to connect by kind and result (ok, failed).
+	// Connects counts attempts to connect by kind (raft, mail, call) and result
+	// (ok, failed).
 	Connects *prometheus.CounterVec
 	// Snapshots counts snapshots by direction and result.
 	Snapshots *prometheus.CounterVec
+	// Calls counts calls by direction and result: out, ok is any answer; in, ok is
+	// any that the handler gave.
+	Calls *prometheus.CounterVec
 	// InFlight is the requests to other nodes that wait for an answer.
 	InFlight prometheus.Gauge
 	// CertificateExpiry is when this node's certificate ends.
@@ -35,6 +39,7 @@ func newPeer(reg prometheus.Registerer) Peer {
 		Bytes:             counters(reg, "chumi_peer_bytes_total", "Bytes of frames and chunks between nodes.", "kind", "direction"),
 		Connects:          counters(reg, "chumi_peer_connects_total", "Attempts to connect to another node.", "kind", "result"),
 		Snapshots:         counters(reg, "chumi_peer_snapshots_total", "Snapshots sent and received.", "direction", "result"),
+		Calls:             counters(reg, "chumi_peer_calls_total", "Calls made to other nodes and served for them.", "direction", "result"),
 		InFlight:          gauge(reg, "chumi_peer_in_flight", "Requests to other nodes that wait for an answer."),
 		CertificateExpiry: gauge(reg, "chumi_peer_certificate_expiry_timestamp_seconds", "When this node's certificate ends, in Unix time; 0 without one."),
 		Reloads:           counters(reg, "chumi_peer_certificate_reloads_total", "Changes of the node's certificate files that were taken up or not.", "result"),

@@ -72,7 +72,7 @@ var walls = []wall{
 	{pkg: "transport/console", inside: []string{"chat", "metrics"}, outside: []string{fasthttp}},
 	{pkg: "transport/meta", inside: []string{"chat", "metrics", "metrics/failpoint"}, outside: []string{fastjson, failsafe}},
 	{pkg: "transport/peer", inside: []string{"chat", "metrics"},
-		outside: []string{actor, "github.com/asynkron/protoactor-go/remote", "google.golang.org/grpc", "go.etcd.io/raft/v3/raftpb", protobuf}},
+		outside: []string{actor, "github.com/asynkron/protoactor-go/remote", "google.golang.org/grpc", "go.etcd.io/raft/v3/raftpb", protobuf, fasthttp}},
 	{pkg: "transport/openai", inside: []string{"chat", "metrics", "metrics/failpoint"}, outside: []string{openai, failsafe}},
 
 	// The simulators import nothing of what they imitate: a shared mistake would

@@ -203,19 +203,19 @@ func (c *Credentials) Server() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			return c.server(), nil
+			return c.server(protoStreams), nil
 		},
 	}
 }
 
-func (c *Credentials) server() *tls.Config {
+func (c *Credentials) server(protocols ...string) *tls.Config {
 	l := c.current()
 	return &tls.Config{
 		MinVersion:   tls.VersionTLS13,
 		Certificates: []tls.Certificate{l.cert},
 		ClientAuth:   tls.RequireAndVerifyClientCert,
 		ClientCAs:    l.roots,
-		NextProtos:   []string{"h2"},
+		NextProtos:   protocols,
 		Time:         c.o.Now,
 		// A resumed session would skip a certificate that has changed since.
 		SessionTicketsDisabled: true,
@@ -232,19 +232,28 @@ func (c *Credentials) server() *tls.Config {
 	}
 }
 
-// Client is the configuration for dialling one node.
+// The protocols of the port, as ALPN names them: gRPC's and that of calls.
+const (
+	protoStreams = "h2"
+	protoCalls   = "http/1.1"
+)
+
+// Client is the configuration for dialling one node, or any node of the cluster
+// but this one when node is 0.
 //
 // InsecureSkipVerify turns off crypto/tls's own check only, which wants the
 // name of a host: nodes have numbers, and move. VerifyConnection, which always
 // runs, does all of it: chain, validity, usage, cluster, node.
-func (c *Credentials) Client(node chat.NodeID) *tls.Config {
+func (c *Credentials) Client(node chat.NodeID) *tls.Config { return c.client(node, protoStreams) }
+
+func (c *Credentials) client(node chat.NodeID, protocol string) *tls.Config {
 	l := c.current()
 	return &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		// Shown whatever authorities the peer names: one that shares none with us
 		// shall say so, not that it saw no certificate.
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &l.cert, nil },
-		NextProtos:           []string{"h2"},
+		NextProtos:           []string{protocol},
 		Time:                 c.o.Now,
 		InsecureSkipVerify:   true,
 		VerifyConnection: func(s tls.ConnectionState) error {
@@ -255,7 +264,14 @@ func (c *Credentials) Client(node chat.NodeID) *tls.Config {
 			if err != nil {
 				return err
 			}
-			if id.Node != node {
+			switch id.Node {
+			case node:
+			case c.id.Node:
+				return refusal(ReasonWrongNode, "the peer shows a certificate of node %d, which is this node: the address is our own, or two nodes share one", id.Node)
+			default:
+				if node == 0 {
+					return nil
+				}
 				return refusal(ReasonWrongNode, "node %d answers at the address of node %d", id.Node, node)
 			}
 			return nil
@@ -293,4 +309,4 @@ func (c *Credentials) peerOf(s tls.ConnectionState) (Identity, error) {
 }
 
 // errNoALPN is a TLS peer that is not one of ours.
-var errNoALPN = errors.New("the peer speaks TLS but not HTTP/2")
+var errNoALPN = errors.New("the peer speaks TLS but none of the port's protocols")

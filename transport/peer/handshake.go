@@ -8,6 +8,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/peer"
@@ -16,10 +17,12 @@ import (
 )
 
 // handshake is gRPC's view of Credentials: it sees the raw connection, so a
-// refusal can name who was refused. node is 0 on the listener's side.
+// refusal can name who was refused. On the listener's side node is 0 and
+// protocol "": there the peer chooses.
 type handshake struct {
-	t    *Transport
-	node chat.NodeID
+	t        *Transport
+	node     chat.NodeID
+	protocol string
 	// why is the refusal of the dialled peer, which gRPC would turn into text;
 	// nil on the listener's side.
 	why *atomic.Pointer[Refusal]
@@ -31,15 +34,20 @@ type proven struct {
 	node chat.NodeID
 }
 
-// ServerHandshake admits a peer that dialled us.
+// ServerHandshake admits a peer that dialled us. One that wants to make calls is
+// led past gRPC.
 func (h *handshake) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	conn := tls.Server(raw, h.t.o.Credentials.server())
-	return h.settle(context.Background(), raw, conn)
+	conn := tls.Server(raw, h.t.serverTLS())
+	out, info, err := h.settle(context.Background(), raw, conn)
+	if err == nil && conn.ConnectionState().NegotiatedProtocol == protoCalls {
+		return nil, nil, h.t.dispatch(raw, conn, info.(proven).node)
+	}
+	return out, info, err
 }
 
 // ClientHandshake admits the peer that was dialled.
 func (h *handshake) ClientHandshake(ctx context.Context, _ string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	conn := tls.Client(raw, h.t.o.Credentials.Client(h.node))
+	conn := tls.Client(raw, h.t.o.Credentials.client(h.node, h.protocol))
 	return h.settle(ctx, raw, conn)
 }
 
@@ -81,7 +89,7 @@ func (h *handshake) Info() credentials.ProtocolInfo {
 
 // Clone returns a copy.
 func (h *handshake) Clone() credentials.TransportCredentials {
-	return &handshake{t: h.t, node: h.node, why: h.why}
+	return &handshake{t: h.t, node: h.node, protocol: h.protocol, why: h.why}
 }
 
 // OverrideServerName does nothing: nodes are known by number.
@@ -118,7 +126,7 @@ func (l *capped) Accept() (net.Conn, error) {
 		}
 		select {
 		case l.free <- struct{}{}:
-			return &placed{Conn: c, leave: sync.OnceFunc(func() { <-l.free })}, nil
+			return &placed{steady: steady{Conn: c}, leave: sync.OnceFunc(func() { <-l.free })}, nil
 		default:
 			l.t.refused(refusal(ReasonTooMany, "%d connections are open, no more are taken", cap(l.free)), c.RemoteAddr(), 0)
 			_ = c.Close()
@@ -128,8 +136,17 @@ func (l *capped) Accept() (net.Conn, error) {
 
 // placed gives its place back when it is closed.
 type placed struct {
-	net.Conn
+	steady
 	leave func()
+}
+
+// SetDeadline is gRPC's: it clears the deadline of the handshake after the
+// connection was led past it, when another is in force.
+func (c *placed) SetDeadline(at time.Time) error {
+	if c.stall > 0 {
+		return nil
+	}
+	return c.Conn.SetDeadline(at)
 }
 
 // Close closes the connection, once or more.

@@ -35,7 +35,10 @@ import (
 	"github.com/chumiai/chumi/transport/peer"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// fasthttp starts its clock once per process, and never ends it.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"))
+}
 
 // patience bounds every wait; nothing waits that long unless it is broken.
 const patience = 20 * time.Second
@@ -99,24 +102,6 @@ func within[T any](t *testing.T, c <-chan T) (v T) {
 		t.Fatal("what was waited for did not come")
 	}
 	return v
-}
-
-// clock stands still until it is moved.
-type clock struct {
-	mu  sync.Mutex
-	now time.Time
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.now
-}
-
-func (c *clock) Add(d time.Duration) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.now = c.now.Add(d)
 }
 
 // authority makes the CA of a cluster.

@@ -255,7 +255,7 @@ var both = &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}
 // stream has a connection of its own, which the caller closes.
 func (t *Transport) open(ctx context.Context, cancel context.CancelFunc, node chat.NodeID, addr, method string) (*grpc.ClientConn, grpc.ClientStream, error) {
 	const op = "peer.Dial"
-	shaking := &handshake{t: t, node: node, why: &atomic.Pointer[Refusal]{}}
+	shaking := &handshake{t: t, node: node, protocol: protoStreams, why: &atomic.Pointer[Refusal]{}}
 	conn, err := grpc.NewClient("passthrough:///"+addr,
 		grpc.WithTransportCredentials(shaking),
 		grpc.WithContextDialer(t.o.Dial),

@@ -9,6 +9,7 @@ import (
 	"net"
 	"time"
 
+	"github.com/valyala/fasthttp"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/chumiai/chumi/chat"
@@ -39,10 +40,18 @@ const (
 	DefaultInFlightMax = 2000
 	// DefaultSnapshotsMax is the snapshots received at once: each fills a disk.
 	DefaultSnapshotsMax = 4
-	// DefaultConnMax is the connections open at once; a node needs three.
+	// DefaultConnMax is the connections open at once, without those that carry
+	// calls; a node needs three.
 	DefaultConnMax = 256
+	// DefaultCallsMax is the connections with calls that are served at once, and
+	// those that are open to one node: a relayed event stream holds one for hours.
+	DefaultCallsMax = 4096
+	// DefaultCallBodyMax is the largest body of a call or of an answer that is not
+	// streamed: what the API takes, with room.
+	DefaultCallBodyMax = 8 << 20
 
-	// DefaultStallTimeout is how long a snapshot may stand still.
+	// DefaultStallTimeout is how long a snapshot may stand still, and one write of
+	// a call.
 	DefaultStallTimeout = 30 * time.Second
 	// DefaultDialTimeout bounds connecting, handshake included, on either side.
 	DefaultDialTimeout = 5 * time.Second
@@ -80,9 +89,20 @@ type Options struct {
 	// arrived and its checksum is right: install nothing before. ctx ends with the
 	// sender. Can be nil: then snapshots are refused.
 	Snapshot func(ctx context.Context, from chat.NodeID, header []byte, body io.Reader) error
-	// Admit is asked for each stream whether a proven node is served: a node that
-	// was removed keeps its certificate. It must not block. Can be nil: then each
-	// node of the cluster is.
+	// Calls answers one call of another node, whose number its certificate proves.
+	// It is called by many goroutines. As ever with fasthttp, ctx is not used after
+	// it returned. A body without a length is streamed piece by piece and may take
+	// hours; when the port closes, the body's Close is called, from another
+	// goroutine. A panic of Calls or of the body's Read is answered or ends the
+	// connection; what runs on goroutines of its own, as a fasthttp.StreamWriter
+	// does, must recover itself. Can be nil: then no calls are taken.
+	Calls func(from chat.NodeID, ctx *fasthttp.RequestCtx)
+	// OpenPaths are the paths of calls that a node may make which Admit says no
+	// to, such as the one that asks to be admitted. Can be nil.
+	OpenPaths []string
+	// Admit is asked for each stream and call whether a proven node is served: a
+	// node that was removed keeps its certificate. It must not block. Can be nil:
+	// then each node of the cluster is.
 	Admit func(node chat.NodeID) bool
 	// MailTypes are the full names of the protobuf messages that actors of
 	// different nodes may send one another, in both directions. Each must be
@@ -96,6 +116,7 @@ type Options struct {
 	InFlightMax                   int
 	SnapshotsMax                  int
 	ConnMax                       int
+	CallsMax, CallBodyMax         int
 	StallTimeout, DialTimeout     time.Duration
 	BackoffMin, BackoffMax        time.Duration
 	PingEvery, PingTimeout        time.Duration
@@ -123,6 +144,8 @@ func (o Options) EnsureDefaults() Options {
 	or(&o.InFlightMax, DefaultInFlightMax)
 	or(&o.SnapshotsMax, DefaultSnapshotsMax)
 	or(&o.ConnMax, DefaultConnMax)
+	or(&o.CallsMax, DefaultCallsMax)
+	or(&o.CallBodyMax, DefaultCallBodyMax)
 	or(&o.StallTimeout, DefaultStallTimeout)
 	or(&o.DialTimeout, DefaultDialTimeout)
 	or(&o.BackoffMin, DefaultBackoffMin)
@@ -165,6 +188,7 @@ func (o Options) Validate() error {
 		{"FrameMax", int64(o.FrameMax)}, {"MessageMax", int64(o.MessageMax)}, {"MailMax", int64(o.MailMax)},
 		{"QueueBytes", int64(o.QueueBytes)}, {"QueueLen", int64(o.QueueLen)},
 		{"InFlightMax", int64(o.InFlightMax)}, {"SnapshotsMax", int64(o.SnapshotsMax)}, {"ConnMax", int64(o.ConnMax)},
+		{"CallsMax", int64(o.CallsMax)}, {"CallBodyMax", int64(o.CallBodyMax)},
 		{"StallTimeout", int64(o.StallTimeout)}, {"DialTimeout", int64(o.DialTimeout)},
 		{"BackoffMin", int64(o.BackoffMin)}, {"BackoffMax", int64(o.BackoffMax)},
 		{"PingEvery", int64(o.PingEvery)}, {"PingTimeout", int64(o.PingTimeout)},

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/valyala/fasthttp"
 	"google.golang.org/grpc"
 
 	"github.com/chumiai/chumi/chat"
@@ -27,12 +28,17 @@ type Transport struct {
 	// ctx ends with Close.
 	ctx  context.Context
 	stop context.CancelFunc
-	// wg counts the goroutines of links, the reporter and snapshot readers.
+	// wg counts the goroutines of links, the reporter, snapshot readers and the
+	// connections whose calls are served.
 	wg sync.WaitGroup
 	// snapshots has a place per snapshot that may be received.
 	snapshots chan struct{}
-	reports   reports
-	flights   flights
+	// calls serves what other nodes call; places has one per connection with
+	// calls that may be open.
+	calls   *fasthttp.Server
+	places  chan struct{}
+	reports reports
+	flights flights
 
 	// system is set by Attach; until then mail is answered Unavailable.
 	system atomic.Pointer[actor.ActorSystem]
@@ -46,9 +52,10 @@ type Transport struct {
 
 // road is all that leads to one node.
 type road struct {
-	addr string
-	raft *link[GroupMessage]
-	mail *link[letter]
+	addr  string
+	raft  *link[GroupMessage]
+	mail  *link[letter]
+	calls *lanes
 }
 
 // New returns a Transport that does not listen and knows nobody yet. The error
@@ -67,11 +74,13 @@ func New(o Options) (*Transport, error) {
 		limit:     newLimiter(o.Now, o.LogEvery),
 		served:    make(chan error, 1),
 		snapshots: make(chan struct{}, o.SnapshotsMax),
+		places:    make(chan struct{}, o.CallsMax),
 	}
 	t.ctx, t.stop = context.WithCancel(context.Background())
 	t.roads.Store(&map[chat.NodeID]*road{})
 	t.reports.init()
 	t.server = t.newServer()
+	t.calls = t.newCallServer()
 	t.wg.Go(t.report)
 	return t, nil
 }
@@ -98,8 +107,8 @@ func (t *Transport) Failed() <-chan error { return t.served }
 
 // SetPeers says which nodes there are and where each is, as host:port. What is
 // known already stays connected unless its address changed; what is gone is
-// disconnected, and what waited for it is dropped. This node's own entry is
-// ignored. After Close it does nothing.
+// disconnected, and what waited for it is dropped; only calls under way end as
+// they would have. This node's own entry is ignored. After Close it does nothing.
 //
 // A node that is not listed may still dial this one, because a node that joins
 // speaks before it is a member; Options.Admit can say otherwise.
@@ -117,28 +126,35 @@ func (t *Transport) SetPeers(peers map[chat.NodeID]string) {
 		r := old[node]
 		switch {
 		case r == nil:
-			r = &road{addr: addr, raft: t.raftLink(node, addr), mail: t.mailLink(node, addr)}
+			r = &road{addr: addr, raft: t.raftLink(node, addr), mail: t.mailLink(node, addr), calls: t.newLanes(node, addr)}
 		case r.addr != addr:
 			r.raft.move(addr)
 			r.mail.move(addr)
-			r = &road{addr: addr, raft: r.raft, mail: r.mail}
+			r.calls.end()
+			r = &road{addr: addr, raft: r.raft, mail: r.mail, calls: t.newLanes(node, addr)}
 		}
 		next[node] = r
 	}
 	t.roads.Store(&next)
 	for node, r := range old {
 		if next[node] == nil {
-			r.raft.end()
-			r.mail.end()
+			r.end()
 		}
 	}
+}
+
+// end disconnects. It does not wait.
+func (r *road) end() {
+	r.raft.end()
+	r.mail.end()
+	r.calls.end()
 }
 
 func (t *Transport) roadTo(node chat.NodeID) *road { return (*t.roads.Load())[node] }
 
 // Close stops listening, cuts every connection and waits until no callback runs
-// and none will: a Receive or Snapshot that does not return holds it up. Mail
-// sent afterwards is a dead letter, Raft messages are dropped.
+// and none will: a Receive, Snapshot or Calls that does not return holds it up.
+// Mail sent afterwards is a dead letter, Raft messages are dropped, and calls fail.
 func (t *Transport) Close() {
 	t.mu.Lock()
 	if t.closed {
@@ -147,8 +163,7 @@ func (t *Transport) Close() {
 	}
 	t.closed = true
 	for _, r := range *t.roads.Load() {
-		r.raft.end()
-		r.mail.end()
+		r.end()
 	}
 	t.roads.Store(&map[chat.NodeID]*road{})
 	t.mu.Unlock()

@@ -80,7 +80,7 @@ func sorted(err error) error {
 	case strings.Contains(err.Error(), "didn't provide a certificate"):
 		return refusal(ReasonNoCertificate, "the client shows no certificate")
 	case errors.As(err, &op) && op.Op == "remote error":
-		return refusal(ReasonHandshake, "the peer refused this node's certificate; its log says why (%v)", err)
+		return refusal(ReasonHandshake, "the peer refused this node; its log says why (%v)", err)
 	}
 	return refusal(ReasonHandshake, "%v", err)
 }
