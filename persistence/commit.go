@@ -11,10 +11,11 @@ import (
 // stage evaluates a commit's conditions against the store and the batch and,
 // when all hold, puts its writes into the batch. In order:
 //
-//	epoch == the group's            else StaleEpoch
+//	epoch == the group's            else StaleEpoch; see unfenced
 //	expected == the head's seq      else WrongSeq
 //	sealed with the contact's key   else WrongSeq: it was erased meanwhile
-//	fresh rows and claims absent    else Duplicate
+//	fresh rows and claims absent,
+//	rows what they were             else Duplicate
 //	reservations within limits      else LimitReached
 //
 // A refused commit changes nothing. An error means that the store is
@@ -25,7 +26,7 @@ import (
 // expiry, and plain rows; one without events writes its position. Counters follow
 // once per batch. REQUIRES: the tenant has its meta row.
 func (s *stager) stage(c *recordpb.Commit) (Outcome, error) {
-	if c.Epoch != uint64(s.epoch) {
+	if c.Epoch != uint64(s.epoch) && !unfenced(c) {
 		return Outcome{Answer: chat.StaleEpoch}, nil
 	}
 	if c.Tenant == "" {

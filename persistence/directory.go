@@ -4,42 +4,54 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/chumiai/chumi/chat"
 )
 
-// Directory knows the apps, tenants, channels, API keys and members, all of it
-// in memory. The metadata group, which every node holds, has the same, one sealed
-// row each; a change is durable before it can be seen. On a node that leads that
-// group the directory is the authority: a number it does not know is unknown. On
-// another it follows: see Follow.
+// Directory knows the apps, tenants, channels, API keys and members, and the nodes
+// of the cluster with what they hold, all of it in memory. The metadata group,
+// which every node holds, has the same, one sealed row each. Any node may change
+// it at any time; a change is durable before it can be seen. What others change
+// comes with Follow, and at once with Refresh: before that a number which the
+// directory does not know may be known elsewhere.
 //
 // Safe for concurrent use; a reader costs one atomic load.
 type Directory struct {
 	vault *vault
-	// table is replaced, never changed.
+	// table is replaced, never changed, and only by a newer one: see adopt.
 	table atomic.Pointer[table]
+	// replaced wakes when table is.
+	replaced signal
 	// base and people are the settings of tenants that a model may answer for,
 	// and of those that it may not. Replaced, never changed.
 	settings atomic.Pointer[settingsPair]
-	// mu makes changes one after another.
-	mu sync.Mutex
+	// changing holds a token while a change is under way: those of one node would
+	// only get in each other's way.
+	changing chan struct{}
+	// refreshing holds a token while the metadata group is asked; whoever holds it
+	// owns asked, the time of the last question that was answered.
+	refreshing chan struct{}
+	asked      time.Time
+	// adopting makes comparing and replacing the table one step.
+	adopting sync.Mutex
 }
 
 type settingsPair struct{ base, people *chat.Settings }
 
-// Change is a set of additions to the directory that becomes durable and
-// visible as one. It is valid within the function given to Directory.Change.
+// Change is a set of changes to the directory that becomes durable and visible as
+// one. It is valid within the function given to Directory.Change.
 // Each Put validates, and replaces what has the same id.
 type Change struct {
 	old, next *table
-	groups    int
+	store     *Store
 	rows      map[directoryRow]recordMessage
 }
 
@@ -54,40 +66,13 @@ func OpenDirectory(ctx context.Context, s *Store, base chat.Settings) (*Director
 	if err != nil {
 		return nil, err
 	}
-	d := &Directory{vault: v}
+	if err := s.meta.settle(ctx); err != nil {
+		return nil, err
+	}
+	d := &Directory{vault: v, changing: make(chan struct{}, 1), refreshing: make(chan struct{}, 1)}
 	d.table.Store(t)
 	d.SetBase(base)
 	return d, nil
-}
-
-// Follow takes in what other nodes change, until ctx ends. What this node changes
-// is seen without it.
-func (d *Directory) Follow(ctx context.Context) error {
-	meta := d.vault.store.meta
-	for {
-		changed := meta.settled.wait()
-		if err := d.reload(); err != nil {
-			return err
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// reload reads the directory as the metadata group has it by now. A change under
-// way here is durable before it lets go of mu, so none is lost.
-func (d *Directory) reload() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	t, err := d.vault.loadTable()
-	if err != nil {
-		return err
-	}
-	d.table.Store(t)
-	return nil
 }
 
 // SetBase replaces the settings that tenants resolve from; unset fields take
@@ -100,15 +85,41 @@ func (d *Directory) SetBase(base chat.Settings) {
 }
 
 // Change makes all that fill puts durable, or nothing. What is stored already
-// in the same form is not written again. It returns the first error of fill.
+// in the same form, as far as this node knows, is not written again. It returns
+// the first error of fill.
+//
+// fill is run again, on the newer directory, when another node has changed that
+// meanwhile: all that it knows of the directory it must learn from c. After
+// KindUnknown the change may yet come; repeat it.
 func (d *Directory) Change(ctx context.Context, fill func(c *Change) error) error {
+	const op = "directory.Change"
 	if err := ctx.Err(); err != nil {
-		return chat.E("directory.Change", chat.KindUnavailable, "the caller gave up", err)
+		return chat.E(op, chat.KindUnavailable, "the caller gave up", err)
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	old := d.table.Load()
-	c := &Change{old: old, next: old.clone(), groups: d.vault.store.Groups(), rows: map[directoryRow]recordMessage{}}
+	select {
+	case d.changing <- struct{}{}:
+		defer func() { <-d.changing }()
+	case <-ctx.Done():
+		return chat.E(op, chat.KindUnavailable, "other changes took too long; repeat", context.Cause(ctx))
+	}
+	for {
+		old := d.table.Load()
+		err := d.change(ctx, old, fill)
+		if !errors.Is(err, errOvertaken) {
+			return err
+		}
+		if err := d.newer(ctx, old.version); err != nil {
+			return err
+		}
+	}
+}
+
+// errOvertaken is that the directory is not what a change was made for.
+var errOvertaken = chat.E("directory.Change", chat.KindConflict, "another change came first", nil)
+
+// change is one attempt of Change.
+func (d *Directory) change(ctx context.Context, old *table, fill func(c *Change) error) error {
+	c := &Change{old: old, next: old.clone(), store: d.vault.store, rows: map[directoryRow]recordMessage{}}
 	if err := fill(c); err != nil {
 		return err
 	}
@@ -123,11 +134,16 @@ func (d *Directory) Change(ctx context.Context, fill func(c *Change) error) erro
 			return err
 		}
 	}
-	if err := d.vault.storeRows(ctx, c.rows); err != nil {
+	stamp, err := d.vault.storeRows(ctx, old, c.rows)
+	if chat.KindOf(err) == chat.KindConflict {
+		return errOvertaken
+	}
+	if err != nil {
 		return err
 	}
+	c.next.version, c.next.stamp = old.version+1, stamp
 	c.next.index()
-	d.table.Store(c.next)
+	d.adopt(c.next)
 	return nil
 }
 
@@ -171,7 +187,7 @@ func (c *Change) PutApp(a chat.App) error {
 
 // PutTenant is Directory.PutTenant within a change.
 func (c *Change) PutTenant(t chat.Tenant) error {
-	if err := c.next.putTenant(t, groupOf(t.ID, c.groups)); err != nil {
+	if err := c.next.putTenant(t, groupOf(t.ID, c.store.Groups())); err != nil {
 		return err
 	}
 	old, ok := c.old.tenants[t.ID]

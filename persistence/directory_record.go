@@ -26,6 +26,11 @@ const (
 	rowChannel = 'c'
 	rowKey     = 'k'
 	rowMember  = 'u'
+
+	rowVersion   = 'v' // one: how often the directory changed
+	rowCluster   = 'i' // one: the cluster's identity
+	rowNode      = 'n'
+	rowPlacement = 'p'
 )
 
 func appRecord(a chat.App) recordMessage {
@@ -107,7 +112,7 @@ func (t *table) put(kind byte, plain []byte) bool {
 		t.members[memberKey{m.Tenant, m.Email}] = memberEntry{Member: m, salt: r.GetSalt(), hash: r.GetHash(),
 			passes: r.GetPasses(), memKiB: r.GetMemoryKib(), lanes: r.GetLanes()}
 	default:
-		return false
+		return t.putPlace(kind, plain)
 	}
 	return true
 }

@@ -14,11 +14,21 @@ import (
 // can see is immutable; a writer clones it, changes the clone and swaps it in
 // after the change is durable.
 type table struct {
+	// version counts the changes that led here; stamp is the row that says so, nil
+	// in a directory that never counted.
+	version uint64
+	stamp   []byte
+
 	apps     map[chat.AppID]chat.App
 	tenants  map[chat.TenantID]tenantEntry
 	channels map[chat.ChannelID]chat.Channel
 	keys     map[keyDigest]chat.Principal
 	members  map[memberKey]memberEntry
+
+	// cluster is zero on a node alone, and the maps below are empty.
+	cluster Cluster
+	nodes   map[chat.NodeID]Node
+	places  map[chat.Group]Placement
 
 	// accounts follows channels at each put.
 	accounts map[accountKey]chat.ChannelID
@@ -66,6 +76,7 @@ func newTable() *table {
 		apps: map[chat.AppID]chat.App{}, tenants: map[chat.TenantID]tenantEntry{},
 		channels: map[chat.ChannelID]chat.Channel{}, keys: map[keyDigest]chat.Principal{},
 		members: map[memberKey]memberEntry{}, accounts: map[accountKey]chat.ChannelID{},
+		nodes: map[chat.NodeID]Node{}, places: map[chat.Group]Placement{},
 	}
 	t.index()
 	return t
@@ -74,6 +85,8 @@ func newTable() *table {
 // clone copies the maps; their values are immutable.
 func (t *table) clone() *table {
 	return &table{
+		version: t.version, stamp: t.stamp,
+		cluster: t.cluster, nodes: maps.Clone(t.nodes), places: maps.Clone(t.places),
 		apps: maps.Clone(t.apps), tenants: maps.Clone(t.tenants), channels: maps.Clone(t.channels),
 		keys: maps.Clone(t.keys), members: maps.Clone(t.members),
 		accounts: maps.Clone(t.accounts), wabas: t.wabas, live: t.live,

@@ -45,6 +45,10 @@
 //	    'c' channel word                       channel: account, token
 //	    'k' h16(digest)                        API key, by the SHA-256 of its secret
 //	    'u' h16(tenant, e-mail)                member
+//	    'v'                                    version: how often the directory changed
+//	    'i'                                    the cluster: id, key's fingerprint, groups
+//	    'n' node word                          node: address, whether it leaves
+//	    'p' group word                         placement: which nodes shall hold a group
 //
 // Every boundary of a group and of a tenant is a whole prefix under Split.
 //

@@ -46,14 +46,17 @@ func (s *Store) sweepClaims() {
 	}
 }
 
-// forgetClaims deletes the claims whose last day is over at now.
+// forgetClaims deletes the claims whose last day is over at now, in the groups that
+// this node leads. The deletions are fenced: another node may have forgotten a
+// claim that was made again since, and one that lags would take the new one for
+// the old.
 func (s *Store) forgetClaims(ctx context.Context, now time.Time) error {
 	today := now.Unix() / (24 * 60 * 60)
 	if today <= 0 {
 		return nil
 	}
 	for _, g := range s.groups {
-		for {
+		for epoch := g.epoch.Load(); epoch != 0; {
 			rows, err := s.expired(g.id, uint32(today), sweepMax)
 			if err != nil {
 				return err
@@ -61,7 +64,7 @@ func (s *Store) forgetClaims(ctx context.Context, now time.Time) error {
 			if len(rows) == 0 {
 				break
 			}
-			if err := s.write(ctx, g.id, rows); err != nil {
+			if err := g.write(ctx, &recordpb.Commit{Epoch: epoch, Writes: rows}); err != nil {
 				return err
 			}
 		}

@@ -30,8 +30,12 @@ const (
 	// of a single voter when it is first served, with terms above its last epoch.
 	FormatReplicated FormatVersion = 3
 
+	// FormatCluster adds rows to the metadata: the directory's version, the cluster,
+	// its nodes and their placements. A version before takes them for damage.
+	FormatCluster FormatVersion = 4
+
 	// FormatNewest is what this binary writes.
-	FormatNewest = FormatReplicated
+	FormatNewest = FormatCluster
 )
 
 // openFormat writes format, key fingerprint and number of groups into an empty

@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"bytes"
 	"context"
 
 	"google.golang.org/protobuf/proto"
@@ -113,6 +114,9 @@ func (v *vault) metaKey(row directoryRow) []byte {
 		h := v.pepper.Hash(hashMember, row.id)
 		return append(at, h[:]...)
 	}
+	if row.id == "" {
+		return at // there is one of its kind
+	}
 	return appendWord(at, row.id)
 }
 
@@ -137,24 +141,48 @@ func (v *vault) open(at, sealed []byte, m proto.Message) error {
 	return nil
 }
 
-// storeRows makes directory rows durable as one.
-func (v *vault) storeRows(ctx context.Context, rows map[directoryRow]recordMessage) error {
+// storeRows makes directory rows durable as one, nil ones by deleting them, on
+// condition that the directory is what old says: else it is KindConflict. It
+// returns the version row that it left.
+//
+// The condition is the version row's bytes, which are sealed and so never come
+// twice: a number that is absent may have been there and be gone.
+func (v *vault) storeRows(ctx context.Context, old *table, rows map[directoryRow]recordMessage) (stamp []byte, err error) {
 	if v.store.opts.ReadOnly {
-		return chat.E("directory.store", chat.KindUnavailable, "the store is open for reading only", nil)
+		return nil, chat.E("directory.store", chat.KindUnavailable, "the store is open for reading only", nil)
 	}
-	writes := make([]*recordpb.Write, 0, len(rows))
+	at := v.metaKey(directoryRow{kind: rowVersion})
+	if stamp, err = v.seal(at, &recordpb.DirectoryVersion{Number: old.version + 1}); err != nil {
+		return nil, err
+	}
+	writes := []*recordpb.Write{{Key: at, Value: stamp, Was: old.stamp, Fresh: old.stamp == nil}}
 	for row, m := range rows {
-		at := v.metaKey(row)
-		sealed, err := v.seal(at, m)
-		if err != nil {
-			return err
+		w := &recordpb.Write{Key: v.metaKey(row), Delete: m == nil}
+		if m != nil {
+			if w.Value, err = v.seal(w.Key, m); err != nil {
+				return nil, err
+			}
 		}
-		writes = append(writes, &recordpb.Write{Key: at, Value: sealed})
+		writes = append(writes, w)
 	}
-	return v.store.write(ctx, groupMeta, writes)
+	return stamp, v.store.write(ctx, groupMeta, writes)
 }
 
-// loadTable reads the whole directory.
+// version returns the number of changes that this node's replica has of the
+// directory.
+func (v *vault) version() (uint64, error) {
+	at := v.metaKey(directoryRow{kind: rowVersion})
+	sealed, found, err := v.store.get(at)
+	if err != nil || !found {
+		return 0, err
+	}
+	var r recordpb.DirectoryVersion
+	err = v.open(at, sealed, &r)
+	return r.GetNumber(), err
+}
+
+// loadTable reads the whole directory, as this node's replica has it. It may see
+// what is not yet durable.
 func (v *vault) loadTable() (*table, error) {
 	t := newTable()
 	head := appendMeta(nil)
@@ -165,6 +193,9 @@ func (v *vault) loadTable() (*table, error) {
 		plain, err := v.box.Open(value, key)
 		if err != nil || !t.put(key[len(head)], plain) {
 			return chat.E("directory.load", chat.KindCorrupt, "cannot read "+prettyKey(key).String(), err)
+		}
+		if key[len(head)] == rowVersion {
+			t.stamp = bytes.Clone(value)
 		}
 		return nil
 	})

@@ -8,12 +8,24 @@ import (
 	"github.com/chumiai/chumi/persistence/recordpb"
 )
 
-// write commits plain rows of group g; it is durable when it returns. A fresh
-// row that exists is KindConflict, and then nothing was written. Every key must
-// belong to g. The disk reserve is not asked: erasing must go on below it.
+// write commits plain rows of group g; it is durable when it returns. A fresh row
+// that exists, or a row that is not what it was, is KindConflict, and then nothing
+// was written. Every key must belong to g. The disk reserve is not asked: erasing
+// must go on below it.
+//
+// The rows carry no epoch, so that any node may write them, whoever leads: what
+// they rest on must be in their conditions.
 func (s *Store) write(ctx context.Context, g chat.Group, rows []*recordpb.Write) error {
-	grp := s.groupAt(g)
-	return grp.write(ctx, &recordpb.Commit{Epoch: grp.epoch.Load(), Writes: rows})
+	return s.groupAt(g).write(ctx, &recordpb.Commit{Writes: rows})
+}
+
+// unfenced reports whether a commit is valid under any epoch: it names none and
+// is plain rows of the group, which no activation has made. One that belongs to a
+// tenant, or to a conversation, rests on what the owner knows of it.
+func unfenced(c *recordpb.Commit) bool {
+	return c.Epoch == 0 && c.Tenant == "" && len(c.Conversation) == 0 && len(c.Events) == 0 && c.Head == nil &&
+		len(c.ContactRecord) == 0 && len(c.ContactKey) == 0 && len(c.Rows) == 0 && len(c.Claims) == 0 &&
+		len(c.Reserve) == 0 && len(c.Usage) == 0
 }
 
 // writeAt commits plain rows of a tenant on condition that the conversation's
@@ -35,7 +47,7 @@ func (g *group) write(ctx context.Context, c *recordpb.Commit) error {
 	case chat.Applied:
 		return nil
 	case chat.Duplicate:
-		return chat.E(op, chat.KindConflict, "the row exists", nil)
+		return chat.E(op, chat.KindConflict, "a row exists already, or is not what it was", nil)
 	case chat.WrongSeq:
 		return chat.E(op, chat.KindConflict, "the conversation went on meanwhile", nil)
 	case chat.Unknown:
@@ -48,14 +60,14 @@ func (g *group) write(ctx context.Context, c *recordpb.Commit) error {
 // freshWrites evaluates the conditions of plain rows.
 func (s *stager) freshWrites(c *recordpb.Commit) (Outcome, error) {
 	for _, w := range c.Writes {
-		if !w.Fresh {
+		if !w.Fresh && len(w.Was) == 0 {
 			continue
 		}
 		v, err := s.read(w.Key)
 		if err != nil {
 			return Outcome{}, err
 		}
-		if v != nil {
+		if w.Fresh && v != nil || len(w.Was) > 0 && !bytes.Equal(v, w.Was) {
 			return Outcome{Answer: chat.Duplicate, original: bytes.Clone(v)}, nil
 		}
 	}

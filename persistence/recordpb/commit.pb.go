@@ -456,7 +456,9 @@ type Write struct {
 	Value  []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	Delete bool                   `protobuf:"varint,3,opt,name=delete,proto3" json:"delete,omitempty"`
 	// fresh makes the row's absence a condition.
-	Fresh         bool `protobuf:"varint,4,opt,name=fresh,proto3" json:"fresh,omitempty"`
+	Fresh bool `protobuf:"varint,4,opt,name=fresh,proto3" json:"fresh,omitempty"`
+	// was, when not empty, makes the row's present value a condition.
+	Was           []byte `protobuf:"bytes,5,opt,name=was,proto3" json:"was,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -519,6 +521,13 @@ func (x *Write) GetFresh() bool {
 	return false
 }
 
+func (x *Write) GetWas() []byte {
+	if x != nil {
+		return x.Was
+	}
+	return nil
+}
+
 var File_commit_proto protoreflect.FileDescriptor
 
 const file_commit_proto_rawDesc = "" +
@@ -559,12 +568,13 @@ const file_commit_proto_rawDesc = "" +
 	"\x05Count\x12\x18\n" +
 	"\acounter\x18\x01 \x01(\tR\acounter\x12\x16\n" +
 	"\x06amount\x18\x02 \x01(\x03R\x06amount\x12\x14\n" +
-	"\x05limit\x18\x03 \x01(\x03R\x05limit\"]\n" +
+	"\x05limit\x18\x03 \x01(\x03R\x05limit\"o\n" +
 	"\x05Write\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12\x16\n" +
 	"\x06delete\x18\x03 \x01(\bR\x06delete\x12\x14\n" +
-	"\x05fresh\x18\x04 \x01(\bR\x05freshB/Z-github.com/chumiai/chumi/persistence/recordpbb\x06proto3"
+	"\x05fresh\x18\x04 \x01(\bR\x05fresh\x12\x10\n" +
+	"\x03was\x18\x05 \x01(\fR\x03wasB/Z-github.com/chumiai/chumi/persistence/recordpbb\x06proto3"
 
 var (
 	file_commit_proto_rawDescOnce sync.Once

@@ -410,6 +410,234 @@ func (x *DirectoryMember) GetLanes() uint32 {
 	return 0
 }
 
+// DirectoryVersion counts the changes of the directory.
+type DirectoryVersion struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Number        uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DirectoryVersion) Reset() {
+	*x = DirectoryVersion{}
+	mi := &file_directory_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DirectoryVersion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DirectoryVersion) ProtoMessage() {}
+
+func (x *DirectoryVersion) ProtoReflect() protoreflect.Message {
+	mi := &file_directory_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DirectoryVersion.ProtoReflect.Descriptor instead.
+func (*DirectoryVersion) Descriptor() ([]byte, []int) {
+	return file_directory_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *DirectoryVersion) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+// DirectoryCluster is what the nodes of a cluster have in common.
+type DirectoryCluster struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Id             string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	KekFingerprint string                 `protobuf:"bytes,2,opt,name=kek_fingerprint,json=kekFingerprint,proto3" json:"kek_fingerprint,omitempty"`
+	Groups         uint32                 `protobuf:"varint,3,opt,name=groups,proto3" json:"groups,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *DirectoryCluster) Reset() {
+	*x = DirectoryCluster{}
+	mi := &file_directory_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DirectoryCluster) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DirectoryCluster) ProtoMessage() {}
+
+func (x *DirectoryCluster) ProtoReflect() protoreflect.Message {
+	mi := &file_directory_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DirectoryCluster.ProtoReflect.Descriptor instead.
+func (*DirectoryCluster) Descriptor() ([]byte, []int) {
+	return file_directory_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *DirectoryCluster) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DirectoryCluster) GetKekFingerprint() string {
+	if x != nil {
+		return x.KekFingerprint
+	}
+	return ""
+}
+
+func (x *DirectoryCluster) GetGroups() uint32 {
+	if x != nil {
+		return x.Groups
+	}
+	return 0
+}
+
+// DirectoryNode is a node of the cluster.
+type DirectoryNode struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Addr          string                 `protobuf:"bytes,2,opt,name=addr,proto3" json:"addr,omitempty"`
+	Leaving       bool                   `protobuf:"varint,3,opt,name=leaving,proto3" json:"leaving,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DirectoryNode) Reset() {
+	*x = DirectoryNode{}
+	mi := &file_directory_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DirectoryNode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DirectoryNode) ProtoMessage() {}
+
+func (x *DirectoryNode) ProtoReflect() protoreflect.Message {
+	mi := &file_directory_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DirectoryNode.ProtoReflect.Descriptor instead.
+func (*DirectoryNode) Descriptor() ([]byte, []int) {
+	return file_directory_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DirectoryNode) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *DirectoryNode) GetAddr() string {
+	if x != nil {
+		return x.Addr
+	}
+	return ""
+}
+
+func (x *DirectoryNode) GetLeaving() bool {
+	if x != nil {
+		return x.Leaving
+	}
+	return false
+}
+
+// DirectoryPlacement names the nodes that shall hold a group.
+type DirectoryPlacement struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         uint32                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
+	Voters        []uint64               `protobuf:"varint,2,rep,packed,name=voters,proto3" json:"voters,omitempty"`
+	Learners      []uint64               `protobuf:"varint,3,rep,packed,name=learners,proto3" json:"learners,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DirectoryPlacement) Reset() {
+	*x = DirectoryPlacement{}
+	mi := &file_directory_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DirectoryPlacement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DirectoryPlacement) ProtoMessage() {}
+
+func (x *DirectoryPlacement) ProtoReflect() protoreflect.Message {
+	mi := &file_directory_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DirectoryPlacement.ProtoReflect.Descriptor instead.
+func (*DirectoryPlacement) Descriptor() ([]byte, []int) {
+	return file_directory_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *DirectoryPlacement) GetGroup() uint32 {
+	if x != nil {
+		return x.Group
+	}
+	return 0
+}
+
+func (x *DirectoryPlacement) GetVoters() []uint64 {
+	if x != nil {
+		return x.Voters
+	}
+	return nil
+}
+
+func (x *DirectoryPlacement) GetLearners() []uint64 {
+	if x != nil {
+		return x.Learners
+	}
+	return nil
+}
+
 var File_directory_proto protoreflect.FileDescriptor
 
 const file_directory_proto_rawDesc = "" +
@@ -445,7 +673,21 @@ const file_directory_proto_rawDesc = "" +
 	"\x06passes\x18\x06 \x01(\rR\x06passes\x12\x1d\n" +
 	"\n" +
 	"memory_kib\x18\a \x01(\rR\tmemoryKib\x12\x14\n" +
-	"\x05lanes\x18\b \x01(\rR\x05lanesB/Z-github.com/chumiai/chumi/persistence/recordpbb\x06proto3"
+	"\x05lanes\x18\b \x01(\rR\x05lanes\"*\n" +
+	"\x10DirectoryVersion\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\"c\n" +
+	"\x10DirectoryCluster\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
+	"\x0fkek_fingerprint\x18\x02 \x01(\tR\x0ekekFingerprint\x12\x16\n" +
+	"\x06groups\x18\x03 \x01(\rR\x06groups\"M\n" +
+	"\rDirectoryNode\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
+	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x18\n" +
+	"\aleaving\x18\x03 \x01(\bR\aleaving\"^\n" +
+	"\x12DirectoryPlacement\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\rR\x05group\x12\x16\n" +
+	"\x06voters\x18\x02 \x03(\x04R\x06voters\x12\x1a\n" +
+	"\blearners\x18\x03 \x03(\x04R\blearnersB/Z-github.com/chumiai/chumi/persistence/recordpbb\x06proto3"
 
 var (
 	file_directory_proto_rawDescOnce sync.Once
@@ -459,13 +701,17 @@ func file_directory_proto_rawDescGZIP() []byte {
 	return file_directory_proto_rawDescData
 }
 
-var file_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_directory_proto_goTypes = []any{
-	(*DirectoryApp)(nil),     // 0: chumi.record.DirectoryApp
-	(*DirectoryTenant)(nil),  // 1: chumi.record.DirectoryTenant
-	(*DirectoryChannel)(nil), // 2: chumi.record.DirectoryChannel
-	(*DirectoryKey)(nil),     // 3: chumi.record.DirectoryKey
-	(*DirectoryMember)(nil),  // 4: chumi.record.DirectoryMember
+	(*DirectoryApp)(nil),       // 0: chumi.record.DirectoryApp
+	(*DirectoryTenant)(nil),    // 1: chumi.record.DirectoryTenant
+	(*DirectoryChannel)(nil),   // 2: chumi.record.DirectoryChannel
+	(*DirectoryKey)(nil),       // 3: chumi.record.DirectoryKey
+	(*DirectoryMember)(nil),    // 4: chumi.record.DirectoryMember
+	(*DirectoryVersion)(nil),   // 5: chumi.record.DirectoryVersion
+	(*DirectoryCluster)(nil),   // 6: chumi.record.DirectoryCluster
+	(*DirectoryNode)(nil),      // 7: chumi.record.DirectoryNode
+	(*DirectoryPlacement)(nil), // 8: chumi.record.DirectoryPlacement
 }
 var file_directory_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -486,7 +732,7 @@ func file_directory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_directory_proto_rawDesc), len(file_directory_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   5,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

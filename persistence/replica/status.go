@@ -20,13 +20,31 @@ type Status struct {
 	// Behind is how many entries each other member lacks, as far as the leader
 	// knows; nil elsewhere.
 	Behind map[chat.NodeID]uint64
+	// Heard tells of which other members the leader has heard lately, within the
+	// time after which it would look for a majority, and Following which of those
+	// take entries as they come, rather than a snapshot; nil elsewhere.
+	Heard, Following map[chat.NodeID]bool
 }
 
 // Status returns what this node knows of every group; nil after Close.
-func (n *Node) Status() (all []Status) {
+func (n *Node) Status() []Status {
+	return n.observe(func(c *core) []*member { return c.order })
+}
+
+// statusOf is Status for one group; false after Close.
+func (n *Node) statusOf(g chat.Group) (Status, bool) {
+	list := n.observe(func(c *core) []*member { return []*member{c.members[g]} })
+	if len(list) == 0 {
+		return Status{}, false
+	}
+	return list[0], true
+}
+
+// observe returns the status of the members that pick chooses; nil after Close.
+func (n *Node) observe(pick func(*core) []*member) (all []Status) {
 	done := make(chan struct{})
 	if !n.do(func(c *core) {
-		for _, m := range c.order {
+		for _, m := range pick(c) {
 			all = append(all, m.status())
 		}
 		close(done)
@@ -47,10 +65,13 @@ func (m *member) status() Status {
 		Applied: m.log.applied.index, Last: m.log.last, First: m.log.truncated.index + 1,
 		Voters: nodes(m.log.members.GetVoters()), Learners: nodes(m.log.members.GetLearners())}
 	if basic.RaftState == raft.StateLeader {
-		s.Behind = map[chat.NodeID]uint64{}
+		s.Behind, s.Heard, s.Following = map[chat.NodeID]uint64{}, map[chat.NodeID]bool{}, map[chat.NodeID]bool{}
 		m.raft.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
 			if id != uint64(m.id) {
-				s.Behind[chat.NodeID(id)] = m.log.last - min(p.Match, m.log.last)
+				o := chat.NodeID(id)
+				s.Behind[o] = m.log.last - min(p.Match, m.log.last)
+				s.Heard[o] = p.RecentActive
+				s.Following[o] = p.RecentActive && p.State == tracker.StateReplicate
 			}
 		})
 	}
