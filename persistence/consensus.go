@@ -175,5 +175,6 @@ func (s *Store) Replaced(g chat.Group) error {
 		return true
 	})
 	grp.agenda.replaced()
+	grp.settled.wake()
 	return err
 }

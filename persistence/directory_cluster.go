@@ -21,6 +21,9 @@ type Cluster struct {
 	KEK string
 	// Groups is the number of groups besides the metadata group.
 	Groups int
+	// Founding is drawn when the cluster is founded: it tells it from another one
+	// of the same id.
+	Founding string
 }
 
 // Node is a member of the cluster.
@@ -30,6 +33,9 @@ type Node struct {
 	Addr string
 	// Leaving tells that it shall hold nothing any more.
 	Leaving bool
+	// Store is the Identity of its store: another one is another disk, which has
+	// forgotten what the node has promised.
+	Store string
 }
 
 // Placement says which nodes shall hold a group; what Raft has moves towards it.
@@ -47,7 +53,8 @@ func (p Placement) equal(o Placement) bool {
 	return p.Group == o.Group && slices.Equal(p.Voters, o.Voters) && slices.Equal(p.Learners, o.Learners)
 }
 
-func (p Placement) names(id chat.NodeID) bool {
+// Names reports whether a node shall hold the group.
+func (p Placement) Names(id chat.NodeID) bool {
 	return slices.Contains(p.Voters, id) || slices.Contains(p.Learners, id)
 }
 
@@ -71,7 +78,7 @@ func (c *Change) PutCluster(cl Cluster) error {
 	}
 	c.next.cluster = cl
 	c.row(directoryRow{kind: rowCluster}, c.old.cluster == cl, &recordpb.DirectoryCluster{
-		Id: cl.ID, KekFingerprint: cl.KEK, Groups: uint32(cl.Groups)})
+		Id: cl.ID, KekFingerprint: cl.KEK, Groups: uint32(cl.Groups), Founding: cl.Founding})
 	return nil
 }
 
@@ -95,7 +102,7 @@ func (c *Change) PutNode(n Node) error {
 	c.next.nodes[n.ID] = n
 	old, ok := c.old.nodes[n.ID]
 	c.row(directoryRow{rowNode, nodeWord(n.ID)}, ok && old == n, &recordpb.DirectoryNode{
-		Id: uint64(n.ID), Addr: n.Addr, Leaving: n.Leaving})
+		Id: uint64(n.ID), Addr: n.Addr, Leaving: n.Leaving, Store: n.Store})
 	return nil
 }
 
@@ -122,7 +129,7 @@ func validAddr(s string) bool {
 // while a placement names the node.
 func (c *Change) DropNode(id chat.NodeID) error {
 	for _, p := range c.Placements() {
-		if p.names(id) {
+		if p.Names(id) {
 			return chat.E("directory.DropNode", chat.KindConflict, "node "+nodeWord(id)+" shall hold group "+groupName(p.Group)+
 				"; mark it as leaving and wait until its groups have moved", nil)
 		}
@@ -181,6 +188,12 @@ func (c *Change) place(p Placement) error {
 // Cluster returns the cluster as of this change.
 func (c *Change) Cluster() (Cluster, bool) { return c.next.cluster, c.next.cluster != Cluster{} }
 
+// Node returns a node as of this change.
+func (c *Change) Node(id chat.NodeID) (Node, bool) {
+	n, ok := c.next.nodes[id]
+	return n, ok
+}
+
 // Nodes lists the nodes by id, as of this change.
 func (c *Change) Nodes() []Node { return c.next.nodesSorted() }
 
@@ -232,13 +245,13 @@ func (t *table) putPlace(kind byte, plain []byte) bool {
 		if proto.Unmarshal(plain, &r) != nil {
 			return false
 		}
-		t.cluster = Cluster{ID: r.GetId(), KEK: r.GetKekFingerprint(), Groups: int(r.GetGroups())}
+		t.cluster = Cluster{ID: r.GetId(), KEK: r.GetKekFingerprint(), Groups: int(r.GetGroups()), Founding: r.GetFounding()}
 	case rowNode:
 		var r recordpb.DirectoryNode
 		if proto.Unmarshal(plain, &r) != nil {
 			return false
 		}
-		n := Node{ID: chat.NodeID(r.GetId()), Addr: r.GetAddr(), Leaving: r.GetLeaving()}
+		n := Node{ID: chat.NodeID(r.GetId()), Addr: r.GetAddr(), Leaving: r.GetLeaving(), Store: r.GetStore()}
 		t.nodes[n.ID] = n
 	case rowPlacement:
 		var r recordpb.DirectoryPlacement

@@ -74,7 +74,7 @@ func TestDirectory_RefusesAClusterThatCannotBe(t *testing.T) {
 	ctx := t.Context()
 	d := directoryOf(t, storeOn(t, vfs.NewMem()))
 	key := testKEK(t).Fingerprint()
-	mustPut(t, d.Change(ctx, func(c *Change) error { return c.PutCluster(Cluster{"home", key, 4}) }),
+	mustPut(t, d.Change(ctx, func(c *Change) error { return c.PutCluster(Cluster{ID: "home", KEK: key, Groups: 4}) }),
 		d.Change(ctx, func(c *Change) error { return c.PutNode(Node{ID: 1, Addr: "a:1"}) }),
 		d.Change(ctx, func(c *Change) error { return c.Place([]Placement{{Group: 3, Voters: []chat.NodeID{1}}}) }))
 	for name, c := range map[string]struct {
@@ -82,10 +82,10 @@ func TestDirectory_RefusesAClusterThatCannotBe(t *testing.T) {
 		kind chat.ErrorKind
 		says string
 	}{
-		"cluster's id":    {func(c *Change) error { return c.PutCluster(Cluster{"", key, 4}) }, chat.KindInvalid, "plain word"},
-		"another cluster": {func(c *Change) error { return c.PutCluster(Cluster{"away", key, 4}) }, chat.KindConflict, "cluster home"},
-		"another key":     {func(c *Change) error { return c.PutCluster(Cluster{"home", "00", 4}) }, chat.KindInvalid, "keys.file"},
-		"other groups":    {func(c *Change) error { return c.PutCluster(Cluster{"home", key, 16}) }, chat.KindInvalid, "16 groups"},
+		"cluster's id":    {func(c *Change) error { return c.PutCluster(Cluster{ID: "", KEK: key, Groups: 4}) }, chat.KindInvalid, "plain word"},
+		"another cluster": {func(c *Change) error { return c.PutCluster(Cluster{ID: "away", KEK: key, Groups: 4}) }, chat.KindConflict, "cluster home"},
+		"another key":     {func(c *Change) error { return c.PutCluster(Cluster{ID: "home", KEK: "00", Groups: 4}) }, chat.KindInvalid, "keys.file"},
+		"other groups":    {func(c *Change) error { return c.PutCluster(Cluster{ID: "home", KEK: key, Groups: 16}) }, chat.KindInvalid, "16 groups"},
 		"node 0":          {func(c *Change) error { return c.PutNode(Node{Addr: "b:1"}) }, chat.KindInvalid, "above 0"},
 		"no address":      {func(c *Change) error { return c.PutNode(Node{ID: 2}) }, chat.KindInvalid, "host:port"},
 		"no host":         {func(c *Change) error { return c.PutNode(Node{ID: 2, Addr: ":7000"}) }, chat.KindInvalid, "host:port"},

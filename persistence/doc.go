@@ -13,6 +13,7 @@
 //	  'f'                                      format version
 //	  'k'                                      fingerprint of the key-encryption key
 //	  'n'                                      number of groups, fixed at creation
+//	  'i'                                      identity: 16 random bytes, what tells this disk from another
 //	  'g' group16                              epoch before the group was replicated
 //	0x01 group16                               the replica's own, never leaves the node:
 //	  'h'                                      hard state: term, vote, commit

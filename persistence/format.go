@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"strconv"
@@ -127,6 +128,21 @@ func createFormat(db *pebble.DB, fingerprint string, groups int, readOnly bool) 
 		return 0, chat.E(op, chat.KindUnavailable, "cannot write the format version", err)
 	}
 	return groups, nil
+}
+
+// openIdentity returns what tells a store from every other, and draws it for one
+// that has none; empty for such a one that is open for reading only.
+func openIdentity(db *pebble.DB, readOnly bool) ([]byte, error) {
+	id, err := readNode(db, keyIdentity())
+	if err != nil || id != nil || readOnly {
+		return id, err
+	}
+	id = make([]byte, idLen)
+	_, _ = rand.Read(id)
+	if err := db.Set(keyIdentity(), id, pebble.Sync); err != nil {
+		return nil, chat.E("store.Open", chat.KindUnavailable, "cannot write the store's identity", err)
+	}
+	return id, nil
 }
 
 // readNode returns a copy of a node-local value, nil when there is none.

@@ -23,6 +23,7 @@ const (
 	nodeFingerprint byte = 'k' // fingerprint of the key-encryption key
 	nodeGroups      byte = 'n' // number of groups, fixed at creation
 	nodeEpoch       byte = 'g' // epoch of a group
+	nodeIdentity    byte = 'i' // what tells this store from every other
 
 	sectionTenant     byte = 'T'
 	sectionIndex      byte = 'I'
@@ -117,6 +118,7 @@ func validWord(s string) bool {
 func keyFormat() []byte      { return []byte{spaceNode, nodeFormat} }
 func keyFingerprint() []byte { return []byte{spaceNode, nodeFingerprint} }
 func keyGroups() []byte      { return []byte{spaceNode, nodeGroups} }
+func keyIdentity() []byte    { return []byte{spaceNode, nodeIdentity} }
 func keyEpoch(g chat.Group) []byte {
 	return binary.BigEndian.AppendUint16([]byte{spaceNode, nodeEpoch}, uint16(g))
 }

@@ -55,7 +55,7 @@ func (q *Quarantine) Keep(ctx context.Context, app chat.AppID, reason string, in
 	if err != nil {
 		return err
 	}
-	err = q.vault.store.write(ctx, q.group(app), []*recordpb.Write{{Key: at, Value: sealed, Fresh: true}})
+	err = q.vault.store.write(ctx, q.Group(app), []*recordpb.Write{{Key: at, Value: sealed, Fresh: true}})
 	switch {
 	case err == nil:
 		q.vault.store.opts.Metrics.Quarantined.WithLabelValues(reason).Inc()
@@ -69,7 +69,7 @@ func (q *Quarantine) Keep(ctx context.Context, app chat.AppID, reason string, in
 // after ("" for the first), and the name to go on from, "" at the end.
 func (q *Quarantine) Pending(app chat.AppID, after string, max int) (items []Held, next string, err error) {
 	const op = "quarantine.Pending"
-	head := appendWord(appendSection(nil, q.group(app), sectionQuarantine), string(app))
+	head := appendWord(appendSection(nil, q.Group(app), sectionQuarantine), string(app))
 	lower := head
 	if after != "" {
 		f, err := hex.DecodeString(after)
@@ -109,7 +109,7 @@ func (q *Quarantine) Remove(ctx context.Context, app chat.AppID, id string) erro
 	if q.vault.store.opts.ReadOnly {
 		return chat.E(op, chat.KindUnavailable, "the store is open for reading only", nil)
 	}
-	return q.vault.store.write(ctx, q.group(app), []*recordpb.Write{{Key: q.key(app, id16(f)), Delete: true}})
+	return q.vault.store.write(ctx, q.Group(app), []*recordpb.Write{{Key: q.key(app, id16(f)), Delete: true}})
 }
 
 // held opens one row whose fingerprint starts at byte at of its key.
@@ -125,9 +125,10 @@ func (q *Quarantine) held(key, value []byte, at int) (Held, error) {
 }
 
 func (q *Quarantine) key(app chat.AppID, f id16) []byte {
-	return appendQuarantine(nil, q.group(app), app, f)
+	return appendQuarantine(nil, q.Group(app), app, f)
 }
 
-func (q *Quarantine) group(app chat.AppID) chat.Group {
+// Group is where an app's items are.
+func (q *Quarantine) Group(app chat.AppID) chat.Group {
 	return groupOf(app, q.vault.store.Groups())
 }

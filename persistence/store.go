@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"encoding/hex"
 	"errors"
 	"hash/fnv"
 	"sync"
@@ -27,6 +28,8 @@ type Store struct {
 	// after Open.
 	groups []*group
 	meta   *group
+	// identity tells this store from every other. Immutable after Open.
+	identity []byte
 	// proposer takes commits; nil while none are taken.
 	proposer atomic.Pointer[Proposer]
 
@@ -126,6 +129,9 @@ func (s *Store) begin() error {
 		s.groups = append(s.groups, newGroup(s, chat.Group(i)))
 	}
 	s.meta = newGroup(s, groupMeta)
+	if s.identity, err = openIdentity(s.db, s.opts.ReadOnly); err != nil {
+		return err
+	}
 	if s.opts.ReadOnly {
 		return nil
 	}
@@ -201,6 +207,13 @@ func groupOf[T ~string](name T, groups int) chat.Group {
 
 // Group returns the group a tenant belongs to.
 func (s *Store) Group(t chat.TenantID) chat.Group { return groupOf(t, len(s.groups)) }
+
+// Identity tells this store from every other, also from a later one in the same
+// directory: 32 hexadecimal characters.
+func (s *Store) Identity() string { return hex.EncodeToString(s.identity) }
+
+// KeyFingerprint is that of the key-encryption key the store was made with.
+func (s *Store) KeyFingerprint() string { return s.opts.KEK.Fingerprint() }
 
 // Groups returns the number of groups.
 func (s *Store) Groups() int { return len(s.groups) }

@@ -12,7 +12,9 @@ import (
 )
 
 // pageMax bounds one page of any list: it is what one answer may hold in memory.
-const pageMax = 1000
+// The API's largest page is 1,000, and it asks for one more to know whether there
+// is another.
+const pageMax = 1001
 
 // Views reads what the engine shows: lists, conversations and the feed. What it
 // returns is durable. Safe for concurrent use.

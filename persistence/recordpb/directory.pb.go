@@ -461,8 +461,10 @@ type DirectoryCluster struct {
 	Id             string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	KekFingerprint string                 `protobuf:"bytes,2,opt,name=kek_fingerprint,json=kekFingerprint,proto3" json:"kek_fingerprint,omitempty"`
 	Groups         uint32                 `protobuf:"varint,3,opt,name=groups,proto3" json:"groups,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// founding is random: it tells the cluster from another of the same id.
+	Founding      string `protobuf:"bytes,4,opt,name=founding,proto3" json:"founding,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DirectoryCluster) Reset() {
@@ -516,12 +518,21 @@ func (x *DirectoryCluster) GetGroups() uint32 {
 	return 0
 }
 
+func (x *DirectoryCluster) GetFounding() string {
+	if x != nil {
+		return x.Founding
+	}
+	return ""
+}
+
 // DirectoryNode is a node of the cluster.
 type DirectoryNode struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	Addr          string                 `protobuf:"bytes,2,opt,name=addr,proto3" json:"addr,omitempty"`
-	Leaving       bool                   `protobuf:"varint,3,opt,name=leaving,proto3" json:"leaving,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Id      uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Addr    string                 `protobuf:"bytes,2,opt,name=addr,proto3" json:"addr,omitempty"`
+	Leaving bool                   `protobuf:"varint,3,opt,name=leaving,proto3" json:"leaving,omitempty"`
+	// store tells the node's disk from another.
+	Store         string `protobuf:"bytes,4,opt,name=store,proto3" json:"store,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -575,6 +586,13 @@ func (x *DirectoryNode) GetLeaving() bool {
 		return x.Leaving
 	}
 	return false
+}
+
+func (x *DirectoryNode) GetStore() string {
+	if x != nil {
+		return x.Store
+	}
+	return ""
 }
 
 // DirectoryPlacement names the nodes that shall hold a group.
@@ -675,15 +693,17 @@ const file_directory_proto_rawDesc = "" +
 	"memory_kib\x18\a \x01(\rR\tmemoryKib\x12\x14\n" +
 	"\x05lanes\x18\b \x01(\rR\x05lanes\"*\n" +
 	"\x10DirectoryVersion\x12\x16\n" +
-	"\x06number\x18\x01 \x01(\x04R\x06number\"c\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\"\x7f\n" +
 	"\x10DirectoryCluster\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x0fkek_fingerprint\x18\x02 \x01(\tR\x0ekekFingerprint\x12\x16\n" +
-	"\x06groups\x18\x03 \x01(\rR\x06groups\"M\n" +
+	"\x06groups\x18\x03 \x01(\rR\x06groups\x12\x1a\n" +
+	"\bfounding\x18\x04 \x01(\tR\bfounding\"c\n" +
 	"\rDirectoryNode\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x18\n" +
-	"\aleaving\x18\x03 \x01(\bR\aleaving\"^\n" +
+	"\aleaving\x18\x03 \x01(\bR\aleaving\x12\x14\n" +
+	"\x05store\x18\x04 \x01(\tR\x05store\"^\n" +
 	"\x12DirectoryPlacement\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\rR\x05group\x12\x16\n" +
 	"\x06voters\x18\x02 \x03(\x04R\x06voters\x12\x1a\n" +
