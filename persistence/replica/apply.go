@@ -39,7 +39,7 @@ func (c *core) append(m *member, msg *raftpb.Message, f *flight) error {
 			_ = m.raft.Step(r)
 			continue
 		}
-		f.promises = append(f.promises, Message{m.group, r})
+		f.promises = append(f.promises, m.promise(Message{m.group, r}))
 	}
 	return nil
 }
@@ -67,6 +67,9 @@ func (c *core) applyEntry(m *member, e *raftpb.Entry, f *flight) error {
 			return err
 		}
 		c.changeDone(m, change, f)
+		if !m.live(m.id) {
+			c.leaders[m.group].Store(0)
+		}
 		f.sync = true
 		f.changed = append(f.changed, m)
 		m.changing++

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -32,6 +33,9 @@ type core struct {
 	order []*member
 	// dirty are the members that may have something to do in this pass.
 	dirty []*member
+	// leaders says who leads each group, for everybody: 0 while this node knows of
+	// nobody, or takes no part.
+	leaders map[chat.Group]*atomic.Uint64
 	// number is of the latest entry proposed by this process.
 	number uint64
 	// size is of the latest batch: the next is likely about as large.
@@ -61,7 +65,7 @@ type flight struct {
 	// answered are proposals whose outcome is final.
 	answered []*Proposal
 	// promises are messages for Raft itself or for others.
-	promises []Message
+	promises []promise
 	// leads are the groups this node leads from here on.
 	leads []lead
 	// changed are the groups whose members changed in the pass.
@@ -69,6 +73,15 @@ type flight struct {
 	// settled are waits that have an answer.
 	settled []settled
 }
+
+// promise is a message that waits for a flight, with the life of the member that
+// made it: what an earlier one promised is of no meaning.
+type promise struct {
+	Message
+	life int
+}
+
+func (m *member) promise(msg Message) promise { return promise{msg, m.life} }
 
 // lead is the beginning of this node's leadership of a group.
 type lead struct {
@@ -84,7 +97,7 @@ func (f *flight) returns() bool {
 // openCore reads every group's log, makes those of a new store, and has the
 // groups of one elect themselves.
 func openCore(s *persistence.Store, o *Options) (*core, error) {
-	c := &core{opt: o, store: s, members: map[chat.Group]*member{}}
+	c := &core{opt: o, store: s, members: map[chat.Group]*member{}, leaders: map[chat.Group]*atomic.Uint64{}}
 	b := s.DB().NewBatch()
 	defer b.Close()
 	for _, g := range s.GroupIDs() {
@@ -97,6 +110,7 @@ func openCore(s *persistence.Store, o *Options) (*core, error) {
 			return nil, err
 		}
 		c.members[g] = m
+		c.leaders[g] = new(atomic.Uint64)
 		c.order = append(c.order, m)
 	}
 	if err := b.Commit(pebble.Sync); err != nil {
@@ -159,11 +173,14 @@ func (c *core) landed(f *flight) (send, snapshots []Message) {
 	out := flight{}
 	for _, msg := range f.promises {
 		m := c.members[msg.Group]
+		if msg.life != m.life {
+			continue
+		}
 		if msg.GetTo() == uint64(c.opt.ID) {
-			_ = m.raft.Step(msg.Message)
+			_ = m.raft.Step(msg.Message.Message)
 			c.touch(m)
 		} else {
-			out.post(msg)
+			out.post(msg.Message)
 		}
 	}
 	for _, m := range f.changed {
@@ -235,7 +252,7 @@ func (c *core) serve(m *member, f *flight) error {
 func (m *member) letGo(f *flight) {
 	for _, msg := range m.out {
 		if m.changing > 0 {
-			f.promises = append(f.promises, msg)
+			f.promises = append(f.promises, m.promise(msg))
 		} else {
 			f.post(msg)
 		}
@@ -256,6 +273,11 @@ func (f *flight) post(m Message) {
 // turned notes a change of leadership. Without it this node will not learn what
 // became of the entries it proposed.
 func (c *core) turned(m *member, s *raft.SoftState, f *flight) {
+	leader := s.Lead
+	if !m.live(m.id) {
+		leader = 0
+	}
+	c.leaders[m.group].Store(leader)
 	if s.RaftState == raft.StateLeader {
 		return
 	}

@@ -33,10 +33,6 @@
 // change is on its way to the disk its messages wait for that. The same wait keeps
 // what only a group of one knows from everybody else until it is durable.
 //
-// Where the members shall be stands in the directory: Plan makes it, Tend moves
-// each group there from its leader, a step at a time, and Spread evens out who
-// leads.
-//
 // A node that joins, or whose disk was lost, has no log that could match: it gets
 // a snapshot. It keeps its number only if every member has applied its removal
 // before, and no message of its former life is still on its way.

@@ -351,10 +351,18 @@ func (l *groupLog) hardRow() []byte {
 	return v
 }
 
-func (l *groupLog) writeMembers(b *pebble.Batch) error {
+func (l *groupLog) membersRow() ([]byte, error) {
 	v, err := proto.Marshal(l.members)
 	if err != nil {
-		return l.failed(err)
+		return nil, l.failed(err)
+	}
+	return v, nil
+}
+
+func (l *groupLog) writeMembers(b *pebble.Batch) error {
+	v, err := l.membersRow()
+	if err != nil {
+		return err
 	}
 	l.key = persistence.AppendMembers(l.key[:0], l.group)
 	return b.Set(l.key, v, nil)

@@ -27,6 +27,8 @@ type member struct {
 	held    map[uint64][]*Proposal
 	waits   waits
 
+	// life counts how often this node has left the group.
+	life int
 	// incoming is a received snapshot that Raft was offered.
 	incoming *incoming
 	// changing counts changes of members that are applied and on no disk yet.

@@ -146,8 +146,8 @@ func writeRows(w io.Writer, view pebble.Reader, g chat.Group) error {
 }
 
 // readRows reads rows of a group and gives them to put, in order, each key after
-// the one before and within the group's span. The slices are put's until it
-// returns.
+// the one before and within the group's span, until the end of r. The slices are
+// put's until it returns.
 func readRows(r io.Reader, g chat.Group, put func(key, value []byte) error) error {
 	start, end := persistence.GroupSpan(g)
 	in := bufio.NewReaderSize(r, 64<<10)
@@ -170,6 +170,10 @@ func readRows(r io.Reader, g chat.Group, put func(key, value []byte) error) erro
 			return errors.Join(errSnapshot("a snapshot is cut"), err)
 		}
 		if len(key) == 0 {
+			// Whatever carries the stream checks it at its end.
+			if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
+				return errors.Join(errSnapshot("something follows a snapshot"), err)
+			}
 			return nil
 		}
 		if value, err = read(value, snapshotValueMax); err != nil {

@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"slices"
+
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/tracker"
 
@@ -24,6 +26,31 @@ type Status struct {
 	// time after which it would look for a majority, and Following which of those
 	// take entries as they come, rather than a snapshot; nil elsewhere.
 	Heard, Following map[chat.NodeID]bool
+}
+
+// Leader is the node that leads g, as far as this one knows: one atomic load. 0
+// while it knows of nobody, or has no part in the group.
+func (n *Node) Leader(g chat.Group) chat.NodeID {
+	if l, ok := n.core.leaders[g]; ok {
+		return chat.NodeID(l.Load())
+	}
+	return 0
+}
+
+// Heir is the voter that is best fit to lead next by the account of the leader: one
+// it hears of, that lacks least; 0 when there is none.
+func (s Status) Heir() (to chat.NodeID) {
+	for _, id := range s.Voters {
+		if s.Following[id] && (to == 0 || s.Behind[id] < s.Behind[to]) {
+			to = id
+		}
+	}
+	return to
+}
+
+// Left reports whether a node is no member of the group.
+func (s Status) Left(node chat.NodeID) bool {
+	return !slices.Contains(s.Voters, node) && !slices.Contains(s.Learners, node)
 }
 
 // Status returns what this node knows of every group; nil after Close.
