@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,6 +44,99 @@ func (i *Ingress) Deliver(ctx context.Context, app chat.AppID, updates []chat.In
 	if failpoint.Planted(failpoint.BugBatchTailDropped) && len(updates) > 1 {
 		updates = updates[:1]
 	}
+	if err := i.bring(ctx, app, updates); err != nil {
+		return i.unavailable(len(updates), err)
+	}
+	return nil
+}
+
+// bring brings updates to where they belong: this node, or those that lead their
+// groups.
+func (i *Ingress) bring(ctx context.Context, app chat.AppID, updates []chat.Inbound) error {
+	if i.sys.opt.Peers == nil {
+		return i.here(ctx, app, updates)
+	}
+	shares, err := i.shares(ctx, app, updates)
+	if err != nil {
+		return err
+	}
+	for _, s := range shares {
+		if err := i.insist(ctx, app, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// share is the part of a delivery that one node can make durable.
+type share struct {
+	group chat.Group
+	// homeless updates belong to no tenant; any node quarantines them.
+	homeless bool
+	updates  []chat.Inbound
+}
+
+// shares sorts updates by group and keeps their order within each.
+func (i *Ingress) shares(ctx context.Context, app chat.AppID, updates []chat.Inbound) (list []share, err error) {
+	d := delivery{sys: i.sys, ctx: ctx, app: app}
+	for n := range updates {
+		s := share{homeless: true}
+		if updates[n].Problem == "" {
+			ch, found, err := d.resolve(&updates[n])
+			if err != nil {
+				return nil, err
+			}
+			if found {
+				s = share{group: i.sys.opt.Leadership.Group(ch.Tenant)}
+			}
+		}
+		at := slices.IndexFunc(list, func(l share) bool { return l.group == s.group && l.homeless == s.homeless })
+		switch {
+		case at >= 0:
+			list[at].updates = append(list[at].updates, updates[n])
+			continue
+		case n == 0:
+			// Most deliveries have one share: it is the delivery itself, and grows
+			// over its own memory.
+			s.updates = updates[:1]
+		default:
+			s.updates = []chat.Inbound{updates[n]}
+		}
+		list = append(list, s)
+	}
+	return list, nil
+}
+
+// insist delivers a share until it is durable, also when leadership moves
+// meanwhile, or until ctx ends. What is durable already is a duplicate.
+func (i *Ingress) insist(ctx context.Context, app chat.AppID, s share) error {
+	pauseMax := insistMin
+	for {
+		var err error
+		if s.homeless || i.sys.opt.Leadership.Epoch(s.group) != 0 {
+			err = i.here(ctx, app, s.updates)
+		} else {
+			err = i.sys.bridge.deliver(ctx, s.group, app, s.updates)
+		}
+		if err == nil || !repeatable(err) || !pause(ctx, i.sys.opt.Clock, jittered(pauseMax, i.sys.opt.Rand)) {
+			return err
+		}
+		pauseMax = min(2*pauseMax, lookEvery)
+	}
+}
+
+// repeatable reports whether a delivery that failed may find its way when it is
+// led anew.
+func repeatable(err error) bool {
+	switch chat.KindOf(err) {
+	case chat.KindFenced, chat.KindUnknown:
+		return true
+	}
+	return false
+}
+
+// here makes updates durable on this node.
+func (i *Ingress) here(ctx context.Context, app chat.AppID, updates []chat.Inbound) error {
 	d := delivery{sys: i.sys, ctx: ctx, app: app, began: i.sys.opt.Clock.Now()}
 	for n := range updates {
 		at := n
@@ -50,24 +144,24 @@ func (i *Ingress) Deliver(ctx context.Context, app chat.AppID, updates []chat.In
 			at = len(updates) - 1 - n
 		}
 		if err := d.lead(&updates[at]); err != nil {
-			return i.unavailable(len(updates), err)
+			return err
 		}
 	}
 	for range routesMax {
 		again, err := d.exchange()
 		if err != nil {
-			return i.unavailable(len(updates), err)
+			return err
 		}
 		if len(again) == 0 {
 			return nil
 		}
 		for _, m := range again {
 			if err := d.relead(m); err != nil {
-				return i.unavailable(len(updates), err)
+				return err
 			}
 		}
 	}
-	return i.unavailable(len(updates), errMoved)
+	return errMoved
 }
 
 func (i *Ingress) unavailable(n int, err error) error {
@@ -129,25 +223,36 @@ type delivery struct {
 
 // lead puts one update into the mail of its conversation, or into quarantine.
 func (d *delivery) lead(in *chat.Inbound) error {
-	ch, found := d.resolve(in)
-	switch {
-	case in.Problem != "":
+	if in.Problem != "" {
 		return d.quarantine(in.Problem, in)
+	}
+	ch, found, err := d.resolve(in)
+	switch {
+	case err != nil:
+		return err
 	case !found:
 		return d.quarantine("unknown_account", in)
 	}
 	return d.place(in, ch, true)
 }
 
-func (d *delivery) resolve(in *chat.Inbound) (chat.Channel, bool) {
+// resolve finds the channel of an update. What this node does not know is looked
+// for again behind a linearizable read: another may have bound it just now.
+func (d *delivery) resolve(in *chat.Inbound) (ch chat.Channel, found bool, err error) {
 	if d.channel.ID != "" && d.kind == in.ChannelKind && d.account == in.Account && d.waba == in.WABA {
-		return d.channel, true
+		return d.channel, true, nil
 	}
-	ch, found := d.sys.opt.Directory.Channel(d.app, in.ChannelKind, in.Account, in.WABA)
+	directory := d.sys.opt.Directory
+	if ch, found = directory.Channel(d.app, in.ChannelKind, in.Account, in.WABA); !found && d.sys.opt.Refresher != nil {
+		if err := d.sys.opt.Refresher.Refresh(d.ctx); err != nil {
+			return ch, false, err
+		}
+		ch, found = directory.Channel(d.app, in.ChannelKind, in.Account, in.WABA)
+	}
 	if found {
 		d.channel, d.kind, d.account, d.waba = ch, in.ChannelKind, in.Account, in.WABA
 	}
-	return ch, found
+	return ch, found, nil
 }
 
 func (d *delivery) quarantine(reason string, in *chat.Inbound) error {
@@ -251,7 +356,10 @@ func (d *delivery) exchange() (again []*mail, err error) {
 func (d *delivery) relead(m *mail) error {
 	for n := range m.items {
 		in := inboundOf(m.items[n].fact)
-		ch, found := d.resolve(in)
+		ch, found, err := d.resolve(in)
+		if err != nil {
+			return err
+		}
 		if !found {
 			return errMoved
 		}

@@ -127,4 +127,7 @@ var (
 	errFenced   = chat.E("actors", chat.KindFenced, "this actor belongs to an earlier epoch", nil)
 	errDraining = chat.E("actors", chat.KindUnavailable, "the process is shutting down", nil)
 	errCrashed  = chat.E("actors", chat.KindUnavailable, "the actor failed and is being restarted", nil)
+	errUnled    = chat.E("actors", chat.KindFenced, "no node is known to lead the group", nil)
+	errNotOwner = chat.E("actors", chat.KindFenced, "the node that was asked does not lead the group", nil)
+	errSilent   = chat.E("actors", chat.KindFenced, "the node that was asked does not answer", nil)
 )

@@ -38,6 +38,13 @@ type Options struct {
 	Graph      Graph
 	Strikes    Strikes
 	Clock      Clock
+	// Node is this node's number in its cluster; the others know the other nodes.
+	// All are set, or none for a node alone.
+	Node      chat.NodeID
+	Leaders   Leaders
+	Peers     Peers
+	Places    Places
+	Refresher Refresher
 
 	// Rand draws from [0,1) for jitter. Safe for concurrent use.
 	Rand func() float64
@@ -105,6 +112,10 @@ func (o *Options) Validate() error {
 		if p.missing {
 			return chat.E("actors.New", chat.KindInvalid, "Options."+p.name+" is not set", nil)
 		}
+	}
+	alone := o.Node == 0
+	if alone != (o.Leaders == nil) || alone != (o.Peers == nil) || alone != (o.Places == nil) || alone != (o.Refresher == nil) {
+		return chat.E("actors.New", chat.KindInvalid, "Options.Node, Leaders, Peers, Places and Refresher are set together or not at all", nil)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/asynkron/protoactor-go/actor"
 	"github.com/chumiai/chumi/chat"
 )
 
@@ -79,6 +80,44 @@ type Elections interface {
 	// Changed blocks until the epoch of g is not than, and returns it; or until
 	// ctx ends, and returns than.
 	Changed(ctx context.Context, g chat.Group, than chat.Epoch) chat.Epoch
+}
+
+// Leaders is the leadership table of a cluster, as this node knows it. A wrong
+// entry costs a detour: who does not lead says so.
+type Leaders interface {
+	// Leader is the node that leads g; 0 while nobody is known to.
+	Leader(g chat.Group) chat.NodeID
+	// Misled notes that asked does not lead g, or does not answer, and who does
+	// by its account; 0 when it named nobody.
+	Misled(g chat.Group, asked, leader chat.NodeID)
+}
+
+// Peers connects the actors of this node with those of others. What it carries
+// arrives at most once.
+type Peers interface {
+	// Attach gives the system an address and mail a way in. Called once, when the
+	// routers have been spawned and nothing else runs.
+	Attach(system *actor.ActorSystem)
+	// Address is that of the actors of a node.
+	Address(node chat.NodeID) string
+	// Call carries a request that is too large for mail to System.Answer of the
+	// node, and its answer back. KindFenced means that the node was not reached.
+	Call(ctx context.Context, node chat.NodeID, g chat.Group, request []byte) (answer []byte, err error)
+}
+
+// Places bounds the requests to each node that wait for answers.
+type Places interface {
+	// Acquire takes a place for one request to a node, or reports that there is none.
+	Acquire(node chat.NodeID) bool
+	// Release gives it back.
+	Release(node chat.NodeID)
+}
+
+// Refresher makes the directory current.
+type Refresher interface {
+	// Refresh returns when the directory knows all that was acknowledged anywhere
+	// up to about a second ago.
+	Refresh(ctx context.Context) error
 }
 
 // Owed is one row of the agenda.

@@ -2,11 +2,13 @@ package actors
 
 import (
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/chumiai/chumi/actors/mailpb"
 	"github.com/chumiai/chumi/chat"
 )
 
 // routerActor is part-N: the way into one group. It knows the resident tenants
-// of the group and forwards mail to them.
+// of the group and forwards mail to them. Every node has one per group; other
+// nodes write to that of the group's leader.
 type routerActor struct {
 	sys   *System
 	group chat.Group
@@ -35,6 +37,8 @@ func (r *routerActor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *mail:
 		r.forward(ctx, m)
+	case *mailpb.Mail:
+		r.sys.bridge.asked(r.group, ctx.Sender(), m)
 	case sweep:
 		r.tenants.idle(func(c *child) bool {
 			ctx.Send(c.pid, m)

@@ -4,13 +4,13 @@ import (
 	"context"
 	"log/slog"
 	"net/url"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"github.com/chumiai/chumi/actors/mailpb"
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/metrics"
 )
@@ -34,6 +34,8 @@ type System struct {
 	stopWalk context.CancelFunc
 
 	turns *turns
+	// bridge brings deliveries to other nodes and theirs to this one.
+	bridge *bridge
 	// resident counts conversations that are resident on the node.
 	resident atomic.Int64
 	// asking counts deliveries and commands under way; attempts counts HTTP
@@ -60,6 +62,7 @@ func New(o Options) (*System, error) {
 	s.core = newCore(&s.opt)
 	s.turns = newTurns(s)
 	s.core.runner = s.turns
+	s.bridge = newBridge(s)
 	return s, nil
 }
 
@@ -76,8 +79,11 @@ func (s *System) Start(ctx context.Context) error {
 	s.lib.EventStream.Subscribe(func(event any) {
 		if dead, ok := event.(*actor.DeadLetterEvent); ok {
 			s.met.Actors.DeadLetters.Inc()
-			if m, ok := dead.Message.(refusable); ok {
+			switch m := dead.Message.(type) {
+			case refusable:
 				m.refuse(errFenced)
+			case *mailpb.Mail:
+				s.bridge.undelivered(m)
 			}
 		}
 	})
@@ -90,11 +96,15 @@ func (s *System) Start(ctx context.Context) error {
 			actor.WithMailbox(gated(routerMailMax, busy)), actor.WithDispatcher(inline), guardian,
 			actor.WithSupervisor(&backoff{sys: s}))
 		s.routing.Add(1)
-		pid, err := s.root.SpawnNamed(props, "part-"+strconv.Itoa(g))
+		pid, err := s.root.SpawnNamed(props, routerName(chat.Group(g)))
 		if err != nil {
 			return chat.E("actors.Start", chat.KindOther, "cannot spawn a router", err)
 		}
 		s.routers = append(s.routers, pid)
+	}
+	if s.opt.Peers != nil {
+		s.opt.Peers.Attach(s.lib)
+		s.bridge.open()
 	}
 	for g := range s.routers {
 		s.workers.run(newWalker(s, chat.Group(g)).run)

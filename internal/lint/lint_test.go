@@ -99,7 +99,7 @@ var bans = []banned{
 	{x: "time", name: "NewTicker", in: []string{"chat", "actors"}, remedy: "use Clock.AfterFunc"},
 	{x: "context", name: "Background", in: []string{"chat", "actors"}, remedy: "take the context of the caller or of the system"},
 	{x: "context", name: "TO" + "DO", in: []string{"chat", "actors", "persistence", "transport", "bench", "cmd"}, remedy: "take the context of the caller"},
-	{x: "fasthttp", name: "RequestCtx", in: []string{"."}, except: []string{"transport/edge", "transport/webhook", "transport/api", "transport/auth", "transport/console", "transport/peer", "bench"},
+	{x: "fasthttp", name: "RequestCtx", in: []string{"."}, except: []string{"transport/edge", "transport/webhook", "transport/api", "transport/auth", "transport/console", "transport/peer", "cmd/chumi/cluster", "bench"},
 		remedy: "a request's memory ends with its handler; copy what you need at the edge"},
 	{x: "fmt", name: "Print", in: []string{"."}, remedy: "return it, log it, or write to the writer you were given"},
 	{x: "fmt", name: "Printf", in: []string{"."}, remedy: "return it, log it, or write to the writer you were given"},
