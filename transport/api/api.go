@@ -45,6 +45,8 @@ type Options struct {
 	Commands Commands
 	Metrics  *metrics.API
 	Log      *slog.Logger
+	// Home finds the node that answers for a tenant. Can be nil: this one does.
+	Home Home
 	// Console returns an asset of the console by its path ("/", "/app.js").
 	// Can be nil: then there is none.
 	Console func(path string) (body []byte, contentType string, ok bool)
@@ -149,7 +151,11 @@ func (a *API) serveV1(ctx *fasthttp.RequestCtx, path string) {
 		name = route.name
 		fail = r.admit(route)
 	}
+	elsewhere := false
 	if fail == nil {
+		elsewhere, fail = r.relay()
+	}
+	if fail == nil && !elsewhere {
 		r.conversation = chat.ConversationID(id)
 		fail = route.serve(r)
 	}

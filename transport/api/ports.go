@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/chumiai/chumi/chat"
+	"github.com/valyala/fasthttp"
 )
 
 // Keys resolves a bearer token. Safe for concurrent use.
@@ -28,6 +29,18 @@ type Feed interface {
 	Feed(ctx context.Context, t chat.TenantID, after chat.Pos, limit int) ([]chat.Event, error)
 	// WaitFeed returns when an event with pos > after may be durable, or ctx ends.
 	WaitFeed(ctx context.Context, t chat.TenantID, after chat.Pos) error
+}
+
+// Home knows which node of a cluster answers for a tenant. Safe for concurrent use.
+type Home interface {
+	// Home returns the node that answers for t; 0 for this one, which then shows
+	// all that was acknowledged anywhere before. It waits while no node is known.
+	Home(ctx context.Context, t chat.TenantID) (chat.NodeID, error)
+	// Relay has a node answer the request under way, streams included. again means
+	// that it did nothing and asking anew may help.
+	Relay(ctx context.Context, node chat.NodeID, t chat.TenantID, request *fasthttp.RequestCtx) (again bool, err error)
+	// Refuse tells a node that relays a request whom to ask instead.
+	Refuse(request *fasthttp.RequestCtx, t chat.TenantID)
 }
 
 // Commands are the writes: each goes the one road webhooks go. The verdict is

@@ -25,18 +25,24 @@ type Ops struct {
 	// Checks decide /readyz: all must be fulfilled. /livez looks at none of
 	// them: a process that can answer it is alive.
 	Checks []Check
+	// Cluster serves /cluster and what is below it. Can be nil: then there is none.
+	Cluster fasthttp.RequestHandler
 }
 
 func (o Ops) routes() []Route {
 	metrics := fasthttpadaptor.NewFastHTTPHandler(promhttp.HandlerFor(o.Gatherer, promhttp.HandlerOpts{
 		EnableOpenMetrics: true, MaxRequestsInFlight: 4,
 	}))
-	return []Route{
+	routes := []Route{
 		{Prefix: "/metrics", Handler: reading(metrics)},
 		{Prefix: "/livez", Handler: reading(func(ctx *fasthttp.RequestCtx) { plain(ctx, fasthttp.StatusOK, "alive\n") })},
 		{Prefix: "/readyz", Handler: reading(o.ready)},
 		{Prefix: "/debug/pprof/", Handler: reading(pprofhandler.PprofHandler)},
 	}
+	if o.Cluster != nil {
+		routes = append(routes, Route{Prefix: "/cluster", Handler: o.Cluster}, Route{Prefix: "/cluster/", Handler: o.Cluster})
+	}
+	return routes
 }
 
 // reading admits GET and HEAD only.
