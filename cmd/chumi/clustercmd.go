@@ -12,22 +12,22 @@ import (
 	"github.com/chumiai/chumi/transport/peer"
 )
 
-// clusterCommand is hidden while serve cannot join nodes: what it makes is of use
-// to nobody yet.
 func (c *cli) clusterCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "cluster", Short: "Make the certificates nodes know one another by", Hidden: true,
+	cmd := &cobra.Command{Use: "cluster", Short: "Make, watch and change a cluster of nodes",
 		Long: `Nodes of a cluster speak to one another with mutual TLS only. One private
-authority per cluster signs one certificate per node:
+authority per cluster signs one certificate per node; init makes all of it at once,
+ca and cert one by one:
 
-  chumi cluster ca   --cluster-id shop --out ca
-  chumi cluster cert --ca ca --node 1 --out node1
-  chumi cluster cert --ca ca --node 2 --out node2
+  chumi cluster init --out shop --nodes 3
 
-Bring each node its own directory. Keep ca.key away from all of them: whoever
-has it can be any node. A certificate that ends is replaced by writing the new
-files over the old ones on the node, which takes them up without a restart.`,
+Keep ca.key away from the nodes: whoever has it can be any of them. A certificate
+that ends is replaced by writing the new files over the old ones on the node, which
+takes them up without a restart.
+
+The other commands talk to the ops listener of a running node, any one will do.`,
 		Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
-	cmd.AddCommand(c.clusterCACommand(), c.clusterCertCommand())
+	cmd.AddCommand(c.clusterInitCommand(), c.clusterCACommand(), c.clusterCertCommand(),
+		c.clusterStatusCommand(), c.clusterAddCommand(), c.clusterRemoveCommand(), c.clusterTransferCommand(), c.clusterRebalanceCommand())
 	return cmd
 }
 

@@ -24,7 +24,8 @@ type Config struct {
 	Edge      EdgeConfig      `koanf:"edge" doc:"The listener Meta posts webhooks to."`
 	API       APIConfig       `koanf:"api" doc:"The listener of the REST API and the console."`
 	Ops       OpsConfig       `koanf:"ops" doc:"The listener of metrics, health and profiles."`
-	Peer      PeerConfig      `koanf:"peer" doc:"The address nodes of a cluster meet at; a single node does not listen on it."`
+	Peer      PeerConfig      `koanf:"peer" doc:"The address nodes of a cluster meet at; a node without a certificate does not listen on it."`
+	Cluster   ClusterConfig   `koanf:"cluster" doc:"What makes this node one of a cluster: all three files, which chumi cluster init makes, or none."`
 	Meta      MetaConfig      `koanf:"meta" doc:"Where Graph is."`
 	Assistant AssistantConfig `koanf:"assistant" doc:"The model that answers, and its limits."`
 	Sends     SendsConfig     `koanf:"sends" doc:"What happens to a send whose outcome is not known."`
@@ -61,8 +62,20 @@ type OpsConfig struct {
 
 // PeerConfig is the address of node to node traffic.
 type PeerConfig struct {
-	Addr string `koanf:"addr" rule:"addr" doc:"Address other nodes reach this node at."`
+	Addr      string `koanf:"addr" rule:"addr" doc:"Address to listen on for other nodes; every byte on it is under mutual TLS."`
+	Advertise string `koanf:"advertise" rule:"addr_opt" doc:"Address other nodes reach this one at; empty means the one it listens on."`
 }
+
+// ClusterConfig is how a node proves itself to others. Its number and the
+// cluster's id are in the certificate.
+type ClusterConfig struct {
+	CertFile string `koanf:"cert_file" rule:"optional" doc:"PEM file of this node's certificate; a new one is taken up without a restart."`
+	KeyFile  string `koanf:"key_file" rule:"optional" doc:"PEM file of the certificate's key."`
+	CAFile   string `koanf:"ca_file" rule:"optional" doc:"PEM file of the authority that all nodes of the cluster share."`
+}
+
+// On reports whether the node is one of a cluster.
+func (c *ClusterConfig) On() bool { return c.CertFile != "" }
 
 // MetaConfig says where Graph is.
 type MetaConfig struct {

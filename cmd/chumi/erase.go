@@ -33,6 +33,9 @@ until when. Backups and exports made before are not reached.`,
 			if err != nil {
 				return err
 			}
+			if err := serveAlone(s, newLog(c.stderr, loaded.Config.Log), metrics.New(nil)); err != nil {
+				return errors.Join(err, s.Close())
+			}
 			done, err := s.Erase(cmd.Context(), chat.TenantID(tenant), chat.ContactID(contact))
 			if err == nil {
 				fmt.Fprintf(c.stdout, "erased: %d conversations, %d events, %d index rows\n", done.Conversations, done.Events, done.Rows)

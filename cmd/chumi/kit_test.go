@@ -250,10 +250,10 @@ func until(t *testing.T, events <-chan apiEvent, done func(apiEvent) bool) []api
 }
 
 // exported runs chumi export on a stopped engine's directory.
-func exported(t *testing.T, dir, tenant string) []apiEvent {
+func exported(t *testing.T, dir, tenant string, more ...string) []apiEvent {
 	t.Helper()
 	var out, errs bytes.Buffer
-	if code := run(t.Context(), []string{"export", "--data-dir", dir, "--tenant", tenant}, nil, &out, &errs); code != exitOK {
+	if code := run(t.Context(), append([]string{"export", "--data-dir", dir, "--tenant", tenant}, more...), nil, &out, &errs); code != exitOK {
 		t.Fatalf("export exited %d: %s", code, errs.String())
 	}
 	var events []apiEvent
@@ -269,10 +269,10 @@ func exported(t *testing.T, dir, tenant string) []apiEvent {
 }
 
 // checked runs chumi check on a stopped engine's directory.
-func checked(t *testing.T, dir string) {
+func checked(t *testing.T, dir string, more ...string) {
 	t.Helper()
 	var out, errs bytes.Buffer
-	if code := run(t.Context(), []string{"check", "--data-dir", dir}, nil, &out, &errs); code != exitOK {
+	if code := run(t.Context(), append([]string{"check", "--data-dir", dir}, more...), nil, &out, &errs); code != exitOK {
 		t.Errorf("check exited %d:\n%s%s", code, out.String(), errs.String())
 	}
 }

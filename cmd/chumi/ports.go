@@ -2,6 +2,7 @@ package main
 
 import (
 	"github.com/chumiai/chumi/actors"
+	"github.com/chumiai/chumi/cmd/chumi/cluster"
 	"github.com/chumiai/chumi/persistence"
 	"github.com/chumiai/chumi/transport/api"
 	"github.com/chumiai/chumi/transport/meta"
@@ -25,6 +26,10 @@ var (
 	_ actors.Graph      = (*meta.Client)(nil)
 	_ actors.Model      = (*openai.Client)(nil)
 	_ actors.Clock      = wallClock{}
+	_ actors.Leaders    = (*cluster.Node)(nil)
+	_ actors.Peers      = (*cluster.Node)(nil)
+	_ actors.Places     = (*cluster.Node)(nil)
+	_ actors.Refresher  = (*cluster.Node)(nil)
 
 	_ webhook.Apps    = (*persistence.Directory)(nil)
 	_ webhook.Ingress = (*actors.Ingress)(nil)
@@ -33,4 +38,5 @@ var (
 	_ api.Views    = (*persistence.Views)(nil)
 	_ api.Feed     = (*persistence.Views)(nil)
 	_ api.Commands = (*actors.Ingress)(nil)
+	_ api.Home     = (*cluster.Node)(nil)
 )

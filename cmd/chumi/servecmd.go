@@ -9,10 +9,15 @@ import (
 
 func (c *cli) serveCommand() *cobra.Command {
 	var bootstrap string
+	var seeds []string
 	cmd := &cobra.Command{Use: "serve", Short: "Run the engine",
 		Long: `serve takes webhooks, answers customers and serves the API. It prints one line,
 "ready edge=HOST:PORT api=HOST:PORT ops=HOST:PORT", on stderr when it can accept,
 and exits 0 within 30 s of SIGTERM or SIGINT.
+
+With a certificate (chumi cluster init makes them) it is one node of a cluster: the
+first one founds it, every other is started with --join and the peer address of any
+member. Afterwards each comes back by itself.
 
 Without assistant.base_url or assistant.api_key, messages are handed to people.`,
 		Args: noArgs,
@@ -21,7 +26,7 @@ Without assistant.base_url or assistant.api_key, messages are handed to people.`
 			if err != nil {
 				return err
 			}
-			o := ServerOptions{Config: &loaded.Config, Log: newLog(c.stderr, loaded.Config.Log)}
+			o := ServerOptions{Config: &loaded.Config, Log: newLog(c.stderr, loaded.Config.Log), Seeds: seeds}
 			if bootstrap != "" {
 				if o.Bootstrap, err = ReadBootstrap(bootstrap); err != nil {
 					return usageError(fmt.Errorf("the bootstrap file is refused:\n%w", err))
@@ -31,6 +36,7 @@ Without assistant.base_url or assistant.api_key, messages are handed to people.`
 		}}
 	c.configFlags(cmd, listenKeys...)
 	cmd.Flags().StringVar(&bootstrap, "bootstrap", "", "YAML file of apps, tenants, channels, API keys and members; applied at every start")
+	cmd.Flags().StringSliceVar(&seeds, "join", nil, "peer addresses of members of a cluster to join, HOST:PORT; harmless on a member")
 	return cmd
 }
 
@@ -51,7 +57,11 @@ func (c *cli) serve(ctx context.Context, o ServerOptions, started func(*Server))
 			started(s)
 		}
 		hooks, api, ops := s.Addresses()
-		fmt.Fprintf(c.stderr, "ready edge=%s api=%s ops=%s\n", hooks, api, ops)
+		line := fmt.Sprintf("ready edge=%s api=%s ops=%s", hooks, api, ops)
+		if peers := s.PeerAddress(); peers != "" {
+			line += " peer=" + peers
+		}
+		fmt.Fprintln(c.stderr, line)
 		select {
 		case <-ctx.Done():
 			o.Log.Info("stopping")

@@ -28,7 +28,7 @@ func keyFile(c *Config) string {
 }
 
 // openStore opens the store to serve from it, making a new one, and its key,
-// where there is none. A store without its key is refused: a new key could not
+// where there is none. It takes no commits yet. A store without its key is refused: a new key could not
 // read it.
 func openStore(c *Config, log *slog.Logger, m *metrics.Set) (*persistence.Store, error) {
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
@@ -55,17 +55,25 @@ func openStore(c *Config, log *slog.Logger, m *metrics.Set) (*persistence.Store,
 	if reserve == 0 {
 		reserve = -1
 	}
-	s, err := persistence.Open(persistence.Options{
+	return persistence.Open(persistence.Options{
 		Dir: storeDir(c), KEK: kek, Logger: log, Metrics: &m.Journal,
 		DiskReserve: reserve, CacheSize: int64(c.Engine.CacheBytes), SyncInterval: persistence.DefaultSyncInterval,
 	})
+}
+
+// serveAlone makes a store take commits on a node that is in no cluster. The data
+// of a cluster is refused: alone, this node must not decide anything.
+func serveAlone(s *persistence.Store, log *slog.Logger, m *metrics.Set) error {
+	known, err := persistence.ReadMembership(s)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if _, err := replica.Start(s, replica.Options{Logger: log, Metrics: &m.Journal}); err != nil {
-		return nil, errors.Join(err, s.Close())
+	if known.Cluster.ID != "" {
+		return usageError(errors.New("the data directory belongs to a node of cluster " + known.Cluster.ID +
+			": set cluster.cert_file, cluster.key_file and cluster.ca_file"))
 	}
-	return s, nil
+	_, err = replica.Start(s, replica.Options{Logger: log, Metrics: &m.Journal})
+	return err
 }
 
 // openOffline opens an existing store for reading only.

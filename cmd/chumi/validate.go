@@ -45,6 +45,14 @@ func (l *Loaded) validate() error {
 	if c.Engine.DrainTimeout > drainMax {
 		refuse("engine.drain_timeout", "must be at most %s, so that a stop ends within 30 s", drainMax)
 	}
+	for _, file := range [][2]string{{"cluster.key_file", c.Cluster.KeyFile}, {"cluster.ca_file", c.Cluster.CAFile}} {
+		if (file[1] == "") != (c.Cluster.CertFile == "") {
+			refuse(file[0], "cluster.cert_file, cluster.key_file and cluster.ca_file are set together or not at all; chumi cluster init makes them")
+		}
+	}
+	if host, _, _ := net.SplitHostPort(c.Peer.Addr); c.Cluster.On() && c.Peer.Advertise == "" && unspecified(host) {
+		refuse("peer.advertise", "is required: no node can reach this one at %s", c.Peer.Addr)
+	}
 	if c.Keys.File != "" {
 		if what := unsafeKeyFile(c.Keys.File); what != "" {
 			refuse("keys.file", "%s", what)
@@ -93,6 +101,11 @@ func (s setting) checkText(text string) string {
 	case "optional":
 		return ""
 	case "addr", "loopback":
+		return checkAddr(text)
+	case "addr_opt":
+		if text == "" {
+			return ""
+		}
 		return checkAddr(text)
 	case "url_opt":
 		if text == "" {
@@ -147,9 +160,18 @@ func remote(addr string) bool {
 	return ip == nil || !ip.IsLoopback()
 }
 
+// unspecified reports whether host stands for every address of the machine.
+func unspecified(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
+}
+
 // samePorts lists pairs of keys whose listeners would collide.
 func samePorts(c *Config) [][2]string {
 	listeners := [][2]string{{"edge.addr", c.Edge.Addr}, {"api.addr", c.API.Addr}, {"ops.addr", c.Ops.Addr}}
+	if c.Cluster.On() {
+		listeners = append(listeners, [2]string{"peer.addr", c.Peer.Addr})
+	}
 	var out [][2]string
 	for i, a := range listeners {
 		for _, b := range listeners[i+1:] {

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+
+	"github.com/chumiai/chumi/actors"
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/cmd/chumi/cluster"
+	"github.com/chumiai/chumi/persistence"
+	"github.com/chumiai/chumi/transport/api"
+	"github.com/chumiai/chumi/transport/console"
+	"github.com/chumiai/chumi/transport/edge"
+	"github.com/chumiai/chumi/transport/meta"
+	"github.com/chumiai/chumi/transport/openai"
+	"github.com/chumiai/chumi/transport/peer"
+	"github.com/chumiai/chumi/transport/webhook"
+)
+
+// The parts of a Server, in the order NewServer builds them.
+
+// bindAddresses comes first, so that a taken address is found before anything
+// is opened. Connections wait in the kernel until the listeners serve.
+func (s *Server) bindAddresses(context.Context) error {
+	c := s.opt.Config
+	type listener struct {
+		key, addr string
+		to        *net.Listener
+	}
+	list := []listener{{"edge.addr", c.Edge.Addr, &s.hooksAddr}, {"api.addr", c.API.Addr, &s.apiAddr}, {"ops.addr", c.Ops.Addr, &s.opsAddr}}
+	if c.Cluster.On() {
+		list = append(list, listener{"peer.addr", c.Peer.Addr, &s.peerAddr})
+	}
+	for _, l := range list {
+		ln, err := net.Listen("tcp", l.addr)
+		if err != nil {
+			return fmt.Errorf("cannot listen on %s %s: %w", l.key, l.addr, err)
+		}
+		*l.to = ln
+		s.onClose(func() error { return ignoreClosed(ln.Close()) })
+	}
+	return nil
+}
+
+func (s *Server) openStore(context.Context) error {
+	var err error
+	if s.store, err = openStore(s.opt.Config, s.opt.Log, s.metrics); err != nil {
+		return err
+	}
+	s.onClose(s.store.Close)
+	if s.strikes, err = persistence.OpenStrikes(strikesFile(s.opt.Config), wallClock{}.Now()); err != nil {
+		return err
+	}
+	s.onClose(s.strikes.Close)
+	return nil
+}
+
+// openCluster makes the store take commits: as a member of a cluster, or alone.
+func (s *Server) openCluster(ctx context.Context) error {
+	c := s.opt.Config
+	if !c.Cluster.On() {
+		if len(s.opt.Seeds) > 0 {
+			return usageError(errors.New("--join needs cluster.cert_file, cluster.key_file and cluster.ca_file; chumi cluster init makes them"))
+		}
+		return serveAlone(s.store, s.opt.Log, s.metrics)
+	}
+	credentials, err := peer.OpenCredentials(peer.CredentialOptions{CertFile: c.Cluster.CertFile, KeyFile: c.Cluster.KeyFile,
+		CAFile: c.Cluster.CAFile, Metrics: &s.metrics.Peer, Log: s.opt.Log})
+	if err != nil {
+		return usageError(err)
+	}
+	advertise := c.Peer.Advertise
+	if advertise == "" {
+		advertise = s.peerAddr.Addr().String()
+	}
+	s.node, err = cluster.Open(ctx, cluster.Options{Credentials: credentials, Listener: s.peerAddr, Advertise: advertise,
+		Seeds: s.opt.Seeds, Store: s.store, Metrics: s.metrics, Log: s.opt.Log})
+	if err != nil {
+		return err
+	}
+	// In reverse: the loops of the node end, then the replicas with the store, then
+	// the port. The store's own close comes later and finds it closed.
+	s.onClose(func() error {
+		disconnect := s.node.Close()
+		return errors.Join(s.store.Close(), disconnect())
+	})
+	return nil
+}
+
+func (s *Server) openDirectory(ctx context.Context) error {
+	settings := s.opt.Config.Settings()
+	if s.opt.Simulator != nil {
+		settings.Assistant, settings.Simulated = true, true
+	}
+	var err error
+	if s.directory, err = persistence.OpenDirectory(ctx, s.store, settings); err != nil {
+		return err
+	}
+	following, stop := context.WithCancel(context.WithoutCancel(ctx))
+	followed := make(chan error, 1)
+	go func() { followed <- s.directory.Follow(following) }()
+	s.onClose(func() error {
+		stop()
+		return <-followed
+	})
+	if s.node != nil {
+		if err := s.node.Attend(ctx, s.directory); err != nil {
+			return err
+		}
+	}
+	if s.opt.Bootstrap != nil {
+		return s.opt.Bootstrap.apply(ctx, s.directory)
+	}
+	return nil
+}
+
+func (s *Server) buildActors(context.Context) error {
+	c := s.opt.Config
+	graph, err := meta.NewClient(meta.Options{
+		GraphURL: c.Meta.GraphURL, InstagramURL: c.Meta.InstagramURL, Version: c.Meta.GraphVersion,
+		AppSecret: s.appSecret, Metrics: &s.metrics.Graph,
+	})
+	if err != nil {
+		return err
+	}
+	model, err := s.buildModel()
+	if err != nil {
+		return err
+	}
+	o := actors.Options{
+		Journal: s.store, Index: s.store, Contacts: s.store, Barrier: s.store,
+		Directory: s.directory, Quarantine: s.directory.Quarantine(),
+		Leadership: s.store, Elections: s.store, Agenda: s.store,
+		Model: model, Graph: graph, Strikes: s.strikes, Clock: wallClock{}, Rand: rand.Float64,
+		Metrics: s.metrics, Logger: s.opt.Log,
+		ResidentMax: c.Engine.ResidentMax, TurnsInFlightMax: c.Assistant.CallsMax,
+		AttemptTimeout: c.Meta.SendTimeout,
+	}
+	if s.node != nil {
+		o.Node, o.Leaders, o.Peers, o.Places, o.Refresher = s.node.Self(), s.node, s.node, s.node, s.node
+	}
+	s.system, err = actors.New(o)
+	return err
+}
+
+// buildModel returns nil when no model is configured: customers' messages then
+// go to people.
+func (s *Server) buildModel() (actors.Model, error) {
+	c := s.opt.Config.Assistant
+	o := openai.Options{BaseURL: c.BaseURL, Model: c.Model, APIKey: c.APIKey, Timeout: c.TurnTimeout}
+	switch {
+	case s.opt.Simulator != nil:
+		o = openai.Options{BaseURL: s.opt.Simulator.modelURL, Model: simulatedModel, Timeout: c.TurnTimeout, Simulated: true}
+	case !s.opt.Config.AssistantReady():
+		return nil, nil
+	}
+	client, err := openai.New(o)
+	if err != nil {
+		return nil, err
+	}
+	s.onClose(func() error { client.Close(); return nil })
+	return client, nil
+}
+
+// appSecret is the current secret of an app.
+func (s *Server) appSecret(id chat.AppID) (chat.Secret, bool) {
+	app, found := s.directory.App(id)
+	if !found || len(app.Secrets) == 0 {
+		return "", false
+	}
+	return app.Secrets[0], true
+}
+
+func (s *Server) buildAPI(context.Context) error {
+	o := api.Options{
+		Keys: s.directory, Views: s.store.Views(), Feed: s.store.Views(), Commands: s.system.Ingress(),
+		Metrics: &s.metrics.API, Log: s.opt.Log,
+	}
+	if s.opt.Simulator != nil {
+		o.Console, o.Simulator = console.Asset, s.opt.Simulator.handler()
+	}
+	if s.node != nil {
+		o.Home = s.node
+	}
+	var err error
+	s.api, err = api.New(o)
+	return err
+}
+
+func (s *Server) buildListeners(context.Context) error {
+	c := s.opt.Config
+	hooks, err := webhook.New(webhook.Options{
+		Apps: s.directory, Ingress: s.system.Ingress(), DeliverTimeout: c.Edge.DeliverTimeout,
+		InFlightMax: c.Edge.InFlightMax, Metrics: &s.metrics.Edge, Log: s.opt.Log,
+	})
+	if err != nil {
+		return err
+	}
+	limits := edge.DefaultHooksLimits
+	limits.BodyMax, limits.ConnMax, limits.ConnsPerIPMax = c.Edge.BodyBytesMax, c.Edge.ConnectionsMax, c.Edge.PerIPMax
+	limits.ReadTimeout, limits.WriteTimeout, limits.IdleTimeout = c.Edge.ReadTimeout, c.Edge.WriteTimeout, c.Edge.IdleTimeout
+	if s.hooksServer, err = edge.NewHooks(limits, hooks.Serve, &s.metrics.Edge, s.opt.Log); err != nil {
+		return err
+	}
+	apiLimits := edge.DefaultAPILimits
+	apiLimits.BodyMax = c.API.BodyBytesMax
+	if s.apiServer, err = edge.NewAPI(apiLimits, s.api.Serve, s.api.EndStreams, &s.metrics.Edge, s.opt.Log); err != nil {
+		return err
+	}
+	ops := edge.Ops{Gatherer: s.registry, Checks: s.checks()}
+	if s.node != nil {
+		ops.Cluster = s.node.Operate
+	}
+	s.opsServer, err = edge.NewOps(edge.Limits{}, ops, &s.metrics.Edge, s.opt.Log)
+	return err
+}
+
+// checks decide /readyz: green means that this node can keep its promise about
+// whatever it answers 200 to.
+func (s *Server) checks() []edge.Check {
+	return []edge.Check{
+		{Name: "groups", Ready: func() string {
+			if s.node == nil {
+				return ""
+			}
+			if unled := s.node.Unled(); len(unled) > 0 {
+				return fmt.Sprintf("%d of %d groups have no leader that this node knows of: is a majority of the nodes up and reachable?",
+					len(unled), len(s.store.GroupIDs()))
+			}
+			return ""
+		}},
+		{Name: "draining", Ready: func() string {
+			if s.draining.Load() {
+				return "the process is stopping"
+			}
+			return ""
+		}},
+		{Name: "disk", Ready: func() string {
+			if s.store.Reserved() {
+				return "free space is below engine.disk_free_min: free some in " + s.opt.Config.DataDir
+			}
+			return ""
+		}},
+	}
+}
+

@@ -1,0 +1,60 @@
+package cluster
+
+import (
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/metrics"
+	"github.com/chumiai/chumi/persistence"
+	"github.com/chumiai/chumi/transport/peer"
+)
+
+// The defaults of Options.
+const (
+	// DefaultTend is how often the leader of a group looks whether its members are
+	// those the directory wants.
+	DefaultTend = 500 * time.Millisecond
+	// DefaultSpread is how often the leader of the metadata group looks whether
+	// leadership is spread over the nodes.
+	DefaultSpread = 10 * time.Second
+	// callTimeout bounds one call to a node that shall be known to live.
+	callTimeout = 2 * time.Second
+)
+
+// Options is what a Node needs. All but Seeds, Tend and Spread are required.
+type Options struct {
+	// Credentials prove this node; its number is in its certificate.
+	Credentials *peer.Credentials
+	// Listener is the peer port, Advertise where other nodes reach it.
+	Listener  net.Listener
+	Advertise string
+	// Seeds are peer addresses of members. With any, the node asks to join;
+	// without, a new store founds a cluster.
+	Seeds []string
+	// Store is open and not served yet.
+	Store   *persistence.Store
+	Metrics *metrics.Set
+	Log     *slog.Logger
+
+	Tend, Spread time.Duration
+}
+
+// EnsureDefaults fills what is zero.
+func (o *Options) EnsureDefaults() {
+	if o.Tend <= 0 {
+		o.Tend = DefaultTend
+	}
+	if o.Spread <= 0 {
+		o.Spread = DefaultSpread
+	}
+}
+
+// Validate names what is missing.
+func (o *Options) Validate() error {
+	if o.Credentials == nil || o.Listener == nil || o.Advertise == "" || o.Store == nil || o.Metrics == nil || o.Log == nil {
+		return chat.E("cluster.Open", chat.KindInvalid, "Credentials, Listener, Advertise, Store, Metrics and Log are required", nil)
+	}
+	return nil
+}

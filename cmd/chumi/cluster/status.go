@@ -1,0 +1,162 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+
+	"github.com/valyala/fasthttp"
+
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/persistence"
+	"github.com/chumiai/chumi/persistence/replica"
+)
+
+// Status is the cluster as one of its nodes sees it.
+type Status struct {
+	Cluster string      `json:"cluster"`
+	Node    chat.NodeID `json:"node"`
+	Nodes   []NodeState `json:"nodes"`
+	// Groups are by number; the metadata group comes last, with the number 65535.
+	Groups []GroupState `json:"groups"`
+}
+
+// NodeState is a member of the cluster.
+type NodeState struct {
+	ID      chat.NodeID `json:"id"`
+	Addr    string      `json:"addr"`
+	Leaving bool        `json:"leaving"`
+	// Live is true when the node answered.
+	Live bool `json:"live"`
+	// Leads counts the groups it leads.
+	Leads int `json:"leads"`
+}
+
+// GroupState is a group by the account of its leader, or of who knows most where
+// no leader answered.
+type GroupState struct {
+	Group    chat.Group    `json:"group"`
+	Leader   chat.NodeID   `json:"leader"`
+	Term     uint64        `json:"term"`
+	Applied  uint64        `json:"applied"`
+	Voters   []chat.NodeID `json:"voters"`
+	Learners []chat.NodeID `json:"learners"`
+	// WantVoters and WantLearners are where the directory wants it.
+	WantVoters   []chat.NodeID `json:"want_voters"`
+	WantLearners []chat.NodeID `json:"want_learners"`
+	// Behind is how many entries the others lack.
+	Behind map[chat.NodeID]uint64 `json:"behind,omitempty"`
+}
+
+// report is what this node knows by itself.
+func (n *Node) report() []replica.Status {
+	if n.replica == nil {
+		return nil
+	}
+	return n.replica.Status()
+}
+
+// ask collects the reports of all members; one that does not answer has none.
+func (n *Node) ask(ctx context.Context, d *persistence.Directory) map[chat.NodeID][]replica.Status {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	reports := map[chat.NodeID][]replica.Status{n.self: n.report()}
+	for _, m := range d.Nodes() {
+		if m.ID == n.self {
+			continue
+		}
+		wg.Go(func() {
+			status, text, err := n.call(ctx, m.ID, fasthttp.MethodGet, pathStatus, nil)
+			var r []replica.Status
+			if err != nil || status != fasthttp.StatusOK || json.Unmarshal(text, &r) != nil {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			reports[m.ID] = r
+		})
+	}
+	wg.Wait()
+	return reports
+}
+
+// Status asks every member and puts together what they say.
+func (n *Node) Status(ctx context.Context) (*Status, error) {
+	d := n.directory.Load()
+	if d == nil {
+		return nil, chat.E("cluster.Status", chat.KindUnavailable, "this node does not know the directory yet", nil)
+	}
+	return n.gather(d, n.ask(ctx, d)), nil
+}
+
+func (n *Node) gather(d *persistence.Directory, reports map[chat.NodeID][]replica.Status) *Status {
+	known, _ := d.Cluster()
+	s := &Status{Cluster: known.ID, Node: n.self}
+	best := map[chat.Group]GroupState{}
+	for id, report := range reports {
+		for _, r := range report {
+			g, seen := best[r.Group]
+			leads := r.Leader == id
+			if seen && (g.Term > r.Term || g.Term == r.Term && g.Behind != nil) {
+				continue
+			}
+			next := GroupState{Group: r.Group, Term: r.Term, Applied: r.Applied, Voters: r.Voters, Learners: r.Learners}
+			if leads {
+				next.Leader, next.Behind = id, r.Behind
+			}
+			if seen && !leads && g.Term == r.Term && g.Applied >= r.Applied {
+				continue
+			}
+			best[r.Group] = next
+		}
+	}
+	led := map[chat.NodeID]int{}
+	want := map[chat.Group]persistence.Placement{}
+	for _, p := range d.Placements() {
+		want[p.Group] = p
+	}
+	for _, g := range n.opt.Store.GroupIDs() {
+		state, ok := best[g]
+		if !ok {
+			state.Group = g
+		}
+		state.WantVoters, state.WantLearners = want[g].Voters, want[g].Learners
+		if state.Leader != 0 {
+			led[state.Leader]++
+		}
+		for _, list := range []*[]chat.NodeID{&state.Voters, &state.Learners, &state.WantVoters, &state.WantLearners} {
+			if *list == nil {
+				*list = []chat.NodeID{}
+			}
+		}
+		s.Groups = append(s.Groups, state)
+	}
+	for _, m := range d.Nodes() {
+		_, live := reports[m.ID]
+		s.Nodes = append(s.Nodes, NodeState{ID: m.ID, Addr: m.Addr, Leaving: m.Leaving, Live: live, Leads: led[m.ID]})
+	}
+	return s
+}
+
+// leaves reports whether nothing is left of a node that is leaving: no group has it
+// as a member, by the account of all its members, and all who stay gave theirs.
+//
+// A node may come back under the same number with an empty disk. Whoever had not
+// applied its removal by then would count it as the voter it was.
+func leaves(s *Status, reports map[chat.NodeID][]replica.Status, id chat.NodeID) bool {
+	for _, m := range s.Nodes {
+		if m.ID != id && !m.Live {
+			return false
+		}
+	}
+	for from, report := range reports {
+		for _, r := range report {
+			if from != id && !r.Left(from) && !r.Left(id) {
+				return false
+			}
+		}
+	}
+	return true
+}
