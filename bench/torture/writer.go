@@ -21,7 +21,7 @@ type correspondent struct {
 }
 
 // correspondents lists every customer of every account.
-func (s *slot) correspondents() []correspondent {
+func (s *stage) correspondents() []correspondent {
 	var out []correspondent
 	for _, a := range bench.Accounts(s.world) {
 		for n := range s.o.Traffic.Customers {
@@ -39,7 +39,7 @@ func (s *slot) correspondents() []correspondent {
 // conversation is only posted after the one before was acknowledged, so that
 // their order is known.
 type writer struct {
-	slot   *slot
+	stage  *stage
 	r      *rand.Rand
 	people []correspondent
 	copies sync.WaitGroup
@@ -49,9 +49,9 @@ type writer struct {
 // acknowledged or forced ends.
 func (w *writer) write(ctx, forced context.Context) {
 	defer w.copies.Wait()
-	t := &w.slot.o.Traffic
+	t := &w.stage.o.Traffic
 	for ctx.Err() == nil {
-		d, err := w.slot.graph.NewDelivery(w.compose()...)
+		d, err := w.stage.graph.NewDelivery(w.compose()...)
 		if err != nil {
 			panic(err) // updates of one app and kind always encode
 		}
@@ -69,11 +69,11 @@ func (w *writer) write(ctx, forced context.Context) {
 func (w *writer) deliver(ctx context.Context, d *metasim.Delivery) bool {
 	var acked atomic.Bool
 	post := func() {
-		if status, err := w.slot.graph.PostOnce(ctx, d); err == nil && status == http.StatusOK {
+		if status, err := w.stage.graph.PostOnce(ctx, d); err == nil && status == http.StatusOK {
 			acked.Store(true)
 		}
 	}
-	repeated := w.r.Float64() < w.slot.o.Traffic.Repeated
+	repeated := w.r.Float64() < w.stage.o.Traffic.Repeated
 	together := repeated && w.r.IntN(2) == 0
 	if together {
 		w.copies.Go(post)
@@ -108,7 +108,7 @@ const (
 func (w *writer) compose() []metasim.Update {
 	first := w.people[w.r.IntN(len(w.people))]
 	updates := []metasim.Update{w.text(first)}
-	if w.r.Float64() >= w.slot.o.Traffic.Batched {
+	if w.r.Float64() >= w.stage.o.Traffic.Batched {
 		return updates
 	}
 	second := w.people[w.r.IntN(len(w.people))]
@@ -125,7 +125,7 @@ func (w *writer) compose() []metasim.Update {
 // text is the correspondent's next message. Its text names its number, tenant
 // and customer, and is of any length, so that a text that strays is noticed.
 func (w *writer) text(c correspondent) metasim.Update {
-	u := w.slot.graph.Text(c.account, c.customer, "")
+	u := w.stage.graph.Text(c.account, c.customer, "")
 	u.Text = fmt.Sprintf("%s %s says #%d %s", c.account.Name, c.customer.ID, u.Number, strings.Repeat("la ", w.r.IntN(40)))
 	u.Text = strings.TrimSpace(u.Text)
 	return u
