@@ -75,15 +75,7 @@ func Plant(ctx context.Context, o Options, bugs ...string) (*Report, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	if o.Out != "" {
-		if err := report.write(o.Out); err != nil {
-			return nil, err
-		}
-	}
-	if report.Red() {
-		return report, ErrRed
-	}
-	return report, nil
+	return report.finish(o.Out)
 }
 
 // right reports whether the campaign went as it must.

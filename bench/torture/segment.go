@@ -21,6 +21,8 @@ type Segment struct {
 	// ReadyMax is the longest start, Drain how long the last one took to settle.
 	ReadyMax time.Duration `json:"ready_max_ns"`
 	Drain    time.Duration `json:"drain_ns"`
+	// Cluster is what happened to a cluster; nil for one engine.
+	Cluster *ClusterTotals `json:"cluster,omitempty"`
 	// Kept is the directory of a red segment.
 	Kept string `json:"kept,omitempty"`
 }
@@ -51,7 +53,7 @@ func runSegment(ctx context.Context, o Options, seed uint64, next nextStep, told
 	}
 	defer s.close()
 	seg := &Segment{Seed: seed, Kills: map[string]int64{}, Unreached: map[string]int64{}}
-	traffic, forced := s.open(ctx, seed)
+	t := s.open(ctx, seed)
 	defer s.halt()
 	r := rand.New(rand.NewPCG(seed, 0x6b696c6c))
 	failed := newTally()
@@ -77,11 +79,11 @@ func runSegment(ctx context.Context, o Options, seed uint64, next nextStep, told
 		return nil, ctx.Err()
 	}
 	if !failed.Red() {
-		if err := s.settle(ctx, seg, failed, traffic, forced); err != nil {
+		if err := s.settle(ctx, seg, failed, t); err != nil {
 			return nil, err
 		}
 	}
-	forced()
+	t.force()
 	s.halt()
 	book, err := s.book(ctx, failed)
 	if err != nil {
@@ -107,13 +109,13 @@ func (seg *Segment) note(k kill) {
 }
 
 // settle starts the engine a last time, lets it finish everything and stops it.
-func (s *slot) settle(ctx context.Context, seg *Segment, failed *Tally, traffic, forced context.CancelFunc) error {
+func (s *slot) settle(ctx context.Context, seg *Segment, failed *Tally, t *traffic) error {
 	began := time.Now()
 	if err := s.up(ctx); err != nil {
 		failed.breach(NotReady, "%v", err)
 		return nil
 	}
-	if err := s.drain(ctx, traffic, forced); err != nil {
+	if err := s.drain(ctx, t); err != nil {
 		return err
 	}
 	seg.Drain = time.Since(began)

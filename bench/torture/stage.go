@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -37,9 +38,13 @@ type stage struct {
 	// broken counts POSTs cut off since the owner set it to 0, acked counts
 	// acknowledged deliveries.
 	broken, acked atomic.Int64
-	feeds         map[string]*feed // by tenant
-	desk          *desk
-	// stop ends feeds and desk; they are done when all returned.
+	// onEvent is told of every event a feed shows; nil when nobody listens.
+	onEvent func(*child.Event)
+	feeds   map[string]*feed // by tenant
+	desk    *desk
+	// all is the context of feeds and desk, which stop ends; they are done when
+	// all returned.
+	all  context.Context
 	stop context.CancelFunc
 	done sync.WaitGroup
 	// writers are the traffic.
@@ -139,17 +144,36 @@ func (s *stage) inFlight() int {
 	return sends + posts + s.model.InFlight()
 }
 
-// open starts the traffic. traffic ends it gently, so that every message is
-// still acknowledged; forced ends it at once.
-func (s *stage) open(ctx context.Context, seed uint64) (traffic, forced context.CancelFunc) {
-	all, stop := context.WithCancel(ctx)
-	s.stop = stop
-	gentle, endGentle := context.WithCancel(all)
-	hard, endHard := context.WithCancel(all)
+// traffic ends in two steps.
+type traffic struct {
+	// writing ends when no new message shall be written, posting when what is
+	// not acknowledged by then shall be given up.
+	writing, posting context.Context
+	// end ends writing, force both.
+	end, force context.CancelFunc
+}
+
+// begin makes what traffic ends with; halt must follow.
+func (s *stage) begin(ctx context.Context) *traffic {
+	s.all, s.stop = context.WithCancel(ctx)
+	t := &traffic{}
+	t.posting, t.force = context.WithCancel(s.all)
+	t.writing, t.end = context.WithCancel(t.posting)
+	return t
+}
+
+// open begins, and starts customers, desk and feeds.
+func (s *stage) open(ctx context.Context, seed uint64) *traffic {
+	t := s.begin(ctx)
 	for _, k := range s.world.Keys {
-		f := newFeed(s, k.Tenant, k.Secret, func(e *child.Event) { s.desk.notice(gentle, e) })
+		f := newFeed(s, k.Tenant, k.Secret, func(e *child.Event) {
+			s.desk.notice(t.writing, e)
+			if s.onEvent != nil {
+				s.onEvent(e)
+			}
+		})
 		s.feeds[k.Tenant] = f
-		s.done.Go(func() { f.follow(all) })
+		s.done.Go(func() { f.follow(s.all) })
 	}
 	people := s.correspondents()
 	n := s.o.Traffic.Writers
@@ -159,14 +183,26 @@ func (s *stage) open(ctx context.Context, seed uint64) (traffic, forced context.
 			w.people = append(w.people, people[at])
 		}
 		if len(w.people) > 0 {
-			s.writers.Go(func() { w.write(gentle, hard) })
+			s.writers.Go(func() { w.write(t.writing, t.posting) })
 		}
 	}
 	if !s.o.Traffic.NoPeople {
-		s.writers.Go(func() { s.desk.write(gentle, rand.New(rand.NewPCG(seed, 0x6465736b))) })
-		s.writers.Go(func() { s.desk.takeOver(gentle, rand.New(rand.NewPCG(seed, 0x74616b65))) })
+		s.writers.Go(func() { s.desk.write(t.writing, rand.New(rand.NewPCG(seed, 0x6465736b))) })
+		s.writers.Go(func() { s.desk.takeOver(t.writing, rand.New(rand.NewPCG(seed, 0x74616b65))) })
 	}
-	return endGentle, endHard
+	return t
+}
+
+// deliver posts a delivery until it is acknowledged; false when ctx ended first.
+func (s *stage) deliver(ctx context.Context, d *metasim.Delivery) bool {
+	for wait := firstWait; ; wait = min(2*wait, lastWait) {
+		if status, err := s.graph.PostOnce(ctx, d); err == nil && status == http.StatusOK {
+			return true
+		}
+		if pause(ctx, wait); ctx.Err() != nil {
+			return false
+		}
+	}
 }
 
 // halt ends whatever still runs and waits for it.
@@ -178,9 +214,9 @@ func (s *stage) halt() {
 
 // drain ends the traffic and waits until nothing is owed, at most Options.drain:
 // what is still owed then, the audit finds. It returns ctx's error.
-func (s *stage) drain(ctx context.Context, traffic, forced context.CancelFunc) error {
-	traffic()
-	giveUp := time.AfterFunc(s.o.drain, forced)
+func (s *stage) drain(ctx context.Context, t *traffic) error {
+	t.end()
+	giveUp := time.AfterFunc(s.o.drain, t.force)
 	defer giveUp.Stop()
 	s.writers.Wait()
 	limited, cancel := context.WithTimeout(ctx, s.o.drain)

@@ -25,15 +25,28 @@ func (s *stage) correspondents() []correspondent {
 	var out []correspondent
 	for _, a := range bench.Accounts(s.world) {
 		for n := range s.o.Traffic.Customers {
-			c := metasim.Customer{ID: fmt.Sprintf("4915100%06d", n), UserID: fmt.Sprintf("DE.7%012d", n), Name: fmt.Sprintf("Customer %d", n)}
-			if a.Kind == metasim.Instagram {
-				c = metasim.Customer{ID: fmt.Sprintf("7700000%07d", n)}
-			}
-			out = append(out, correspondent{a, c})
+			out = append(out, person(a, n))
 		}
 	}
 	return out
 }
+
+// person is the nth customer of an account. From 0 on they are the traffic's;
+// others have their own beginnings.
+func person(a metasim.Account, n int) correspondent {
+	c := metasim.Customer{ID: fmt.Sprintf("4915100%06d", n), UserID: fmt.Sprintf("DE.7%012d", n), Name: fmt.Sprintf("Customer %d", n)}
+	if a.Kind == metasim.Instagram {
+		c = metasim.Customer{ID: fmt.Sprintf("7700000%07d", n)}
+	}
+	return correspondent{a, c}
+}
+
+// The first of the customers who are not the traffic.
+const (
+	firstWitnessed = 100_000
+	firstProbing   = 200_000
+	firstLocating  = 300_000
+)
 
 // writer is some customers who write one after the other: the next message of a
 // conversation is only posted after the one before was acknowledged, so that
