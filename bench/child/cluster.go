@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // MetadataGroup is the number of the group that keeps the cluster's own tables;
@@ -44,10 +45,16 @@ type Group struct {
 	Learners     []int  `json:"learners"`
 	WantVoters   []int  `json:"want_voters"`
 	WantLearners []int  `json:"want_learners"`
+	// Behind is how many entries the others lack, as far as the leader knows.
+	Behind map[int]uint64 `json:"behind"`
 }
 
+// behindMax is what a follower may lack while writes go on and be called whole.
+const behindMax = 1000
+
 // Ailment says why the cluster is not whole as n nodes, "" when it is: all are
-// live, and every group has a leader and each of them as a voter.
+// live, and every group has a leader and each of them as a voter that is not far
+// behind.
 func (c *Cluster) Ailment(n int) string {
 	live := 0
 	for _, m := range c.Nodes {
@@ -67,6 +74,11 @@ func (c *Cluster) Ailment(n int) string {
 			return fmt.Sprintf("node %d knows no leader of group %d", c.Node, g.Group)
 		case len(g.Voters) < n:
 			return fmt.Sprintf("group %d has voters %v", g.Group, g.Voters)
+		}
+		for node, by := range g.Behind {
+			if by > behindMax {
+				return fmt.Sprintf("group %d: node %d lacks %d entries", g.Group, node, by)
+			}
 		}
 	}
 	return ""
@@ -132,11 +144,31 @@ func Transfer(ctx context.Context, ops string, group, to int) error {
 }
 
 // RemoveNode takes a node out of the cluster and returns when no group has it
-// any more.
+// and no table lists it any more.
 func RemoveNode(ctx context.Context, ops string, node int) error {
-	_, err := admin(ctx, http.MethodPost, ops, "/cluster/remove", url.Values{"node": {strconv.Itoa(node)}})
-	return err
+	for asked := false; ; {
+		c, err := ReadCluster(ctx, ops)
+		switch {
+		case err != nil:
+			return err
+		case !slices.ContainsFunc(c.Nodes, func(m Member) bool { return m.ID == node }):
+			return nil
+		case !asked:
+			if _, err := admin(ctx, http.MethodPost, ops, "/cluster/remove", url.Values{"node": {strconv.Itoa(node)}}); err != nil {
+				return err
+			}
+			asked = true
+		}
+		select {
+		case <-time.After(removePause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
+
+// removePause is how often a removal is looked at.
+const removePause = 200 * time.Millisecond
 
 func admin(ctx context.Context, method, ops, path string, q url.Values) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+ops+path+"?"+q.Encode(), nil)

@@ -18,8 +18,8 @@ type Reader struct {
 	Key string
 }
 
-// pageMax is the longest page the API gives.
-const pageMax = 1000
+// pageLen is the API's own default.
+const pageLen = 500
 
 // Feed calls f for every event of the tenant after position from, in feed
 // order.
@@ -33,7 +33,7 @@ func (r *Reader) Conversation(ctx context.Context, api, conversation string, f f
 }
 
 func (r *Reader) pages(ctx context.Context, api, path string, q url.Values, f func(*Event)) error {
-	q.Set("limit", strconv.Itoa(pageMax))
+	q.Set("limit", strconv.Itoa(pageLen))
 	for {
 		var page struct {
 			Data []Event `json:"data"`

@@ -14,13 +14,13 @@ import (
 // seen: one tenant is written to while nobody else is, and the group whose log
 // grows is its group. REQUIRES: no other traffic.
 func (c *cluster) locate(ctx context.Context) error {
+	before, err := c.still(ctx)
+	if err != nil {
+		return err
+	}
 	for _, a := range bench.Accounts(c.world) {
 		if a.Kind != metasim.WhatsApp {
 			continue
-		}
-		before, err := c.still(ctx)
-		if err != nil {
-			return err
 		}
 		who := person(a, firstLocating)
 		for range locatingPosts {
@@ -41,6 +41,7 @@ func (c *cluster) locate(ctx context.Context) error {
 				c.groupOf[ch.Tenant] = group
 			}
 		}
+		before = after
 	}
 	return nil
 }
@@ -83,9 +84,9 @@ func (c *cluster) still(ctx context.Context) (*child.Cluster, error) {
 	return last, err
 }
 
-// stillFor is longer than what follows a message by itself keeps quiet:
-// a quiet period, a turn, a report of delivery.
-const stillFor = time.Second
+// stillFor is longer than what follows a message pauses: for the model, for a
+// report of delivery.
+const stillFor = 500 * time.Millisecond
 
 // grown is the group that applied most between two looks, and how much.
 func grown(before, after *child.Cluster) (group, most int) {

@@ -27,9 +27,12 @@ type Segment struct {
 	Kept string `json:"kept,omitempty"`
 }
 
-// Total is the number of kills that counted.
+// Total is the number of kills that counted, or of nodes killed.
 func (s *Segment) Total() int64 {
 	n := int64(0)
+	if s.Cluster != nil {
+		n = s.Cluster.Kills
+	}
 	for _, k := range s.Kills {
 		n += k
 	}

@@ -20,6 +20,7 @@ type siege struct {
 	before time.Duration // of earlier runs
 	until  time.Time     // zero without a limit
 	deck   *deck
+	quiet  func() // ends the progress lines
 
 	// What the progress line shows of the segment under way.
 	mu    sync.Mutex
@@ -28,8 +29,8 @@ type siege struct {
 	foe   *nemesis
 }
 
-// besiege runs segments until kills or time are over.
-func besiege(ctx context.Context, o Options, report *Report) (*Report, error) {
+// newSiege builds the network and begins to log.
+func newSiege(o Options, report *Report, seed uint64) (*siege, error) {
 	net, err := netns.New(o.Nodes)
 	if err != nil {
 		return nil, fmt.Errorf("torture: %w", err)
@@ -37,15 +38,27 @@ func besiege(ctx context.Context, o Options, report *Report) (*Report, error) {
 	if report.Cluster == nil {
 		report.Cluster = newClusterTotals()
 	}
-	seed := o.Seed + uint64(report.Segments)*1_000_003
 	s := &siege{o: o, net: net, report: report, began: time.Now(), before: report.Took, deck: newDeck(seed), doing: "starting"}
 	if o.Duration > 0 {
 		s.until = s.began.Add(o.Duration)
 	}
-	stop := everyFew(s.progress)
-	err = s.segments(ctx, seed)
-	stop()
-	if err := errors.Join(err, net.Close()); err != nil {
+	s.quiet = everyFew(s.progress)
+	return s, nil
+}
+
+func (s *siege) close() error {
+	s.quiet()
+	return s.net.Close()
+}
+
+// besiege runs segments until kills or time are over.
+func besiege(ctx context.Context, o Options, report *Report) (*Report, error) {
+	seed := o.Seed + uint64(report.Segments)*1_000_003
+	s, err := newSiege(o, report, seed)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(s.segments(ctx, seed), s.close()); err != nil {
 		return nil, err
 	}
 	report.Skipped = report.lacking(o.LeaderKills > 0)
