@@ -46,16 +46,16 @@ func (m *nemesis) inflict(ctx context.Context, f Fault) error {
 		return err
 	}
 	if f.With == nil {
-		return m.one(ctx, f, victim)
+		return m.apply(ctx, f, victim)
 	}
 	var second error
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		if pause(ctx, f.Lasts/3); ctx.Err() == nil {
-			second = m.one(ctx, *f.With, victim)
+			second = m.apply(ctx, *f.With, victim)
 		}
 	})
-	first := m.one(ctx, f, victim)
+	first := m.apply(ctx, f, victim)
 	wg.Wait()
 	return errors.Join(first, second)
 }
@@ -76,7 +76,8 @@ func (m *nemesis) victim(ctx context.Context, f Fault) (*node, error) {
 	return m.c.nodes[f.Aim%len(m.c.nodes)], nil
 }
 
-func (m *nemesis) one(ctx context.Context, f Fault, n *node) error {
+// apply does one fault to one node.
+func (m *nemesis) apply(ctx context.Context, f Fault, n *node) error {
 	switch f.Kind {
 	case KillNode, KillLeader:
 		return m.kill(ctx, f, n)

@@ -143,17 +143,19 @@ func (r *Report) textRun(b *strings.Builder) {
 	r.textPromises(b)
 }
 
-// line prints how often a promise was broken, out of how many chances.
+// line prints how often a promise was broken, out of how many chances. Without
+// any there is nothing to say.
 func line(b *strings.Builder, what string, n int64, of string, chances int64) {
+	if n == 0 && chances == 0 {
+		return
+	}
 	fmt.Fprintf(b, "  %-28s %6d of %d %s\n", what, n, chances, of)
 }
 
 // textPromises prints every promise with its chances, and what was found.
 func (r *Report) textPromises(b *strings.Builder) {
 	t := r.Tally
-	line := func(what string, n int64, of string, chances int64) {
-		line(b, what, n, of, chances)
-	}
+	line := func(what string, n int64, of string, chances int64) { line(b, what, n, of, chances) }
 	messages := t.Chances[ChanceMessages]
 	line("lost", t.Breaches[Lost], "acknowledged messages", messages)
 	line("duplicated", t.Breaches[Duplicated], "acknowledged messages", messages)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 
@@ -148,7 +149,12 @@ func (s *siege) segment(ctx context.Context, seed uint64) (*Segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer c.close()
+	defer func() {
+		c.close()
+		if ctx.Err() != nil {
+			_ = os.RemoveAll(c.dir) // nothing was found in it
+		}
+	}()
 	seg := &Segment{Seed: seed, Tally: newTally(), Cluster: newClusterTotals()}
 	if err := c.locate(ctx); err != nil {
 		return nil, err

@@ -86,6 +86,9 @@ func resume(o *Options, build Build) (*Report, error) {
 				return nil, fmt.Errorf("torture: %s holds totals of build %.12s, this is %.12s: start a new file, or force it",
 					o.Resume, report.Build.SHA256, build.SHA256)
 			}
+			if report.Segments > 0 && (report.Cluster != nil) != (o.Nodes > 0) {
+				return nil, fmt.Errorf("torture: %s holds totals of single engines or of clusters, this run is of the other: start a new file", o.Resume)
+			}
 			report.Build, report.Skipped = build, nil
 		}
 	}
