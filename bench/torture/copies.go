@@ -73,7 +73,7 @@ func (c *copies) close(t *Tally) {
 }
 
 // compareCopies checks every stopped node's store and compares what they hold.
-func (c *cluster) compareCopies(ctx context.Context, b *Book, t *Tally) error {
+func (c *cluster) compareCopies(ctx context.Context, b *Book, t *Tally) {
 	for _, n := range c.nodes {
 		if err := child.Check(ctx, n.start); err != nil {
 			t.breach(CheckFailed, "node %d: %v", n.number, err)
@@ -83,10 +83,9 @@ func (c *cluster) compareCopies(ctx context.Context, b *Book, t *Tally) error {
 		same := newCopies(tenant.ID, b.Exported[tenant.ID])
 		for _, n := range c.nodes {
 			if err := child.Export(ctx, n.start, tenant.ID, same.node(n.number, t)); err != nil {
-				return err
+				t.breach(CheckFailed, "node %d: %v", n.number, err)
 			}
 		}
 		same.close(t)
 	}
-	return nil
 }

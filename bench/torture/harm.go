@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -17,20 +18,8 @@ func (s *siege) harm(ctx context.Context, c *cluster, seg *Segment) error {
 	t := c.open(ctx, seg.Seed)
 	defer c.halt()
 	c.writers.Go(func() { w.observe(t.writing, t.posting, seg.Seed) })
-	c.done.Go(func() { c.watch(t.posting) })
 	p := &prober{c: c}
-	m := &nemesis{c: c, prober: p, posting: t.posting, done: seg.Cluster.Faults}
-	s.attend(c, m)
-	defer s.attend(nil, nil)
-	err := s.faults(ctx, m)
-	seg.Cluster.Kills, seg.Cluster.HealMax = m.kills.Load(), m.healed
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err != nil {
-		seg.Tally.breach(ruleOf(err), "%v", err)
-	}
-	book, err := s.settle(ctx, c, seg, t)
+	book, err := s.play(ctx, seg, t, &nemesis{c: c, prober: p, posting: t.posting, done: seg.Cluster.Faults}, s.faults)
 	if err != nil {
 		return err
 	}
@@ -39,6 +28,22 @@ func (s *siege) harm(ctx context.Context, c *cluster, seg *Segment) error {
 		return err
 	}
 	return c.keep(seg, book)
+}
+
+// play lets a nemesis act, ends the traffic, and fills the segment.
+func (s *siege) play(ctx context.Context, seg *Segment, t *traffic, m *nemesis, act func(context.Context, *nemesis) error) (*Book, error) {
+	m.c.done.Go(func() { m.c.watch(t.posting) })
+	s.attend(m)
+	defer s.attend(nil)
+	err := act(ctx, m)
+	seg.Cluster.Kills, seg.Cluster.HealMax = m.kills.Load(), m.healed
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		seg.Tally.breach(ruleOf(err), "%v", err)
+	}
+	return s.settle(ctx, m.c, seg, t)
 }
 
 // faults deals until the segment or the run is over, and waits after each until
@@ -88,10 +93,8 @@ func ruleOf(err error) Rule {
 func (s *siege) settle(ctx context.Context, c *cluster, seg *Segment, t *traffic) (*Book, error) {
 	s.say("draining")
 	began := time.Now()
-	if !seg.Tally.Red() {
-		if err := c.drain(ctx, t); err != nil {
-			return nil, err
-		}
+	if err := c.drain(ctx, t); err != nil {
+		return nil, err
 	}
 	seg.Drain = time.Since(began)
 	s.say("reading everything")
@@ -124,14 +127,18 @@ func (s *siege) settle(ctx context.Context, c *cluster, seg *Segment, t *traffic
 	} else {
 		seg.Tally.Add(b.Audit())
 	}
-	return b, c.compareCopies(ctx, b, seg.Tally)
+	c.compareCopies(ctx, b, seg.Tally)
+	return b, ctx.Err()
 }
+
+// readIn bounds one page, of a cluster that may not be well.
+const readIn = 10 * time.Second
 
 // readAll reads every tenant's feed through the API.
 func (c *cluster) readAll(ctx context.Context) (map[string][]child.Event, error) {
 	out := map[string][]child.Event{}
 	for _, t := range c.world.Tenants {
-		reader := &child.Reader{Key: c.desk.secrets[t.ID]}
+		reader := &child.Reader{Client: &http.Client{Timeout: readIn}, Key: c.desk.secrets[t.ID]}
 		var last error
 		for try := 0; try < 20; try++ {
 			var events []child.Event

@@ -20,21 +20,9 @@ var leaderTraffic = Traffic{Tenants: 16, Customers: 250, Writers: 1, NoPeople: t
 func (s *siege) killLeaders(ctx context.Context, c *cluster, seg *Segment) error {
 	t := c.begin(ctx)
 	defer c.halt()
-	m := &nemesis{c: c, posting: t.posting, done: seg.Cluster.Faults}
-	s.attend(c, m)
-	defer s.attend(nil, nil)
 	l := &arrivals{c: c, rate: s.o.Rate, r: rand.New(rand.NewPCG(seg.Seed, 0x72617465))}
 	c.writers.Go(func() { l.post(t.writing, t.posting) })
-	c.done.Go(func() { c.watch(t.posting) })
-	err := s.leaders(ctx, m)
-	seg.Cluster.Kills, seg.Cluster.HealMax = m.kills.Load(), m.healed
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if err != nil {
-		seg.Tally.breach(ruleOf(err), "%v", err)
-	}
-	book, err := s.settle(ctx, c, seg, t)
+	book, err := s.play(ctx, seg, t, &nemesis{c: c, posting: t.posting, done: seg.Cluster.Faults}, s.leaders)
 	if err != nil {
 		return err
 	}

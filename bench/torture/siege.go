@@ -26,7 +26,6 @@ type siege struct {
 	// What the progress line shows of the segment under way.
 	mu    sync.Mutex
 	doing string
-	now   *cluster
 	foe   *nemesis
 }
 
@@ -126,12 +125,9 @@ func (s *siege) progress() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var acked, kills, refused int64
-	if s.now != nil {
-		acked = s.now.acked.Load()
-		refused, _ = s.now.refused.counted()
-	}
 	if s.foe != nil {
-		kills = s.foe.kills.Load()
+		kills, acked = s.foe.kills.Load(), s.foe.c.acked.Load()
+		refused, _ = s.foe.c.refused.counted()
 	}
 	fmt.Fprintf(s.o.Log, "%v: %s; %d nodes killed, %d webhooks acknowledged, %d stale appends refused; audited: %d segments, %d messages\n",
 		time.Since(s.began).Round(time.Second), s.doing, kills, acked, refused, s.report.Segments, s.report.Tally.Chances[ChanceMessages])
@@ -165,9 +161,9 @@ func (s *siege) segment(ctx context.Context, seed uint64) (*Segment, error) {
 	return seg, s.harm(ctx, c, seg)
 }
 
-// attend lets the progress line show a segment.
-func (s *siege) attend(c *cluster, m *nemesis) {
+// attend lets the progress line show a nemesis at work.
+func (s *siege) attend(m *nemesis) {
 	s.mu.Lock()
-	s.now, s.foe = c, m
+	s.foe = m
 	s.mu.Unlock()
 }
