@@ -15,7 +15,7 @@ CRASH := Crash|PowerCut|Kill|Simulator
 CRASHING = $$(grep -rlE '^func Test[A-Za-z0-9_]*($(CRASH))' --include='*_test.go' . | xargs -n1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint gofmt vet gen verify verify-gen verify-mod torture bench fuzz e2e clean
+.PHONY: help run build test race lint gofmt vet gen verify verify-gen verify-mod torture nemesis bench fuzz e2e clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,6 +84,10 @@ torture: build ## kill the engine at every step and compare what it promised wit
 	$(BUILD) -tags torture -o $(BIN)/chumi-torture ./cmd/chumi
 	$(BUILD) -tags 'torture planted' -o $(BIN)/chumi-planted ./cmd/chumi
 	$(BIN)/chumi torture --binary $(BIN)/chumi-torture --planted $(BIN)/chumi-planted
+
+NEMESIS ?= 5m
+nemesis: build ## torture a cluster of three nodes for NEMESIS (default 5m); needs Linux, root, ip and nft
+	$(BIN)/chumi torture --nodes 3 --duration $(NEMESIS)
 
 bench: build ## measure the engine against bare handlers in the same run
 	$(BIN)/chumi bench

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 		stop := make(chan os.Signal, 1)
 		signal.Notify(stop, syscall.SIGTERM)
 		fmt.Fprintln(os.Stderr, "a line of log")
-		fmt.Fprintln(os.Stderr, "ready edge=127.0.0.1:1 api=127.0.0.1:2 ops=127.0.0.1:3")
+		fmt.Fprintln(os.Stderr, "ready edge=127.0.0.1:1 api=127.0.0.1:2 ops=127.0.0.1:3 peer=127.0.0.1:4")
 		<-stop
 		os.Exit(0)
 	case "dies":
@@ -49,8 +49,8 @@ func TestStart_ReadsTheReadyLineAndStops(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if e.Edge != "127.0.0.1:1" || e.API != "127.0.0.1:2" || e.Ops != "127.0.0.1:3" {
-		t.Errorf("addresses %s %s %s", e.Edge, e.API, e.Ops)
+	if e.Addrs != (Addrs{"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", "127.0.0.1:4"}) {
+		t.Errorf("addresses %v", e.Addrs)
 	}
 	if err := e.Terminate(); err != nil {
 		t.Error(err)

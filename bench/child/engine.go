@@ -27,6 +27,16 @@ type Options struct {
 	// Args replaces the serve command, for another server that prints a ready
 	// line; it then needs an edge address only.
 	Args []string
+	// Listen is where the listeners shall be; an empty one is on the loopback
+	// interface, at a port the engine chooses.
+	Listen Addrs
+	// Join are peer addresses of members of the cluster this node belongs to;
+	// none means that it is alone or the first.
+	Join []string
+	// Within is a command that runs the engine in its place, such as
+	// "ip netns exec NAME". It must become the engine, as exec does: signals are
+	// sent to the process that was started.
+	Within []string
 	// Env is added to this process's environment.
 	Env []string
 	// ReadyIn bounds the wait for the ready line; 0 means 30 s.
@@ -47,10 +57,15 @@ func (o *Options) ensureDefaults() error {
 	return nil
 }
 
+// Addrs are the addresses of an engine's listeners, host:port. Peer is empty
+// when it does not listen for other nodes.
+type Addrs struct {
+	Edge, API, Ops, Peer string
+}
+
 // Engine is a running `chumi serve`. Its methods are safe for concurrent use.
 type Engine struct {
-	// Edge, API and Ops are the listeners' addresses, host:port.
-	Edge, API, Ops string
+	Addrs
 	// Began is when the process was started, Ready when its ready line came.
 	Began, Ready time.Time
 
@@ -70,13 +85,9 @@ func Start(ctx context.Context, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("child: %w", err)
 	}
-	args := o.Args
-	if args == nil {
-		args = []string{"serve", "--data-dir", o.DataDir, "--config", o.Config, "--bootstrap", o.Bootstrap,
-			"--edge-addr", anyPort, "--api-addr", anyPort, "--ops-addr", anyPort, "--peer-addr", anyPort}
-	}
 	e := &Engine{done: make(chan struct{}), Began: time.Now()}
-	e.cmd = exec.Command(o.Binary, args...)
+	command := o.command()
+	e.cmd = exec.Command(command[0], command[1:]...)
 	e.cmd.Env = append(os.Environ(), o.Env...)
 	e.cmd.SysProcAttr = dieWithParent()
 	stderr, err := e.cmd.StderrPipe()
@@ -108,6 +119,26 @@ func Start(ctx context.Context, o Options) (*Engine, error) {
 		e.Kill()
 		return nil, ctx.Err()
 	}
+}
+
+// command is the whole command line.
+func (o *Options) command() []string {
+	out := append(append([]string(nil), o.Within...), o.Binary)
+	if o.Args != nil {
+		return append(out, o.Args...)
+	}
+	at := func(addr string) string {
+		if addr == "" {
+			return anyPort
+		}
+		return addr
+	}
+	out = append(out, "serve", "--data-dir", o.DataDir, "--config", o.Config, "--bootstrap", o.Bootstrap,
+		"--edge-addr", at(o.Listen.Edge), "--api-addr", at(o.Listen.API), "--ops-addr", at(o.Listen.Ops), "--peer-addr", at(o.Listen.Peer))
+	if len(o.Join) > 0 {
+		out = append(out, "--join", strings.Join(o.Join, ","))
+	}
+	return out
 }
 
 // DiedError is an engine that ended before it was ready.
@@ -161,6 +192,8 @@ func (e *Engine) parseReady(line string, all bool) error {
 			e.API = value
 		case "ops":
 			e.Ops = value
+		case "peer":
+			e.Peer = value
 		}
 	}
 	if e.Edge == "" || all && (e.API == "" || e.Ops == "") {
@@ -189,6 +222,13 @@ func (e *Engine) Killed() bool {
 	status, ok := exit.Sys().(syscall.WaitStatus)
 	return ok && status.Signaled() && status.Signal() == syscall.SIGKILL
 }
+
+// Pause stops the process with SIGSTOP: it neither runs nor knows that it does
+// not. Resume lets it go on. Both do nothing when it has ended.
+func (e *Engine) Pause() { _ = e.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Resume lets a paused process go on.
+func (e *Engine) Resume() { _ = e.cmd.Process.Signal(syscall.SIGCONT) }
 
 // Kill sends SIGKILL and waits until the process is gone.
 func (e *Engine) Kill() {

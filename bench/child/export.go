@@ -85,7 +85,7 @@ func Export(ctx context.Context, o Options, tenant string, f func(*Event) error)
 	if err := o.ensureDefaults(); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, o.Binary, "export", "--data-dir", o.DataDir, "--tenant", tenant)
+	cmd := exec.CommandContext(ctx, o.Binary, o.offline("export", "--tenant", tenant)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	cmd.SysProcAttr = dieWithParent()
@@ -110,13 +110,23 @@ func Check(ctx context.Context, o Options) error {
 	if err := o.ensureDefaults(); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, o.Binary, "check", "--data-dir", o.DataDir)
+	cmd := exec.CommandContext(ctx, o.Binary, o.offline("check")...)
 	cmd.SysProcAttr = dieWithParent()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("child: check: %w: %s", err, clip(out))
 	}
 	return nil
+}
+
+// offline are the arguments of a command on a stopped engine's data directory.
+// The configuration says where its key is.
+func (o *Options) offline(command string, args ...string) []string {
+	out := append([]string{command, "--data-dir", o.DataDir}, args...)
+	if o.Config != "" {
+		out = append(out, "--config", o.Config)
+	}
+	return out
 }
 
 // clip keeps the end of a command's output short enough for an error.

@@ -105,17 +105,29 @@ type Config struct {
 	ModelURL string
 	// QuietPeriod and ReconcileAfter are durations as "50ms".
 	QuietPeriod, ReconcileAfter string
+	// Node makes the engine a node of a cluster; nil leaves it alone.
+	Node *NodeConfig
+}
+
+// NodeConfig is what a node of a cluster is told beside. Its listeners may be
+// on any address.
+type NodeConfig struct {
+	// Secrets is the directory InitCluster made for the node.
+	Secrets string
+	// PerIPMax is how many connections one client may have: a load balancer has
+	// all of them.
+	PerIPMax int
 }
 
 // WriteFiles writes the config and the bootstrap file of w into dir and returns
 // their paths.
 func WriteFiles(dir string, w *World, c Config) (config, bootstrap string, err error) {
-	set := func(m map[string]string, key, value string) {
+	set := func(m map[string]any, key, value string) {
 		if value != "" {
 			m[key] = value
 		}
 	}
-	meta, assistant, sends := map[string]string{}, map[string]string{}, map[string]string{}
+	meta, assistant, sends := map[string]any{}, map[string]any{}, map[string]any{}
 	set(meta, "graph_url", c.GraphURL)
 	set(meta, "instagram_url", c.InstagramURL)
 	if c.ModelURL != "" {
@@ -125,17 +137,28 @@ func WriteFiles(dir string, w *World, c Config) (config, bootstrap string, err e
 	}
 	set(assistant, "quiet_period", c.QuietPeriod)
 	set(sends, "reconcile_after", c.ReconcileAfter)
-	sections := map[string]map[string]string{}
-	for name, m := range map[string]map[string]string{"meta": meta, "assistant": assistant, "sends": sends} {
+	sections := map[string]map[string]any{}
+	for name, m := range map[string]map[string]any{"meta": meta, "assistant": assistant, "sends": sends} {
 		if len(m) > 0 {
 			sections[name] = m
 		}
+	}
+	if c.Node != nil {
+		c.Node.sections(sections)
 	}
 	config, bootstrap = filepath.Join(dir, "chumi.yaml"), filepath.Join(dir, "bootstrap.yaml")
 	if err := writeJSON(config, sections); err != nil {
 		return "", "", err
 	}
 	return config, bootstrap, writeJSON(bootstrap, w)
+}
+
+func (n *NodeConfig) sections(to map[string]map[string]any) {
+	to["cluster"] = map[string]any{"cert_file": filepath.Join(n.Secrets, "node.crt"),
+		"key_file": filepath.Join(n.Secrets, "node.key"), "ca_file": filepath.Join(n.Secrets, "ca.crt")}
+	to["keys"] = map[string]any{"file": filepath.Join(n.Secrets, "kek")}
+	to["edge"] = map[string]any{"per_ip_max": n.PerIPMax}
+	to["api"], to["ops"] = map[string]any{"allow_remote": true}, map[string]any{"allow_remote": true}
 }
 
 // writeJSON writes v; JSON is YAML.

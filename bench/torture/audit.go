@@ -26,6 +26,17 @@ func (b *Book) Audit() *Tally {
 	return a.t
 }
 
+// AuditInbound compares only what came in, for a run in which nothing is
+// answered.
+func (b *Book) AuditInbound() *Tally {
+	a := &audit{b: b, x: b.index(), t: newTally()}
+	for _, th := range a.x.order {
+		a.sequence(th)
+	}
+	a.messages()
+	return a.t
+}
+
 type audit struct {
 	b *Book
 	x *index

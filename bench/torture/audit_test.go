@@ -282,3 +282,15 @@ func TestTokens_AreTheNumbersAfterHashes(t *testing.T) {
 		t.Errorf("lastToken = %d", got)
 	}
 }
+
+func TestAuditInbound_LooksAtMessagesOnly(t *testing.T) {
+	s := newStory()
+	s.drop(child.KindAccepted, 0) // nothing that concerns what came in
+	if got := s.AuditInbound(); got.Red() || got.Chances[ChanceMessages] == 0 {
+		t.Errorf("breaches: %s", got.Names())
+	}
+	s.drop(child.KindReceived, 0)
+	if got := s.AuditInbound(); got.Breaches[Lost] == 0 {
+		t.Errorf("the lost message was not found: %s", got.Names())
+	}
+}

@@ -38,6 +38,13 @@ const (
 	NotReady      Rule = "not_ready"         // the engine did not start again
 	UncleanExit   Rule = "unclean_exit"      // SIGTERM did not end it cleanly
 	NeverDrained  Rule = "never_drained"     // owed work was left after the drain
+	MinorityAcked Rule = "minority_acked"    // node that cannot commit answered 200
+	NotLinear     Rule = "not_linear"        // no order explains a history of clients
+	Undecided     Rule = "undecided"         // Porcupine did not find out in time
+	Diverged      Rule = "diverged"          // nodes hold different events
+	Forgotten     Rule = "forgotten"         // the API showed what no node holds
+	Unhealed      Rule = "unhealed"          // the cluster was not whole again in time
+	Unwritable    Rule = "unwritable"        // a group was not written to again after its leader was killed
 )
 
 // Chances name the denominators.
@@ -50,6 +57,11 @@ const (
 	ChanceAtLeast  = "sends_at_least_once"
 	ChanceAtMost   = "sends_at_most_once"
 	ChanceTakeover = "takeovers"
+
+	ChanceMinority   = "posts_to_minorities"
+	ChanceHistories  = "histories"
+	ChanceOperations = "history_operations"
+	ChanceCopies     = "events_compared_between_nodes"
 )
 
 // Tally is what an audit counted. Tallies of several audits add up.

@@ -17,7 +17,7 @@ import (
 // desk is the people of the business: they write through the API, take
 // conversations over, and hand back what was handed to them.
 type desk struct {
-	slot    *slot
+	stage   *stage
 	secrets map[string]string
 	client  *http.Client
 
@@ -28,9 +28,9 @@ type desk struct {
 	written   int
 }
 
-func newDesk(s *slot) *desk {
-	d := &desk{slot: s, secrets: map[string]string{}, busy: map[string]bool{},
-		client: &http.Client{Timeout: 10 * time.Second}}
+func newDesk(s *stage, timeout time.Duration) *desk {
+	d := &desk{stage: s, secrets: map[string]string{}, busy: map[string]bool{},
+		client: &http.Client{Timeout: timeout}}
 	for _, k := range s.world.Keys {
 		d.secrets[k.Tenant] = k.Secret
 	}
@@ -63,8 +63,8 @@ func (d *desk) call(ctx context.Context, tenant, path, key string, body any) int
 		return 0
 	}
 	for ctx.Err() == nil {
-		if api := d.slot.api.Load(); api != nil {
-			if status, err := d.once(ctx, *api, tenant, path, key, payload); err == nil && status < 500 && status != http.StatusTooManyRequests {
+		if api := d.stage.api(); api != "" {
+			if status, err := d.once(ctx, api, tenant, path, key, payload); err == nil && status < 500 && status != http.StatusTooManyRequests {
 				return status
 			}
 		}
@@ -89,7 +89,7 @@ func (d *desk) once(ctx context.Context, api, tenant, path, key string, payload 
 	}
 	defer resp.Body.Close()
 	_, _ = io.Copy(io.Discard, resp.Body)
-	d.slot.reached(stepAPIAnswered)
+	d.stage.step(stepAPIAnswered)
 	return resp.StatusCode, nil
 }
 
@@ -97,8 +97,8 @@ func (d *desk) once(ctx context.Context, api, tenant, path, key string, payload 
 func (d *desk) write(ctx context.Context, r *rand.Rand) {
 	for ctx.Err() == nil {
 		pause(ctx, time.Duration(20+r.IntN(120))*time.Millisecond)
-		tenant := d.slot.world.Tenants[r.IntN(len(d.slot.world.Tenants))].ID
-		conversation := d.slot.feeds[tenant].conversation(r.IntN(1 << 20))
+		tenant := d.stage.world.Tenants[r.IntN(len(d.stage.world.Tenants))].ID
+		conversation := d.stage.feeds[tenant].conversation(r.IntN(1 << 20))
 		if conversation == "" {
 			continue
 		}
@@ -125,15 +125,15 @@ func (d *desk) write(ctx context.Context, r *rand.Rand) {
 func (d *desk) takeOver(ctx context.Context, r *rand.Rand) {
 	for ctx.Err() == nil {
 		pause(ctx, time.Duration(100+r.IntN(300))*time.Millisecond)
-		tenant := d.slot.world.Tenants[r.IntN(len(d.slot.world.Tenants))].ID
-		conversation := d.slot.feeds[tenant].conversation(r.IntN(1 << 20))
+		tenant := d.stage.world.Tenants[r.IntN(len(d.stage.world.Tenants))].ID
+		conversation := d.stage.feeds[tenant].conversation(r.IntN(1 << 20))
 		if conversation == "" || !d.claim(conversation) {
 			continue
 		}
 		if status := d.call(ctx, tenant, "/v1/conversations/"+conversation+"/takeover", "", map[string]string{}); status >= 200 && status < 300 {
-			span := Takeover{Tenant: tenant, Conversation: conversation, From: d.slot.graph.Receipt()}
+			span := Takeover{Tenant: tenant, Conversation: conversation, From: d.stage.graph.Receipt()}
 			pause(ctx, time.Duration(r.IntN(400))*time.Millisecond)
-			span.Until = d.slot.graph.Receipt()
+			span.Until = d.stage.graph.Receipt()
 			d.mu.Lock()
 			d.takeovers = append(d.takeovers, span)
 			d.mu.Unlock()
@@ -159,7 +159,7 @@ func (d *desk) notice(ctx context.Context, e *child.Event) {
 		return
 	}
 	tenant, conversation := e.Tenant, e.Conversation
-	d.slot.done.Go(func() {
+	d.stage.done.Go(func() {
 		defer d.release(conversation)
 		pause(ctx, 100*time.Millisecond)
 		if ctx.Err() == nil {

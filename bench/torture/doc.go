@@ -19,6 +19,20 @@
 // of times, drains, and is audited; only audited segments count, and a run can
 // be resumed between them.
 //
+// With Options.Nodes it tortures a cluster instead: three nodes in network
+// namespaces of their own (package netns), behind a load balancer that sends
+// every webhook to any of them, once. A deck drawn from the seed deals faults,
+// see [FaultKinds]: one at a time, at times a second one on the same node or on
+// none, with healthy time in between, so that a majority is always well; only
+// [TwoDown] takes it away for some seconds. After each the cluster must become
+// whole. The same accounts are compared, and more: a node that cannot commit is
+// posted messages only it has seen and must not answer 200; clients write and
+// read some conversations through any node, and Porcupine judges their histories
+// (package linear); stopped nodes must hold the same events, one may only hold
+// fewer; owners of earlier epochs must have been refused, or the run proved
+// nothing about them; and after the kill of a leader it is measured when each of
+// its groups takes writes again.
+//
 // To show that the audit notices, [Plant] runs it against builds with known
 // bugs; each must be found.
 package torture

@@ -19,7 +19,7 @@ import (
 // it showed. It also knows, as far as the stream tells, what the engine still
 // owes.
 type feed struct {
-	slot   *slot
+	stage  *stage
 	tenant string
 	secret string
 	onward func(*child.Event) // told of every event, outside the lock
@@ -40,8 +40,8 @@ type feed struct {
 	held    map[string]bool
 }
 
-func newFeed(s *slot, tenant, secret string, onward func(*child.Event)) *feed {
-	return &feed{slot: s, tenant: tenant, secret: secret, onward: onward, known: map[string]bool{}, open: map[string]bool{},
+func newFeed(s *stage, tenant, secret string, onward func(*child.Event)) *feed {
+	return &feed{stage: s, tenant: tenant, secret: secret, onward: onward, known: map[string]bool{}, open: map[string]bool{},
 		waiting: map[string]int64{}, held: map[string]bool{}, shown: []child.Event{}}
 }
 
@@ -49,8 +49,8 @@ func newFeed(s *slot, tenant, secret string, onward func(*child.Event)) *feed {
 // it breaks.
 func (f *feed) follow(ctx context.Context) {
 	for ctx.Err() == nil {
-		if api := f.slot.api.Load(); api != nil {
-			_ = f.read(ctx, *api) // it breaks with every kill
+		if api := f.stage.api(); api != "" {
+			_ = f.read(ctx, api) // it breaks with every kill
 		}
 		pause(ctx, 5*time.Millisecond)
 	}

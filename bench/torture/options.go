@@ -43,6 +43,16 @@ type Options struct {
 	// Steps restricts the kills to these; empty means every step.
 	Steps []string
 
+	// Nodes, when not 0, tortures a cluster of so many nodes instead, in a
+	// network of its own; see FaultKinds. Engines and Steps mean nothing then,
+	// Kills counts nodes killed, and SegmentKills faults.
+	Nodes int
+	// LeaderKills, when not 0, only kills leaders, so many times, under a load of
+	// Rate messages a second without replies, and measures how long nothing is
+	// acknowledged.
+	LeaderKills int
+	Rate        float64
+
 	// Traffic is what customers do.
 	Traffic Traffic
 	// QuietPeriod and ReconcileAfter are told to the engine.
@@ -90,6 +100,17 @@ const (
 var DefaultTraffic = Traffic{Tenants: 4, Customers: 60, Writers: 32, Think: 5 * time.Millisecond,
 	Repeated: 0.2, Batched: 0.15, GraphFaults: 1, ModelFaults: 1}
 
+// ClusterTraffic is the load of a cluster unless told otherwise: its segments
+// last minutes, and every node shares this machine.
+var ClusterTraffic = Traffic{Tenants: 8, Customers: 40, Writers: 24, Think: 200 * time.Millisecond,
+	Repeated: 0.2, Batched: 0.15, GraphFaults: 0.5, ModelFaults: 1}
+
+// DefaultRate is the load while only leaders are killed, in messages a second.
+const DefaultRate = 500
+
+// nodesLeast is the smallest cluster that outlives a node.
+const nodesLeast = 3
+
 // EnsureDefaults fills every unset field.
 func (o *Options) EnsureDefaults() {
 	if o.Kills == 0 && o.Duration == 0 {
@@ -110,8 +131,14 @@ func (o *Options) EnsureDefaults() {
 	if o.ReconcileAfter == 0 {
 		o.ReconcileAfter = DefaultReconcileAfter
 	}
+	if o.Traffic == (Traffic{}) && o.Nodes > 0 {
+		o.Traffic = ClusterTraffic
+	}
 	if o.Traffic == (Traffic{}) {
 		o.Traffic = DefaultTraffic
+	}
+	if o.LeaderKills > 0 && o.Rate == 0 {
+		o.Rate = DefaultRate
 	}
 	if o.drain == 0 {
 		o.drain = drainMax
@@ -128,6 +155,12 @@ func (o *Options) Validate() error {
 	}
 	if t := o.Traffic; t.Tenants < 1 || t.Customers < 1 || t.Writers < 1 {
 		return errors.New("torture: tenants, customers and writers are positive")
+	}
+	if o.Nodes != 0 && o.Nodes != nodesLeast {
+		return fmt.Errorf("torture: a cluster of %d nodes: only %d are supported", o.Nodes, nodesLeast)
+	}
+	if o.LeaderKills < 0 || o.Rate < 0 || (o.LeaderKills > 0 || o.Rate > 0) && o.Nodes == 0 {
+		return errors.New("torture: leaders are killed in a cluster, see Nodes")
 	}
 	if got := len(stepsNamed(o.Steps)); len(o.Steps) > 0 && got != len(o.Steps) {
 		return fmt.Errorf("torture: %d of the steps %v are unknown; list them with --list-steps", len(o.Steps)-got, o.Steps)

@@ -57,10 +57,10 @@ func graphFault(seed uint64, faults float64, s metasim.Send) metasim.Fault {
 }
 
 // modelPlan fails about one call in twenty at fault 1, never often enough to use
-// up a turn's tries.
-func modelPlan(seed uint64, faults float64) openaisim.Plan {
+// up a turn's tries. It takes median, at most 40 times as long.
+func modelPlan(seed uint64, faults float64, median time.Duration) openaisim.Plan {
 	return openaisim.Plan{
-		Seed: seed, Latency: openaisim.Latency{Median: 5 * time.Millisecond, Sigma: 1, Max: 200 * time.Millisecond}, FaultAttempts: 1,
+		Seed: seed, Latency: openaisim.Latency{Median: median, Sigma: 1, Max: 40 * median}, FaultAttempts: 1,
 		Throttled: 0.01 * faults, ServerError: 0.02 * faults, Cut: 0.02 * faults,
 	}
 }

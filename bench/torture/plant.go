@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,6 +48,9 @@ func Plant(ctx context.Context, o Options, bugs ...string) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Nodes > 0 {
+		o.Engines = 1 // a process has one network
+	}
 	if len(bugs) == 0 {
 		for _, b := range failpoint.Bugs() {
 			bugs = append(bugs, string(b))
@@ -75,15 +79,7 @@ func Plant(ctx context.Context, o Options, bugs ...string) (*Report, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	if o.Out != "" {
-		if err := report.write(o.Out); err != nil {
-			return nil, err
-		}
-	}
-	if report.Red() {
-		return report, ErrRed
-	}
-	return report, nil
+	return report.finish(o.Out)
 }
 
 // right reports whether the campaign went as it must.
@@ -96,14 +92,12 @@ func plant(ctx context.Context, o Options, bug failpoint.Bug) (Planting, error) 
 	began := time.Now()
 	o.env, o.drain, o.SegmentKills = []string{"CHUMI_PLANT=" + string(bug)}, plantDrain, plantKills
 	o.Steps = lure(&o.Traffic, bug)
-	steps := stepsNamed(o.Steps)
+	segment := plantedEngine
+	if o.Nodes > 0 {
+		segment = plantedCluster
+	}
 	for n := range plantSegments {
-		turn := 0
-		next := func() (Step, bool) {
-			turn++
-			return steps[(turn-1)%len(steps)], turn <= o.SegmentKills
-		}
-		seg, err := runSegment(ctx, o, o.Seed+uint64(n)*7919, next, func(kill, int64) {})
+		seg, err := segment(ctx, o, o.Seed+uint64(n)*7919)
 		if err != nil {
 			return p, fmt.Errorf("plant %s: %w", bug, err)
 		}
@@ -119,6 +113,27 @@ func plant(ctx context.Context, o Options, bug failpoint.Bug) (Planting, error) 
 	p.Took = time.Since(began)
 	fmt.Fprintf(o.Log, "planted %s: found %v by %s (%d kills)\n", p.Bug, p.Found, p.By, p.Kills)
 	return p, nil
+}
+
+// plantedEngine is a segment of one engine.
+func plantedEngine(ctx context.Context, o Options, seed uint64) (*Segment, error) {
+	steps, turn := stepsNamed(o.Steps), 0
+	next := func() (Step, bool) {
+		turn++
+		return steps[(turn-1)%len(steps)], turn <= o.SegmentKills
+	}
+	return runSegment(ctx, o, seed, next, func(kill, int64) {})
+}
+
+// plantedCluster is a segment of a cluster.
+func plantedCluster(ctx context.Context, o Options, seed uint64) (*Segment, error) {
+	o.Kills, o.LeaderKills = math.MaxInt, 0 // the segment's length is the limit
+	s, err := newSiege(o, newReport(Build{}), seed)
+	if err != nil {
+		return nil, err
+	}
+	seg, err := s.segment(ctx, seed)
+	return seg, errors.Join(err, s.close())
 }
 
 // lure chooses the traffic and the steps at which a bug shows, and returns the

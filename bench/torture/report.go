@@ -25,9 +25,12 @@ type Report struct {
 	// to do all it owed at the end of a segment.
 	ReadyMax time.Duration `json:"ready_max_ns"`
 	DrainMax time.Duration `json:"drain_max_ns"`
+	// Cluster adds up what happened to clusters; nil for single engines.
+	Cluster *ClusterTotals `json:"cluster,omitempty"`
 	// Kept lists the directories of red segments.
 	Kept []string `json:"kept,omitempty"`
-	// Skipped lists steps that were asked for and never killed at.
+	// Skipped lists steps that were asked for and never killed at, or what a
+	// cluster must meet and did not.
 	Skipped []string      `json:"skipped_steps,omitempty"`
 	Took    time.Duration `json:"took_ns"`
 	// Plants is set by Plant.
@@ -65,6 +68,12 @@ func (r *Report) add(s *Segment) {
 	r.Tally.Add(s.Tally)
 	r.ReadyMax = max(r.ReadyMax, s.ReadyMax)
 	r.DrainMax = max(r.DrainMax, s.Drain)
+	if s.Cluster != nil {
+		if r.Cluster == nil {
+			r.Cluster = newClusterTotals()
+		}
+		r.Cluster.add(s.Cluster)
+	}
 	if s.Kept != "" {
 		r.Kept = append(r.Kept, s.Kept)
 	}
@@ -80,7 +89,11 @@ func (r *Report) Red() bool {
 // Text is the report for people.
 func (r *Report) Text() string {
 	var b strings.Builder
-	if r.Segments > 0 {
+	switch {
+	case r.Segments == 0:
+	case r.Cluster != nil:
+		r.textCluster(&b)
+	default:
 		r.textRun(&b)
 	}
 	if len(r.Plants) > 0 {
@@ -127,10 +140,22 @@ func (r *Report) textRun(b *strings.Builder) {
 	if len(r.Skipped) > 0 {
 		fmt.Fprintf(b, "steps never killed at: %s\n", strings.Join(r.Skipped, ", "))
 	}
-	t := r.Tally
-	line := func(what string, n int64, of string, chances int64) {
-		fmt.Fprintf(b, "  %-28s %6d of %d %s\n", what, n, chances, of)
+	r.textPromises(b)
+}
+
+// line prints how often a promise was broken, out of how many chances. Without
+// any there is nothing to say.
+func line(b *strings.Builder, what string, n int64, of string, chances int64) {
+	if n == 0 && chances == 0 {
+		return
 	}
+	fmt.Fprintf(b, "  %-28s %6d of %d %s\n", what, n, chances, of)
+}
+
+// textPromises prints every promise with its chances, and what was found.
+func (r *Report) textPromises(b *strings.Builder) {
+	t := r.Tally
+	line := func(what string, n int64, of string, chances int64) { line(b, what, n, of, chances) }
 	messages := t.Chances[ChanceMessages]
 	line("lost", t.Breaches[Lost], "acknowledged messages", messages)
 	line("duplicated", t.Breaches[Duplicated], "acknowledged messages", messages)

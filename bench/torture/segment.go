@@ -2,12 +2,8 @@ package torture
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/chumiai/chumi/bench/child"
@@ -25,13 +21,18 @@ type Segment struct {
 	// ReadyMax is the longest start, Drain how long the last one took to settle.
 	ReadyMax time.Duration `json:"ready_max_ns"`
 	Drain    time.Duration `json:"drain_ns"`
+	// Cluster is what happened to a cluster; nil for one engine.
+	Cluster *ClusterTotals `json:"cluster,omitempty"`
 	// Kept is the directory of a red segment.
 	Kept string `json:"kept,omitempty"`
 }
 
-// Total is the number of kills that counted.
+// Total is the number of kills that counted, or of nodes killed.
 func (s *Segment) Total() int64 {
 	n := int64(0)
+	if s.Cluster != nil {
+		n = s.Cluster.Kills
+	}
 	for _, k := range s.Kills {
 		n += k
 	}
@@ -55,7 +56,7 @@ func runSegment(ctx context.Context, o Options, seed uint64, next nextStep, told
 	}
 	defer s.close()
 	seg := &Segment{Seed: seed, Kills: map[string]int64{}, Unreached: map[string]int64{}}
-	traffic, forced := s.open(ctx, seed)
+	t := s.open(ctx, seed)
 	defer s.halt()
 	r := rand.New(rand.NewPCG(seed, 0x6b696c6c))
 	failed := newTally()
@@ -81,11 +82,11 @@ func runSegment(ctx context.Context, o Options, seed uint64, next nextStep, told
 		return nil, ctx.Err()
 	}
 	if !failed.Red() {
-		if err := s.settle(ctx, seg, failed, traffic, forced); err != nil {
+		if err := s.settle(ctx, seg, failed, t); err != nil {
 			return nil, err
 		}
 	}
-	forced()
+	t.force()
 	s.halt()
 	book, err := s.book(ctx, failed)
 	if err != nil {
@@ -110,75 +111,18 @@ func (seg *Segment) note(k kill) {
 	seg.ReadyMax = max(seg.ReadyMax, k.ready)
 }
 
-// open starts the traffic. traffic ends it gently, so that every message is
-// still acknowledged; forced ends it at once.
-func (s *slot) open(ctx context.Context, seed uint64) (traffic, forced context.CancelFunc) {
-	all, stop := context.WithCancel(ctx)
-	s.stop = stop
-	gentle, endGentle := context.WithCancel(all)
-	hard, endHard := context.WithCancel(all)
-	s.desk = newDesk(s)
-	for _, k := range s.world.Keys {
-		f := newFeed(s, k.Tenant, k.Secret, func(e *child.Event) { s.desk.notice(gentle, e) })
-		s.feeds[k.Tenant] = f
-		s.done.Go(func() { f.follow(all) })
-	}
-	people := s.correspondents()
-	n := s.o.Traffic.Writers
-	for i := range n {
-		w := &writer{slot: s, r: rand.New(rand.NewPCG(seed, uint64(i)+1))}
-		for at := i; at < len(people); at += n {
-			w.people = append(w.people, people[at])
-		}
-		if len(w.people) > 0 {
-			s.writers.Go(func() { w.write(gentle, hard) })
-		}
-	}
-	if !s.o.Traffic.NoPeople {
-		s.writers.Go(func() { s.desk.write(gentle, rand.New(rand.NewPCG(seed, 0x6465736b))) })
-		s.writers.Go(func() { s.desk.takeOver(gentle, rand.New(rand.NewPCG(seed, 0x74616b65))) })
-	}
-	return endGentle, endHard
-}
-
-// halt ends whatever still runs and waits for it.
-func (s *slot) halt() {
-	s.stop()
-	s.writers.Wait()
-	s.done.Wait()
-}
-
 // settle starts the engine a last time, lets it finish everything and stops it.
-func (s *slot) settle(ctx context.Context, seg *Segment, failed *Tally, traffic, forced context.CancelFunc) error {
+func (s *slot) settle(ctx context.Context, seg *Segment, failed *Tally, t *traffic) error {
 	began := time.Now()
 	if err := s.up(ctx); err != nil {
 		failed.breach(NotReady, "%v", err)
 		return nil
 	}
-	traffic()
-	giveUp := time.AfterFunc(s.o.drain, forced)
-	defer giveUp.Stop()
-	s.writers.Wait()
-	ctxDrain, cancel := context.WithTimeout(ctx, s.o.drain)
-	defer cancel()
-	_ = s.graph.Settle(ctxDrain) // what is still owed then, the audit finds
-	quiet := 500*time.Millisecond + 3*s.o.ReconcileAfter
-	for tenant, f := range s.feeds {
-		for !f.drained(quiet) && ctxDrain.Err() == nil {
-			pause(ctxDrain, 20*time.Millisecond)
-		}
-		if ctxDrain.Err() != nil {
-			open, waiting, example := f.debts()
-			fmt.Fprintf(s.o.Log, "%s did not drain within %v: %d sends open, %d conversations waiting, such as %s\n", tenant, s.o.drain, open, waiting, example)
-		}
-	}
-	// Reports of the last sends may have been made meanwhile.
-	_ = s.graph.Settle(ctxDrain)
-	if ctx.Err() != nil {
-		return ctx.Err()
+	if err := s.drain(ctx, t); err != nil {
+		return err
 	}
 	seg.Drain = time.Since(began)
-	s.api.Store(nil)
+	s.at.Store(nil)
 	if err := s.engine.Terminate(); err != nil {
 		failed.breach(UncleanExit, "%v", err)
 	}
@@ -190,9 +134,7 @@ func (s *slot) book(ctx context.Context, failed *Tally) (*Book, error) {
 	if err := child.Check(ctx, s.start); err != nil {
 		failed.breach(CheckFailed, "%v", err)
 	}
-	b := &Book{World: s.world, ReconcileAfter: s.o.ReconcileAfter, Exported: map[string][]child.Event{},
-		Shown: map[string][]child.Event{}, Arrivals: s.graph.Arrivals(), Sends: s.graph.Sends()}
-	b.Requests, b.Takeovers = s.desk.ledger()
+	b := s.ledgers()
 	for _, t := range s.world.Tenants {
 		err := child.Export(ctx, s.start, t.ID, func(e *child.Event) error {
 			b.Exported[t.ID] = append(b.Exported[t.ID], *e)
@@ -201,26 +143,8 @@ func (s *slot) book(ctx context.Context, failed *Tally) (*Book, error) {
 		if err != nil {
 			return nil, err
 		}
-		b.Shown[t.ID] = s.feeds[t.ID].events()
 	}
 	return b, nil
-}
-
-// keep removes the directory of a green segment; that of a red one stays, with
-// the book in it.
-func (s *slot) keep(seg *Segment, book *Book) error {
-	if !seg.Tally.Red() && !s.o.Keep {
-		return os.RemoveAll(s.dir)
-	}
-	seg.Kept = s.dir
-	if book == nil {
-		return nil
-	}
-	f, err := os.Create(filepath.Join(s.dir, "book.json"))
-	if err != nil {
-		return fmt.Errorf("torture: %w", err)
-	}
-	return errors.Join(json.NewEncoder(f).Encode(book), f.Close())
 }
 
 // removeKept drops a red segment's directory.

@@ -5,43 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
-	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/chumiai/chumi/bench"
 	"github.com/chumiai/chumi/bench/child"
-	"github.com/chumiai/chumi/transport/meta/metasim"
-	"github.com/chumiai/chumi/transport/openai/openaisim"
 )
 
-// slot is one engine with its simulators and its store, for one segment.
+// slot is one engine on its stage, with its store, for one segment.
 type slot struct {
-	o     Options
-	dir   string
-	world *child.World
-	graph *metasim.Server
-	model *openaisim.Server
+	*stage
 	start child.Options
 	// engine is owned by the segment's goroutine.
 	engine *child.Engine
-	// api is the address of the API, "" while the engine is down.
-	api atomic.Pointer[string]
+	// at is the address of the API, nil while the engine is down.
+	at atomic.Pointer[string]
 	// armed is the kill that waits for its step.
 	armed atomic.Pointer[armed]
-	// broken counts POSTs cut off since the engine was ready.
-	broken atomic.Int64
-	// acked counts acknowledged deliveries.
-	acked atomic.Int64
-	feeds map[string]*feed // by tenant
-	desk  *desk
-	// stop ends feeds and desk; they are done when all returned.
-	stop context.CancelFunc
-	done sync.WaitGroup
-	// writers are the traffic.
-	writers sync.WaitGroup
 }
 
 // armed is a kill at a step seen from outside.
@@ -51,84 +31,35 @@ type armed struct {
 	fire func()
 }
 
-// openSlot makes the store's directory and starts the simulators.
+// openSlot sets the stage for an engine and tells it where everything is.
 func openSlot(o Options, seed uint64) (*slot, error) {
-	dir, err := os.MkdirTemp(o.Dir, "chumi-torture-*")
-	if err != nil {
-		return nil, fmt.Errorf("torture: %w", err)
+	s := &slot{}
+	api := func() string {
+		if at := s.at.Load(); at != nil {
+			return *at
+		}
+		return ""
 	}
-	s := &slot{o: o, dir: dir, world: child.NewWorld(o.Traffic.Tenants), feeds: map[string]*feed{}}
-	s.graph = metasim.New(metasim.Options{
-		Accounts: bench.Accounts(s.world), Plan: graphPlan(seed, o.Traffic.GraphFaults), OnSend: s.onSend, OnPost: s.onPost,
-		// Post until it is answered: the engine is down half of the time.
-		Attempts: 1 << 20, Backoff: 5 * time.Millisecond, BackoffMax: 100 * time.Millisecond, PostTimeout: 10 * time.Second,
-	})
-	s.model = openaisim.New(openaisim.Options{Plan: modelPlan(seed, o.Traffic.ModelFaults), OnCall: s.onCall, LedgerMax: 1000})
-	graphAddr, err := s.graph.Start("127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("torture: %w", err)
-	}
-	modelAddr, err := s.model.Start("127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("torture: %w", err)
-	}
-	config, bootstrap, err := child.WriteFiles(dir, s.world, child.Config{
-		GraphURL: "http://" + graphAddr, InstagramURL: "http://" + graphAddr, ModelURL: openaisim.Base(modelAddr),
-		QuietPeriod: o.QuietPeriod.String(), ReconcileAfter: o.ReconcileAfter.String(),
-	})
+	var err error
+	s.stage, err = openStage(o, seed, setting{host: "127.0.0.1", postTimeout: 10 * time.Second, callTimeout: 10 * time.Second,
+		modelMedian: 5 * time.Millisecond, api: api, step: s.reached})
 	if err != nil {
 		return nil, err
 	}
-	s.start = child.Options{Binary: o.Binary, DataDir: filepath.Join(dir, "data"), Config: config, Bootstrap: bootstrap, Env: o.env}
+	config, bootstrap, err := child.WriteFiles(s.dir, s.world, s.config)
+	if err != nil {
+		return nil, err
+	}
+	s.start = child.Options{Binary: o.Binary, DataDir: filepath.Join(s.dir, "data"), Config: config, Bootstrap: bootstrap, Env: o.env}
 	return s, nil
 }
 
-// close stops the simulators and whatever engine still runs.
+// close stops whatever engine still runs, and the stage.
 func (s *slot) close() {
 	if s.engine != nil {
 		s.engine.Kill()
 	}
-	_ = s.graph.Close() // cuts what nobody waits for any more
-	_ = s.model.Close()
-}
-
-func (s *slot) onSend(m metasim.SendMoment, _ metasim.Send) {
-	switch m {
-	case metasim.SendReceived:
-		s.reached(stepGraphReceived)
-	case metasim.SendAnswering:
-		s.reached(stepGraphReplying)
-	case metasim.SendAnswered:
-		s.reached(stepGraphAnswered)
-	}
-}
-
-func (s *slot) onCall(m openaisim.Moment, _ openaisim.Call) {
-	switch m {
-	case openaisim.CallReceived:
-		s.reached(stepModelReceived)
-	case openaisim.CallAnswering:
-		s.reached(stepModelReplying)
-	case openaisim.CallAnswered:
-		s.reached(stepModelAnswered)
-	}
-}
-
-func (s *slot) onPost(m metasim.PostMoment, d *metasim.Delivery, status int) {
-	switch m {
-	case metasim.PostStarting:
-		s.reached(stepPostStarting)
-		if d.Updates[0].Kind == metasim.UpdateStatus {
-			s.reached(stepStatusStarting)
-		}
-	case metasim.PostBroken:
-		s.broken.Add(1)
-	case metasim.PostAnswered:
-		if status == 200 {
-			s.acked.Add(1)
-		}
-		s.reached(stepPostAnswered)
-	}
+	s.stage.close()
 }
 
 // reached lets an armed kill fire at its step.
@@ -136,12 +67,6 @@ func (s *slot) reached(step string) {
 	if a := s.armed.Load(); a != nil && a.step == step && a.left.Add(-1) == 0 {
 		a.fire()
 	}
-}
-
-// inFlight counts POSTs, turns and sends that are under way.
-func (s *slot) inFlight() int {
-	sends, posts := s.graph.InFlight()
-	return sends + posts + s.model.InFlight()
 }
 
 // up starts the engine and points everybody to it.
@@ -155,7 +80,7 @@ func (s *slot) up(ctx context.Context, env ...string) error {
 	s.engine = e
 	s.broken.Store(0)
 	s.graph.SetHooks("http://" + e.Edge)
-	s.api.Store(&e.API)
+	s.at.Store(&e.API)
 	return nil
 }
 
@@ -220,7 +145,7 @@ func (s *slot) cycle(ctx context.Context, step Step, r *rand.Rand) (kill, error)
 		s.engine.Kill()
 		return k, ctx.Err()
 	}
-	s.api.Store(nil)
+	s.at.Store(nil)
 	if !s.engine.Killed() {
 		return k, fmt.Errorf("torture: the engine ended by itself; see %s", s.start.DataDir+".log")
 	}

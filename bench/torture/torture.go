@@ -34,6 +34,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Nodes > 0 {
+		return besiege(ctx, o, report)
+	}
 	run := &campaign{o: o, report: report, steps: stepsNamed(o.Steps), began: time.Now(), before: report.Took}
 	run.killsLeft = o.Kills - int(report.Total())
 	if o.Kills == 0 {
@@ -43,22 +46,27 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		run.until = run.began.Add(o.Duration)
 	}
 	run.seed = o.Seed + uint64(report.Segments)*1_000_003
-	stop := run.ticker()
+	stop := everyFew(run.progress)
 	err = run.engines(ctx)
 	stop()
 	if err != nil {
 		return nil, err
 	}
 	report.Skipped = run.skipped()
-	if o.Out != "" {
-		if err := report.write(o.Out); err != nil {
+	return report.finish(o.Out)
+}
+
+// finish writes the report where it is wanted, and says whether it is red.
+func (r *Report) finish(out string) (*Report, error) {
+	if out != "" {
+		if err := r.write(out); err != nil {
 			return nil, err
 		}
 	}
-	if report.Red() {
-		return report, ErrRed
+	if r.Red() {
+		return r, ErrRed
 	}
-	return report, nil
+	return r, nil
 }
 
 // resume reads the totals so far, or begins with none.
@@ -77,6 +85,9 @@ func resume(o *Options, build Build) (*Report, error) {
 			if report.Build.SHA256 != build.SHA256 && !o.Force {
 				return nil, fmt.Errorf("torture: %s holds totals of build %.12s, this is %.12s: start a new file, or force it",
 					o.Resume, report.Build.SHA256, build.SHA256)
+			}
+			if report.Segments > 0 && (report.Cluster != nil) != (o.Nodes > 0) {
+				return nil, fmt.Errorf("torture: %s holds totals of single engines or of clusters, this run is of the other: start a new file", o.Resume)
 			}
 			report.Build, report.Skipped = build, nil
 		}
@@ -222,18 +233,23 @@ func (c *campaign) skipped() []string {
 	return out
 }
 
-// ticker logs a line every few seconds until it is stopped.
-func (c *campaign) ticker() (stop func()) {
+// progress logs a line.
+func (c *campaign) progress() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fmt.Fprintf(c.o.Log, "%v: %d kills counted, %d webhooks acknowledged; audited: %d segments, %d kills, %d messages\n",
+		time.Since(c.began).Round(time.Second), c.killed, c.acked, c.report.Segments, c.report.Total(), c.report.Tally.Chances[ChanceMessages])
+}
+
+// everyFew calls f every few seconds until it is stopped.
+func everyFew(f func()) (stop func()) {
 	t := time.NewTicker(5 * time.Second)
 	done := make(chan struct{})
 	go func() {
 		for {
 			select {
 			case <-t.C:
-				c.mu.Lock()
-				fmt.Fprintf(c.o.Log, "%v: %d kills counted, %d webhooks acknowledged; audited: %d segments, %d kills, %d messages\n",
-					time.Since(c.began).Round(time.Second), c.killed, c.acked, c.report.Segments, c.report.Total(), c.report.Tally.Chances[ChanceMessages])
-				c.mu.Unlock()
+				f()
 			case <-done:
 				return
 			}

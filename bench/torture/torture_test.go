@@ -80,6 +80,10 @@ func TestResume_AddsUpOneBuildOnly(t *testing.T) {
 	if _, err := resume(&o, Build{SHA256: "bbbb"}); err != nil {
 		t.Errorf("forced: %v", err)
 	}
+	o.Nodes = 3
+	if _, err := resume(&o, Build{SHA256: "aaaa"}); err == nil {
+		t.Error("totals of single engines were taken for a cluster")
+	}
 	if err := os.WriteFile(o.Resume, []byte("no report"), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -21,25 +21,38 @@ type correspondent struct {
 }
 
 // correspondents lists every customer of every account.
-func (s *slot) correspondents() []correspondent {
+func (s *stage) correspondents() []correspondent {
 	var out []correspondent
 	for _, a := range bench.Accounts(s.world) {
 		for n := range s.o.Traffic.Customers {
-			c := metasim.Customer{ID: fmt.Sprintf("4915100%06d", n), UserID: fmt.Sprintf("DE.7%012d", n), Name: fmt.Sprintf("Customer %d", n)}
-			if a.Kind == metasim.Instagram {
-				c = metasim.Customer{ID: fmt.Sprintf("7700000%07d", n)}
-			}
-			out = append(out, correspondent{a, c})
+			out = append(out, person(a, n))
 		}
 	}
 	return out
 }
 
+// person is the nth customer of an account. From 0 on they are the traffic's;
+// others have their own beginnings.
+func person(a metasim.Account, n int) correspondent {
+	c := metasim.Customer{ID: fmt.Sprintf("4915100%06d", n), UserID: fmt.Sprintf("DE.7%012d", n), Name: fmt.Sprintf("Customer %d", n)}
+	if a.Kind == metasim.Instagram {
+		c = metasim.Customer{ID: fmt.Sprintf("7700000%07d", n)}
+	}
+	return correspondent{a, c}
+}
+
+// The first of the customers who are not the traffic.
+const (
+	firstWitnessed = 100_000
+	firstProbing   = 200_000
+	firstLocating  = 300_000
+)
+
 // writer is some customers who write one after the other: the next message of a
 // conversation is only posted after the one before was acknowledged, so that
 // their order is known.
 type writer struct {
-	slot   *slot
+	stage  *stage
 	r      *rand.Rand
 	people []correspondent
 	copies sync.WaitGroup
@@ -49,9 +62,9 @@ type writer struct {
 // acknowledged or forced ends.
 func (w *writer) write(ctx, forced context.Context) {
 	defer w.copies.Wait()
-	t := &w.slot.o.Traffic
+	t := &w.stage.o.Traffic
 	for ctx.Err() == nil {
-		d, err := w.slot.graph.NewDelivery(w.compose()...)
+		d, err := w.stage.graph.NewDelivery(w.compose()...)
 		if err != nil {
 			panic(err) // updates of one app and kind always encode
 		}
@@ -69,11 +82,11 @@ func (w *writer) write(ctx, forced context.Context) {
 func (w *writer) deliver(ctx context.Context, d *metasim.Delivery) bool {
 	var acked atomic.Bool
 	post := func() {
-		if status, err := w.slot.graph.PostOnce(ctx, d); err == nil && status == http.StatusOK {
+		if status, err := w.stage.graph.PostOnce(ctx, d); err == nil && status == http.StatusOK {
 			acked.Store(true)
 		}
 	}
-	repeated := w.r.Float64() < w.slot.o.Traffic.Repeated
+	repeated := w.r.Float64() < w.stage.o.Traffic.Repeated
 	together := repeated && w.r.IntN(2) == 0
 	if together {
 		w.copies.Go(post)
@@ -108,7 +121,7 @@ const (
 func (w *writer) compose() []metasim.Update {
 	first := w.people[w.r.IntN(len(w.people))]
 	updates := []metasim.Update{w.text(first)}
-	if w.r.Float64() >= w.slot.o.Traffic.Batched {
+	if w.r.Float64() >= w.stage.o.Traffic.Batched {
 		return updates
 	}
 	second := w.people[w.r.IntN(len(w.people))]
@@ -125,7 +138,7 @@ func (w *writer) compose() []metasim.Update {
 // text is the correspondent's next message. Its text names its number, tenant
 // and customer, and is of any length, so that a text that strays is noticed.
 func (w *writer) text(c correspondent) metasim.Update {
-	u := w.slot.graph.Text(c.account, c.customer, "")
+	u := w.stage.graph.Text(c.account, c.customer, "")
 	u.Text = fmt.Sprintf("%s %s says #%d %s", c.account.Name, c.customer.ID, u.Number, strings.Repeat("la ", w.r.IntN(40)))
 	u.Text = strings.TrimSpace(u.Text)
 	return u

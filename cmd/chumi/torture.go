@@ -19,8 +19,8 @@ func (c *cli) tortureCommand() *cobra.Command {
 		plantOnly bool
 		bugs      []string
 	)
-	o.EnsureDefaults()
-	o.Kills = 0 // the default holds only when no duration is given either
+	defaults := o
+	defaults.EnsureDefaults()
 	cmd := &cobra.Command{Use: "torture", Short: "Kill the engine again and again and compare what it promised with what it kept",
 		Long: `torture drives an engine through the simulators, kills it with SIGKILL at random
 and at every named step, and compares the simulators' ledgers with the engine's
@@ -30,7 +30,16 @@ unknown, out of how many, and the seed.
 Steps inside the engine need a build with -tags torture: chumi-torture beside
 this executable, or --binary. Without one only the steps outside are used.
 --planted names a build with -tags "torture planted": each of its known bugs is
-switched on in turn and must be found.`,
+switched on in turn and must be found.
+
+--nodes 3 tortures a cluster instead: three nodes in network namespaces of their
+own, behind a load balancer. Nodes are killed, paused, cut off, made to flap,
+stripped of their disks and of their leaders, one at a time, at times two, and
+for seconds without a majority. Beside the ledgers it compares the nodes with one
+another, counts 200s of nodes that cannot commit, and lets Porcupine judge what
+clients read meanwhile. It needs Linux, root, ip and nft. --leader-kills N
+--rate R kills only leaders, under R messages a second, and prints how long no
+write is acknowledged.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if listSteps {
@@ -39,7 +48,9 @@ switched on in turn and must be found.`,
 				}
 				return nil
 			}
-			c.chooseTorturer(&o)
+			if o.Nodes == 0 {
+				c.chooseTorturer(&o)
+			}
 			if !plantOnly {
 				if err := c.judged(torture.Run(cmd.Context(), o)); err != nil || o.Planted == "" {
 					return err
@@ -53,11 +64,14 @@ switched on in turn and must be found.`,
 	f.StringVar(&o.Planted, "planted", "", "executable with planted bugs; they are hunted after the run")
 	f.BoolVar(&plantOnly, "planted-only", false, "hunt the planted bugs only")
 	f.StringSliceVar(&bugs, "bugs", nil, "planted bugs to hunt (default all)")
-	f.IntVar(&o.Kills, "kills", 0, fmt.Sprintf("kills that count before the end (default %d)", torture.DefaultKills))
+	f.IntVar(&o.Kills, "kills", 0, fmt.Sprintf("kills that count, or nodes killed, before the end (default %d)", torture.DefaultKills))
 	f.DurationVar(&o.Duration, "duration", 0, "end after this long")
-	f.Uint64Var(&o.Seed, "seed", o.Seed, "seed of customers, moments and faults")
-	f.IntVar(&o.Engines, "engines", o.Engines, "engines tortured at once")
-	f.IntVar(&o.SegmentKills, "segment-kills", o.SegmentKills, "kills each store lives through before it is audited")
+	f.Uint64Var(&o.Seed, "seed", defaults.Seed, "seed of customers, moments and faults")
+	f.IntVar(&o.Engines, "engines", defaults.Engines, "engines tortured at once")
+	f.IntVar(&o.SegmentKills, "segment-kills", defaults.SegmentKills, "kills, or faults, each store lives through before it is audited")
+	f.IntVar(&o.Nodes, "nodes", 0, "torture a cluster of so many nodes: 3")
+	f.IntVar(&o.LeaderKills, "leader-kills", 0, "with --nodes: kill only leaders, so often, and measure the gap")
+	f.Float64Var(&o.Rate, "rate", 0, fmt.Sprintf("with --leader-kills: messages a second (default %d)", torture.DefaultRate))
 	f.StringSliceVar(&o.Steps, "steps", nil, "steps to kill at (default all that the executable has)")
 	f.StringVar(&o.Dir, "dir", "", "where data directories are made; those of red segments are kept")
 	f.StringVar(&o.Out, "out", "", "file for the report as JSON")

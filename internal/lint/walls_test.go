@@ -84,6 +84,7 @@ var walls = []wall{
 	// The bench knows the engine only through its sockets and its commands.
 	{pkg: "bench", inside: []string{"bench", "metrics/failpoint", "transport/meta/metasim", "transport/openai/openaisim"},
 		outside: []string{fasthttp, pebble, histogram}},
+	{pkg: "bench/linear", outside: []string{"github.com/anishathalye/porcupine"}},
 
 	{pkg: "cmd/chumi", inside: []string{"*"}, outside: []string{koanf, cobra, yaml, prom, fasthttp}},
 	{pkg: "cmd/chumi/cluster", inside: []string{"*"}, outside: []string{actor, fasthttp, "google.golang.org/protobuf/proto"}},
