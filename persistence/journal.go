@@ -32,6 +32,9 @@ func (s *Store) Append(ctx context.Context, c chat.Commit) (chat.Receipt, error)
 	if err != nil {
 		return chat.Receipt{}, err
 	}
+	if out.Answer != chat.Unknown {
+		defer p.release()
+	}
 	m := s.opts.Metrics
 	m.Append.Observe(time.Since(from).Seconds())
 	m.Commits.WithLabelValues(out.Answer.String()).Inc()
