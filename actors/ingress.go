@@ -43,7 +43,8 @@ func (i *Ingress) Deliver(ctx context.Context, app chat.AppID, updates []chat.In
 	if failpoint.Planted(failpoint.BugBatchTailDropped) && len(updates) > 1 {
 		updates = updates[:1]
 	}
-	d := delivery{sys: i.sys, ctx: ctx, app: app, began: i.sys.opt.Clock.Now()}
+	var few [1]*mail
+	d := delivery{sys: i.sys, ctx: ctx, app: app, began: i.sys.opt.Clock.Now(), mails: few[:0]}
 	for n := range updates {
 		at := n
 		if failpoint.Planted(failpoint.BugBatchReversed) {
@@ -117,10 +118,8 @@ type delivery struct {
 	// began is when the delivery did.
 	began time.Time
 
-	// mails of the next exchange, in order of first appearance. few is room for
-	// those of the first.
+	// mails of the next exchange, in order of first appearance.
 	mails []*mail
-	few   [1]*mail
 	// channel is of the latest update: those of one POST mostly share it.
 	channel       chat.Channel
 	kind          chat.ChannelKind
@@ -209,9 +208,6 @@ func (d *delivery) put(ch chat.Channel, id chat.ConversationID, it item) {
 	m := &mail{tenant: ch.Tenant, group: d.sys.opt.Leadership.Group(ch.Tenant),
 		channel: ch.ID, kind: ch.Kind, conversation: id, one: [1]item{it}}
 	m.items = m.one[:]
-	if d.mails == nil {
-		d.mails = d.few[:0]
-	}
 	d.mails = append(d.mails, m)
 }
 
