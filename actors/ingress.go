@@ -216,7 +216,7 @@ func (d *delivery) put(ch chat.Channel, id chat.ConversationID, it item) {
 func (d *delivery) exchange() (again []*mail, err error) {
 	mails := d.mails
 	d.mails = nil
-	in := make(inbox, len(mails))
+	in := d.sys.takeInbox(len(mails))
 	for _, m := range mails {
 		m.to = in
 		d.sys.post(m)
@@ -239,6 +239,7 @@ func (d *delivery) exchange() (again []*mail, err error) {
 			return nil, context.Cause(d.ctx)
 		}
 	}
+	d.sys.giveInbox(in)
 	return again, err
 }
 
