@@ -14,6 +14,8 @@ type prepared struct {
 	key                   *contactKey
 	conversation, contact id16
 	token                 uint64
+	// leads are the addresses that the commit claims.
+	leads []claimedAddress
 
 	// records holds the records of the commit, place is what an event is sealed to.
 	records arena
@@ -29,6 +31,12 @@ type prepared struct {
 	entries [1]*recordpb.Entry
 	rows    [1]*recordpb.Insert
 	usages  [1]*recordpb.Count
+}
+
+// claimedAddress is the hash of an address and the token for its place in the cache.
+type claimedAddress struct {
+	hash  id16
+	token uint64
 }
 
 var preparations = sync.Pool{New: func() any { return new(prepared) }}
@@ -168,6 +176,8 @@ func (p *prepared) inserts(t *tenant, c *chat.Commit) error {
 		if cl.Kind == chat.ClaimAddress {
 			h := addressHash(t.pepper, hashAddress, c.Channel, cl.Address)
 			in.Kind, in.Hash, in.Record = uint32(kindAddress), h[:], encodeAddress(p.conversation, p.contact)
+			_, _, token := t.group.store.places.get(addressRow{t.id, h})
+			p.leads = append(p.leads, claimedAddress{h, token})
 		} else {
 			h := claimHash(t.pepper, cl.Kind, cl.Key)
 			record, err := t.encodeClaim(&p.records, h, p.conversation, p.contact, cl)
