@@ -48,6 +48,9 @@ type Options struct {
 	// Against is another chumi executable whose acks are measured in the same
 	// rounds; empty measures none.
 	Against string
+	// Cluster adds three nodes of the engine to the headline's rounds, all on this
+	// machine: what a copy on two disks costs, not what three machines bring.
+	Cluster bool
 	// Bounds to run in the headline, of BoundHMAC, BoundPebble and
 	// BoundPebbleTuned; empty means all three.
 	Bounds []string

@@ -15,7 +15,7 @@ func TestBound_StoresEveryBodyAndItsKey(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			l := Load{Addr: serve(t, handler), Requests: testRequests(200), Conns: 4, Measure: time.Minute, Limit: 200}
+			l := Load{Addrs: []string{serve(t, handler)}, Requests: testRequests(200), Conns: 4, Measure: time.Minute, Limit: 200}
 			s, err := l.Run(t.Context())
 			if err != nil {
 				t.Fatal(err)

@@ -15,7 +15,8 @@ import (
 // Load drives one server with requests in order, over a fixed number of
 // connections.
 type Load struct {
-	Addr     string
+	// Addrs are where connections go, in turn.
+	Addrs    []string
 	Requests *Requests
 	// First is the request to begin with.
 	First int
@@ -125,7 +126,7 @@ func (l *Load) Run(ctx context.Context) (*Sample, error) {
 	}
 	acked := NewBitset(l.Requests.Len())
 	for i := range workers {
-		w := &worker{run: run, wire: wire{addr: l.Addr}, acked: acked,
+		w := &worker{run: run, wire: wire{addr: l.Addrs[i%len(l.Addrs)]}, acked: acked,
 			ack: newHistogram(), lag: newHistogram(), queued: newHistogram(), refused: map[int]int64{}}
 		workers[i] = w
 		wg.Go(func() { w.drive(ctx) })

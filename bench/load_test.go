@@ -43,7 +43,7 @@ func TestLoad_ClosedLoopCountsWhatWasAcknowledged(t *testing.T) {
 			ctx.SetStatusCode(http.StatusServiceUnavailable)
 		}
 	})
-	l := Load{Addr: addr, Requests: testRequests(1000), Conns: 4, Measure: time.Minute, Limit: 1000}
+	l := Load{Addrs: []string{addr}, Requests: testRequests(1000), Conns: 4, Measure: time.Minute, Limit: 1000}
 	s, err := l.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -72,7 +72,7 @@ func TestLoad_OpenLoopCountsFromTheDueTime(t *testing.T) {
 			time.Sleep(stall)
 		}
 	})
-	l := Load{Addr: addr, Requests: testRequests(200), Conns: 1, Rate: 200, Measure: time.Minute, Limit: 200}
+	l := Load{Addrs: []string{addr}, Requests: testRequests(200), Conns: 1, Rate: 200, Measure: time.Minute, Limit: 200}
 	s, err := l.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func TestLoad_OpenLoopCountsFromTheDueTime(t *testing.T) {
 func TestLoad_WrapsOnlyWhenAllowed(t *testing.T) {
 	addr := serve(t, func(*fasthttp.RequestCtx) {})
 	for _, wrap := range []bool{false, true} {
-		l := Load{Addr: addr, Requests: testRequests(10), Conns: 2, Measure: 50 * time.Millisecond, Wrap: wrap}
+		l := Load{Addrs: []string{addr}, Requests: testRequests(10), Conns: 2, Measure: 50 * time.Millisecond, Wrap: wrap}
 		s, err := l.Run(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -115,7 +115,7 @@ func TestLoad_ReportsAServerThatIsGone(t *testing.T) {
 	}
 	addr := l.Addr().String()
 	_ = l.Close()
-	load := Load{Addr: addr, Requests: testRequests(5), Conns: 1, Measure: time.Minute, Limit: 5}
+	load := Load{Addrs: []string{addr}, Requests: testRequests(5), Conns: 1, Measure: time.Minute, Limit: 5}
 	s, err := load.Run(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -49,7 +49,7 @@ func (r *runner) memory(ctx context.Context) error {
 	}
 	defer func() { s.Kill() }()
 	post := func(first int) error {
-		l := Load{Addr: s.Edge, Requests: requests, First: first, Conns: r.o.Conns, Measure: time.Hour, Limit: n}
+		l := Load{Addrs: []string{s.Edge}, Requests: requests, First: first, Conns: r.o.Conns, Measure: time.Hour, Limit: n}
 		sample, err := l.Run(ctx)
 		if err == nil && sample.Failed() > 0 {
 			err = fmt.Errorf("bench: %d messages were not acknowledged (%v)", sample.Failed(), sample.LastError)

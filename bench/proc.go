@@ -92,7 +92,7 @@ func dirSize(dir string) int64 {
 // Meter measures what a server, this process and everybody else used between
 // two moments.
 type Meter struct {
-	pid          int
+	pids         []int
 	dir          string
 	at           time.Time
 	server, self Usage
@@ -116,12 +116,19 @@ type Spent struct {
 	RSS int64 `json:"rss_bytes"`
 }
 
-// StartMeter begins to measure the server pid with its data in dir.
-func StartMeter(pid int, dir string) (*Meter, error) {
-	m := &Meter{pid: pid, dir: dir, at: time.Now(), disk: dirSize(dir)}
+// StartMeter begins to measure the processes of a server, which keep their data in
+// dir.
+func StartMeter(dir string, pids ...int) (*Meter, error) {
+	m := &Meter{pids: pids, dir: dir, at: time.Now(), disk: dirSize(dir)}
 	var err error
-	if m.server, err = ReadUsage(pid); err != nil {
-		return nil, err
+	for _, pid := range pids {
+		u, err := ReadUsage(pid)
+		if err != nil {
+			return nil, err
+		}
+		m.server.CPU += u.CPU
+		m.server.Written += u.Written
+		m.server.RSS += u.RSS
 	}
 	if m.self, err = ReadUsage(os.Getpid()); err != nil {
 		return nil, err
@@ -134,7 +141,7 @@ func StartMeter(pid int, dir string) (*Meter, error) {
 
 // Stop ends the measurement; the server must still run.
 func (m *Meter) Stop() (Spent, error) {
-	end, err := StartMeter(m.pid, m.dir)
+	end, err := StartMeter(m.dir, m.pids...)
 	if err != nil {
 		return Spent{}, err
 	}

@@ -13,6 +13,8 @@ const (
 	TargetEngine = "engine"
 	// TargetAgainst is the other executable of Options.Against.
 	TargetAgainst = "against"
+	// TargetCluster is three nodes of the engine, on this machine.
+	TargetCluster = "three-nodes"
 )
 
 // The rows of the headline.
@@ -107,6 +109,10 @@ type Headline struct {
 	// when none was measured, or too few rounds of it were valid.
 	Other      Spread  `json:"other_executable_acks"`
 	OtherRatio float64 `json:"other_executable_ratio,omitempty"`
+	// Three is acks/s of three nodes, and ThreeRatio that over Acks; zero when
+	// they were not measured.
+	Three      Spread  `json:"three_nodes_acks"`
+	ThreeRatio float64 `json:"three_nodes_ratio,omitempty"`
 	// Against is the faster of the Pebble bounds; Ratio is Acks over it.
 	Against string  `json:"against"`
 	Ratio   float64 `json:"ratio"`
@@ -147,14 +153,17 @@ func headline(rounds []Round, need int) *Headline {
 		}
 	}
 	h := &Headline{Acks: spread(by[RowAcks]), Replies: spread(by[RowReplies]), Other: spread(by[TargetAgainst]),
-		Bounds: map[string]Spread{}}
+		Three: spread(by[TargetCluster]), Bounds: map[string]Spread{}}
 	h.Valid = h.Acks.Rounds >= need
 	if h.Valid && h.Other.Rounds >= need && h.Other.Median > 0 {
 		h.OtherRatio = h.Acks.Median / h.Other.Median
 	}
+	if h.Valid && h.Three.Rounds >= need {
+		h.ThreeRatio = h.Three.Median / h.Acks.Median
+	}
 	var best float64
 	for key, v := range by {
-		if key == RowAcks || key == RowReplies || key == TargetAgainst {
+		if key == RowAcks || key == RowReplies || key == TargetAgainst || key == TargetCluster {
 			continue
 		}
 		s := spread(v)

@@ -32,6 +32,8 @@ func (r *runner) logf(format string, args ...any) {
 // server is one started target with all that its round needs.
 type server struct {
 	*child.Engine
+	// more are the other nodes of a cluster, first to be stopped.
+	more    []*server
 	options child.Options
 	engine  bool
 	dir     string
@@ -40,6 +42,9 @@ type server struct {
 // start starts a target on an empty store. quiet is the engine's quiet period,
 // "" for its default; sims may be nil for a bound.
 func (r *runner) start(ctx context.Context, target, quiet string, sims *simulators) (*server, error) {
+	if target == TargetCluster {
+		return r.startCluster(ctx, quiet, sims)
+	}
 	r.servers++
 	dir := filepath.Join(r.dir, fmt.Sprintf("%03d-%s", r.servers, target))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -88,13 +93,13 @@ func (r *runner) load(ctx context.Context, s *server, l Load, sims *simulators) 
 	var meter *Meter
 	var meterErr error
 	var accepted int64
-	l.Addr = s.Edge
+	l.Addrs = s.edges()
 	if l.Requests == nil {
 		l.Requests = r.requests
 	}
 	started := make(chan struct{})
 	l.OnMeasure = func() {
-		meter, meterErr = StartMeter(s.Pid(), s.options.DataDir)
+		meter, meterErr = StartMeter(s.data(), s.pids()...)
 		accepted = sims.acceptedSends()
 		close(started)
 	}
@@ -126,7 +131,7 @@ func (r *runner) load(ctx context.Context, s *server, l Load, sims *simulators) 
 		round.Lag = &lag
 	}
 	round.Invalid = r.invalid(round, sample)
-	if err := s.Terminate(); err != nil {
+	if err := s.terminate(); err != nil {
 		return nil, nil, err
 	}
 	if s.engine {
@@ -163,7 +168,7 @@ func (r *runner) invalid(round *Round, s *Sample) string {
 
 // check compares acknowledgements with the export and adds to the report.
 func (r *runner) check(ctx context.Context, s *server, round *Round, sample *Sample) error {
-	v, err := verify(ctx, s.options, r.world, sample.Acked, sample.Acked.Len())
+	v, err := verify(ctx, s.stores(), r.world, sample.Acked, sample.Acked.Len())
 	if err != nil {
 		return err
 	}
@@ -187,6 +192,9 @@ func (r *runner) headline(ctx context.Context) error {
 	}
 	if r.o.Against != "" {
 		order = append(order, side{TargetAgainst, RowAcks})
+	}
+	if r.o.Cluster {
+		order = append(order, side{TargetCluster, RowAcks})
 	}
 	for _, row := range r.o.Rows {
 		order = append(order, side{TargetEngine, row})
@@ -236,7 +244,7 @@ func (r *runner) closedRound(ctx context.Context, target, row string) (*Round, e
 	if err != nil {
 		return nil, err
 	}
-	defer s.Kill()
+	defer s.kill()
 	sims.graph.SetHooks("http://" + s.Edge)
 	round, _, err := r.load(ctx, s, Load{Conns: r.o.Conns, Warm: r.o.Warm, Measure: r.o.Measure,
 		Wrap: target == BoundHMAC}, sims)

@@ -51,6 +51,9 @@ func (r *Report) textHeadline(b *strings.Builder) {
 	if h.Other.Rounds > 0 {
 		row("the other executable, acks only", h.Other)
 	}
+	if h.Three.Rounds > 0 {
+		row("three nodes here, acks only", h.Three)
+	}
 	names := make([]string, 0, len(h.Bounds))
 	for name := range h.Bounds {
 		names = append(names, name)
@@ -62,6 +65,9 @@ func (r *Report) textHeadline(b *strings.Builder) {
 	_ = w.Flush() // into a strings.Builder, which does not fail
 	if h.OtherRatio > 0 {
 		fmt.Fprintf(b, "engine, acks only = %.2f x the other executable\n", h.OtherRatio)
+	}
+	if h.ThreeRatio > 0 {
+		fmt.Fprintf(b, "three nodes on this machine, acks only = %.2f x one\n", h.ThreeRatio)
 	}
 	switch {
 	case h.Valid:

@@ -33,6 +33,18 @@ func (o *oracle) add(e *child.Event) {
 	}
 }
 
+// merge adds what another export holds of the same messages.
+func (o *oracle) merge(other *oracle, n int) {
+	for i := range n {
+		if other.seen.Has(i) {
+			o.seen.Set(i)
+		}
+		if other.twice.Has(i) {
+			o.twice.Set(i)
+		}
+	}
+}
+
 // compare holds acknowledgements against what was seen. An unacknowledged
 // message may be in the export: its answer can have been lost on the way.
 func (o *oracle) compare(acked *Bitset, n int) Verdict {
@@ -57,17 +69,23 @@ func (o *oracle) compare(acked *Bitset, n int) Verdict {
 	return v
 }
 
-// verify exports every tenant of a stopped engine and compares.
-func verify(ctx context.Context, o child.Options, world *child.World, acked *Bitset, n int) (Verdict, error) {
+// verify exports every tenant of a stopped engine, or of the stopped nodes of a
+// cluster, and compares. Each node may lack what it had not heard of when it
+// stopped; together they have all.
+func verify(ctx context.Context, stores []child.Options, world *child.World, acked *Bitset, n int) (Verdict, error) {
 	orc := newOracle(n)
-	for _, t := range world.Tenants {
-		err := child.Export(ctx, o, t.ID, func(e *child.Event) error {
-			orc.add(e)
-			return nil
-		})
-		if err != nil {
-			return Verdict{}, fmt.Errorf("bench: %w", err)
+	for _, o := range stores {
+		one := newOracle(n)
+		for _, t := range world.Tenants {
+			err := child.Export(ctx, o, t.ID, func(e *child.Event) error {
+				one.add(e)
+				return nil
+			})
+			if err != nil {
+				return Verdict{}, fmt.Errorf("bench: %w", err)
+			}
 		}
+		orc.merge(one, n)
 	}
 	return orc.compare(acked, n), nil
 }

@@ -143,6 +143,12 @@ func Transfer(ctx context.Context, ops string, group, to int) error {
 	return err
 }
 
+// Rebalance asks for groups and leaders to be spread.
+func Rebalance(ctx context.Context, ops string) error {
+	_, err := admin(ctx, http.MethodPost, ops, "/cluster/rebalance", nil)
+	return err
+}
+
 // RemoveNode takes a node out of the cluster and returns when no group has it
 // and no table lists it any more.
 func RemoveNode(ctx context.Context, ops string, node int) error {

@@ -49,6 +49,7 @@ export; a run that lost one prints no throughput.`,
 	f.StringSliceVar(&o.Parts, "parts", o.Parts, "parts to run")
 	f.StringSliceVar(&o.Rows, "rows", o.Rows, "rows of the headline to run")
 	f.StringVar(&o.Against, "against", "", "another chumi executable, measured in the same rounds")
+	f.BoolVar(&o.Cluster, "cluster", false, "measure three nodes on this machine in the same rounds")
 	f.StringSliceVar(&o.Bounds, "bounds", o.Bounds, "bare handlers to compare with")
 	f.IntVar(&o.Tenants, "tenants", o.Tenants, "tenants")
 	f.IntVar(&o.Conversations, "conversations", o.Conversations, "conversations per tenant")

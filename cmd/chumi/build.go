@@ -246,4 +246,3 @@ func (s *Server) checks() []edge.Check {
 		}},
 	}
 }
-
