@@ -32,6 +32,9 @@ const (
 	plantSegments = 4
 	plantKills    = 25
 	plantDrain    = 40 * time.Second
+	// plantFaults is a deck, about two minutes: a cluster is given one segment
+	// of it.
+	plantFaults = 15
 )
 
 // Plant runs a short campaign against each of the bugs of o.Planted and reports
@@ -92,11 +95,11 @@ func plant(ctx context.Context, o Options, bug failpoint.Bug) (Planting, error) 
 	began := time.Now()
 	o.env, o.drain, o.SegmentKills = []string{"CHUMI_PLANT=" + string(bug)}, plantDrain, plantKills
 	o.Steps = lure(&o.Traffic, bug)
-	segment := plantedEngine
+	segment, segments := plantedEngine, plantSegments
 	if o.Nodes > 0 {
-		segment = plantedCluster
+		segment, segments, o.SegmentKills = plantedCluster, 1, plantFaults
 	}
-	for n := range plantSegments {
+	for n := range segments {
 		seg, err := segment(ctx, o, o.Seed+uint64(n)*7919)
 		if err != nil {
 			return p, fmt.Errorf("plant %s: %w", bug, err)

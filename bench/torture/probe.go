@@ -26,25 +26,22 @@ type prober struct {
 	next  int
 }
 
-const (
-	// probesPerNode is how many customers write to a minority node at once.
-	probesPerNode = 3
-	// probeIn bounds one POST to it: a node that cannot commit may wait longer
-	// than the fault lasts.
-	probeIn = 700 * time.Millisecond
-)
+// probeIn bounds one POST to a minority: a node that cannot commit may wait
+// longer than the fault lasts.
+const probeIn = 700 * time.Millisecond
 
-// minority begins to post to nodes that cannot commit from now on. The function
-// it returns must be called before anything is made good: it ends the probing
+// minority begins to post to nodes that cannot commit from now on, one customer
+// of every tenant to each: a node that led a group is the one that may believe
+// it still does. The function it returns must be called before anything is made good: it ends the probing
 // and leaves the messages to any node.
 func (p *prober) minority(ctx context.Context, nodes ...*node) (over func()) {
 	var ended atomic.Bool
 	var posting sync.WaitGroup
 	accounts := bench.Accounts(p.c.world)
 	for _, n := range nodes {
-		for range probesPerNode {
+		for i := 0; i < len(accounts); i += 2 { // the WhatsApp ones
 			p.mu.Lock()
-			who := person(accounts[2*(p.next%len(p.c.world.Tenants))], firstProbing+p.next)
+			who := person(accounts[i], firstProbing+p.next)
 			p.next++
 			p.mu.Unlock()
 			posting.Go(func() { p.probe(ctx, n, who, &ended) })
