@@ -15,7 +15,7 @@ CRASH := Crash|PowerCut|Kill|Simulator
 CRASHING = $$(grep -rlE '^func Test[A-Za-z0-9_]*($(CRASH))' --include='*_test.go' . | xargs -n1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint gofmt vet gen verify verify-gen verify-mod torture nemesis bench fuzz e2e clean
+.PHONY: help run build test race lint gofmt vet gen verify verify-gen verify-mod torture nemesis bench fuzz e2e cluster clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,9 @@ verify-gen:
 	t=$$(mktemp -d) && $(GENERATED) > $$t/before && $(MAKE) -s gen && $(GENERATED) > $$t/after && \
 	cmp -s $$t/before $$t/after; r=$$?; rm -rf $$t; \
 	[ $$r = 0 ] || { echo "the generated code was stale; commit what make gen wrote" >&2; exit 1; }
+
+cluster: build ## run three nodes and one simulator on this machine, in ./cluster
+	tools/cluster.sh $(BIN)/chumi cluster
 
 torture: build ## kill the engine at every step and compare what it promised with what it kept
 	$(BUILD) -tags torture -o $(BIN)/chumi-torture ./cmd/chumi

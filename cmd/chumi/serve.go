@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -99,6 +100,36 @@ func (s *Server) Start(ctx context.Context) error {
 	s.apiServer.Start(s.apiAddr)
 	s.opsServer.Start(s.opsAddr)
 	return nil
+}
+
+// Pace of a node that waits for the others.
+const (
+	leadersPause = 20 * time.Millisecond
+	leadersTell  = 5 * time.Second
+)
+
+// awaitLeaders returns when every group has a leader that this node knows of, so
+// that what is posted to it can be made durable; or with the cause of ctx's end.
+func (s *Server) awaitLeaders(ctx context.Context) error {
+	if s.node == nil {
+		return nil
+	}
+	told := time.Now()
+	for {
+		unled := len(s.node.Unled())
+		if unled == 0 {
+			return nil
+		}
+		if time.Since(told) >= leadersTell {
+			told = time.Now()
+			s.opt.Log.Info("waiting for the groups to have leaders: a majority of the nodes must be up", "groups", unled)
+		}
+		select {
+		case <-time.After(leadersPause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
 }
 
 // Addresses are where the node listens, as host:port.

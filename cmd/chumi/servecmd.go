@@ -53,6 +53,9 @@ func (c *cli) serve(ctx context.Context, o ServerOptions, started func(*Server))
 		return err
 	}
 	if err = s.Start(ctx); err == nil {
+		err = s.awaitLeaders(ctx)
+	}
+	if err == nil {
 		if started != nil {
 			started(s)
 		}

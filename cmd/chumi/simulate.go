@@ -122,7 +122,7 @@ file. Customers write through POST /simulator/api/messages on the Graph address.
 	f := cmd.Flags()
 	f.StringVar(&graphAddr, "graph-addr", "127.0.0.1:9080", "address of the Graph simulator")
 	f.StringVar(&modelAddr, "model-addr", "127.0.0.1:9081", "address of the model simulator")
-	f.StringVar(&hooks, "hooks", "http://127.0.0.1:8080", "base URL webhooks are posted to, at /hooks/{app}")
+	f.StringVar(&hooks, "hooks", "http://127.0.0.1:8080", "base URL webhooks are posted to, at /hooks/{app}; several, with commas between them, in turn")
 	f.StringVar(&bootstrap, "bootstrap", "", "bootstrap file of the engine: its channels are the accounts (default: any account, without reports)")
 	f.StringVar(&modelKey, "model-key", "", "the only model key accepted (default: any)")
 	f.Uint64Var(&graph.Seed, "seed", 1, "seed of faults and delays")

@@ -115,8 +115,8 @@ func (s *Server) PostOnce(ctx context.Context, d *Delivery) (status int, err err
 
 // post makes one try.
 func (s *Server) post(ctx context.Context, d *Delivery) (int, error) {
-	base := s.hooks.Load()
-	if base == nil || *base == "" {
+	base := s.hook()
+	if base == "" {
 		return 0, errNoHooks
 	}
 	s.posting.Add(1)
@@ -125,7 +125,7 @@ func (s *Server) post(ctx context.Context, d *Delivery) (int, error) {
 		s.o.OnPost(PostStarting, d, 0)
 	}
 	s.ledger.posting(d.arrivals)
-	status, err := s.exchange(ctx, *base, d)
+	status, err := s.exchange(ctx, base, d)
 	first := s.ledger.posted(d.arrivals, status)
 	if s.o.OnPost != nil {
 		if err != nil {
@@ -201,15 +201,15 @@ func (s *Server) backoff(d *Delivery, n int) time.Duration {
 // Subscribe makes the verification handshake Meta makes when a callback is
 // saved: nil when the engine echoes the challenge for this token.
 func (s *Server) Subscribe(ctx context.Context, app, token string) error {
-	base := s.hooks.Load()
-	if base == nil || *base == "" {
+	base := s.hook()
+	if base == "" {
 		return errNoHooks
 	}
 	challenge := strconv.FormatUint(source(s.o.Seed, "challenge", app, token).Uint64()>>33, 10)
 	q := url.Values{"hub.mode": {"subscribe"}, "hub.challenge": {challenge}, "hub.verify_token": {token}}
 	ctx, cancel := context.WithTimeout(ctx, s.o.PostTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, *base+"/hooks/"+url.PathEscape(app)+"?"+q.Encode(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/hooks/"+url.PathEscape(app)+"?"+q.Encode(), nil)
 	if err != nil {
 		return err
 	}

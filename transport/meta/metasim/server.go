@@ -97,7 +97,9 @@ type Server struct {
 	phone  *phone
 	mux    *http.ServeMux
 	client *http.Client
-	hooks  atomic.Pointer[string]
+	hooks  atomic.Pointer[[]string]
+	// tries numbers posts: each goes to the next of hooks.
+	tries atomic.Uint64
 	// answering and posting count what is under way.
 	answering, posting atomic.Int64
 	// slots bounds postLater.
@@ -146,10 +148,25 @@ func New(o Options) *Server {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
 // SetHooks says where webhooks are posted from now on: a base URL, such as
-// http://127.0.0.1:8080. Deliveries being retried go there too.
-func (s *Server) SetHooks(base string) {
-	base = strings.TrimSuffix(base, "/")
-	s.hooks.Store(&base)
+// http://127.0.0.1:8080, or several with commas between them, which get one post
+// each in turn, as behind a load balancer. Deliveries being retried go there too.
+func (s *Server) SetHooks(bases string) {
+	var list []string
+	for base := range strings.SplitSeq(bases, ",") {
+		if base = strings.TrimSuffix(strings.TrimSpace(base), "/"); base != "" {
+			list = append(list, base)
+		}
+	}
+	s.hooks.Store(&list)
+}
+
+// hook is where the next post goes, "" for nowhere.
+func (s *Server) hook() string {
+	list := s.hooks.Load()
+	if list == nil || len(*list) == 0 {
+		return ""
+	}
+	return (*list)[(s.tries.Add(1)-1)%uint64(len(*list))]
 }
 
 // Account finds an account by id, by name, or as the first of a kind.
