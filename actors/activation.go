@@ -128,7 +128,7 @@ func (a *activation) handleTogether(mails []*mail, out sink) bool {
 	if a.fenced() {
 		return false
 	}
-	var items []item
+	items := make([]item, 0, facts(mails))
 	for _, m := range mails {
 		items = append(items, m.items...)
 	}
@@ -136,6 +136,7 @@ func (a *activation) handleTogether(mails []*mail, out sink) bool {
 	if err != nil {
 		return false
 	}
+	defer d.release()
 	receipt, err := a.commit(mails[0], d, out)
 	if err != nil {
 		for _, m := range mails {
@@ -240,18 +241,11 @@ func wakeQueued(st *chat.Conversation) (effects []chat.Effect) {
 // a race or a limit. Any error but errMoved leaves the activation dead or the
 // items undone; what was applied before stays applied.
 func (a *activation) settle(m *mail, items []item, out sink) ([]chat.Verdict, error) {
-	d, err := a.draft(items)
-	if err != nil {
-		return nil, err
+	verdicts, answer, err := a.try(m, items, out)
+	if err != nil || answer == chat.Applied {
+		return verdicts, err
 	}
-	receipt, err := a.commit(m, d, out)
-	if err != nil {
-		return nil, err
-	}
-	if receipt.Answer == chat.Applied {
-		return d.verdicts, nil
-	}
-	verdicts := make([]chat.Verdict, 0, len(items))
+	verdicts = verdicts[:0]
 	for i := range items {
 		v, err := a.settleAlone(m, items[i:i+1], out)
 		if err != nil {
@@ -269,28 +263,32 @@ func (a *activation) settleAlone(m *mail, one []item, out sink) (chat.Verdict, e
 		if err := a.relocate(&one[0]); err != nil {
 			return chat.Verdict{}, err
 		}
-		d, err := a.draft(one)
+		verdicts, answer, err := a.try(m, one, out)
 		if err != nil {
 			return chat.Verdict{}, err
 		}
-		receipt, err := a.commit(m, d, out)
-		if err != nil {
-			return chat.Verdict{}, err
-		}
-		switch receipt.Answer {
+		switch answer {
 		case chat.Applied:
-			return d.verdicts[0], nil
+			return verdicts[0], nil
 		case chat.LimitReached:
-			limit := []item{{fact: chat.TurnLimitReached{}}}
-			if d, err = a.draft(limit); err != nil {
-				return chat.Verdict{}, err
-			}
-			if _, err := a.commit(m, d, out); err != nil {
+			if _, _, err := a.try(m, []item{{fact: chat.TurnLimitReached{}}}, out); err != nil {
 				return chat.Verdict{}, err
 			}
 		}
 	}
 	return chat.Verdict{}, chat.E("activation.settle", chat.KindUnavailable, "the same race was lost too often; repeat", nil)
+}
+
+// try decides about items and commits that, once. The verdicts count when the
+// answer is Applied; see commit for the others.
+func (a *activation) try(m *mail, items []item, out sink) ([]chat.Verdict, chat.CommitAnswer, error) {
+	d, err := a.draft(items)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer d.release()
+	receipt, err := a.commit(m, d, out)
+	return d.verdicts, receipt.Answer, err
 }
 
 // commit makes a draft durable, adopts its state and releases its effects.

@@ -3,6 +3,7 @@ package actors
 import (
 	"errors"
 	"hash/fnv"
+	"sync"
 	"time"
 
 	"github.com/chumiai/chumi/chat"
@@ -16,8 +17,10 @@ type draft struct {
 	settings *chat.Settings
 	now      time.Time
 
-	// next is the state after the decisions; due moved when its Armed did.
+	// next is the state after the decisions; due moved when its Armed did. trial
+	// is the copy that Step is given.
 	next    chat.Conversation
+	trial   chat.Conversation
 	moved   bool
 	commit  chat.Commit
 	effects []chat.Effect
@@ -29,14 +32,25 @@ type draft struct {
 	// the facts are kept for counting and failpoints.
 	poisoned int
 	facts    []item
+	// fewRows is room for the row of a draft that has a single one.
+	fewRows [1]chat.RemoteRow
 }
 
-// draft decides about items without storing anything.
+var drafts = sync.Pool{New: func() any { return new(draft) }}
+
+// release lets the next draft have the memory. The verdicts live on.
+func (d *draft) release() {
+	*d = draft{}
+	drafts.Put(d)
+}
+
+// draft decides about items without storing anything. The caller releases it.
 func (a *activation) draft(items []item) (*draft, error) {
-	d := &draft{a: a, now: a.core.now(a.group), settings: a.core.opt.Directory.Settings(a.state.Tenant),
-		next: a.state.Clone(), verdicts: make([]chat.Verdict, 0, len(items)), facts: items}
+	d := drafts.Get().(*draft)
+	d.a, d.now, d.settings = a, a.core.now(a.group), a.core.opt.Directory.Settings(a.state.Tenant)
+	d.next, d.verdicts, d.facts = a.state.Clone(), make([]chat.Verdict, 0, len(items)), items
 	d.commit = chat.Commit{Tenant: a.state.Tenant, Channel: a.state.Channel, Conversation: a.state.ID,
-		Epoch: a.epoch, Expected: a.state.Seq, Now: d.now}
+		Epoch: a.epoch, Expected: a.state.Seq, Now: d.now, Rows: d.fewRows[:0]}
 	for i := range items {
 		if err := d.add(&items[i]); err != nil {
 			return nil, err
@@ -105,8 +119,9 @@ func (d *draft) decide(fact chat.Fact, known chat.Known) (err error) {
 			err = chat.E("activation.step", chat.KindOther, "panicked", nil)
 		}
 	}()
-	trial := d.next.Clone()
-	decision := d.a.core.step(&trial, chat.Input{
+	d.trial = d.next.Clone()
+	trial := &d.trial
+	decision := d.a.core.step(trial, chat.Input{
 		Now: d.now, Epoch: d.a.epoch, Settings: d.settings, Known: known, Fact: fact})
 	for _, e := range decision.Events {
 		if d.a.state.ID != "" {
@@ -117,23 +132,23 @@ func (d *draft) decide(fact chat.Fact, known chat.Known) (err error) {
 		trial.Armed = decision.Due
 		d.moved = d.a.state.ID != ""
 	}
-	d.take(fact, trial, decision)
+	d.take(fact, decision)
 	return nil
 }
 
-func (d *draft) take(fact chat.Fact, trial chat.Conversation, decision chat.Decision) {
-	d.next = trial
+func (d *draft) take(fact chat.Fact, decision chat.Decision) {
+	d.next = d.trial
 	c := &d.commit
-	c.Events = append(c.Events, decision.Events...)
+	c.Events = adopt(c.Events, decision.Events)
 	for _, row := range decision.Rows {
 		d.setRow(row)
 	}
-	c.Claims = append(c.Claims, decision.Claims...)
-	c.Reserve = append(c.Reserve, decision.Reserve...)
+	c.Claims = adopt(c.Claims, decision.Claims)
+	c.Reserve = adopt(c.Reserve, decision.Reserve)
 	if decision.Contact != nil {
 		c.Contact = decision.Contact
 	}
-	d.effects = append(d.effects, decision.Effects...)
+	d.effects = adopt(d.effects, decision.Effects)
 	d.verdicts = append(d.verdicts, decision.Verdict)
 	d.duplicate = d.duplicate || decision.Verdict.Kind == chat.VerdictDuplicate
 	switch f := fact.(type) {
@@ -144,6 +159,14 @@ func (d *draft) take(fact chat.Fact, trial chat.Conversation, decision chat.Deci
 			failpoint.Hit(failpoint.StatusDecided)
 		}
 	}
+}
+
+// adopt appends more, which nobody else uses, to list.
+func adopt[T any](list, more []T) []T {
+	if list == nil {
+		return more
+	}
+	return append(list, more...)
 }
 
 // setRow adds a row; a later one of the same key replaces the earlier, which

@@ -137,7 +137,8 @@ func repeatable(err error) bool {
 
 // here makes updates durable on this node.
 func (i *Ingress) here(ctx context.Context, app chat.AppID, updates []chat.Inbound) error {
-	d := delivery{sys: i.sys, ctx: ctx, app: app, began: i.sys.opt.Clock.Now()}
+	var few [1]*mail
+	d := delivery{sys: i.sys, ctx: ctx, app: app, began: i.sys.opt.Clock.Now(), mails: few[:0]}
 	for n := range updates {
 		at := n
 		if failpoint.Planted(failpoint.BugBatchReversed) {
@@ -211,10 +212,8 @@ type delivery struct {
 	// began is when the delivery did.
 	began time.Time
 
-	// mails of the next exchange, in order of first appearance. few is room for
-	// those of the first.
+	// mails of the next exchange, in order of first appearance.
 	mails []*mail
-	few   [1]*mail
 	// channel is of the latest update: those of one POST mostly share it.
 	channel       chat.Channel
 	kind          chat.ChannelKind
@@ -314,9 +313,6 @@ func (d *delivery) put(ch chat.Channel, id chat.ConversationID, it item) {
 	m := &mail{tenant: ch.Tenant, group: d.sys.opt.Leadership.Group(ch.Tenant),
 		channel: ch.ID, kind: ch.Kind, conversation: id, one: [1]item{it}}
 	m.items = m.one[:]
-	if d.mails == nil {
-		d.mails = d.few[:0]
-	}
 	d.mails = append(d.mails, m)
 }
 
@@ -325,7 +321,7 @@ func (d *delivery) put(ch chat.Channel, id chat.ConversationID, it item) {
 func (d *delivery) exchange() (again []*mail, err error) {
 	mails := d.mails
 	d.mails = nil
-	in := make(inbox, len(mails))
+	in := d.sys.takeInbox(len(mails))
 	for _, m := range mails {
 		m.to = in
 		d.sys.post(m)
@@ -348,6 +344,7 @@ func (d *delivery) exchange() (again []*mail, err error) {
 			return nil, context.Cause(d.ctx)
 		}
 	}
+	d.sys.giveInbox(in)
 	return again, err
 }
 

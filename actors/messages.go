@@ -65,6 +65,23 @@ type inbox chan answer
 
 func (c inbox) reply(a answer) { c <- a }
 
+// takeInbox returns an inbox for n mails.
+func (s *System) takeInbox(n int) inbox {
+	if n == 1 {
+		if in, ok := s.inboxes.Get().(inbox); ok {
+			return in
+		}
+	}
+	return make(inbox, n)
+}
+
+// giveInbox takes an inbox back. REQUIRES: every mail that names it has answered.
+func (s *System) giveInbox(in inbox) {
+	if cap(in) == 1 {
+		s.inboxes.Put(in)
+	}
+}
+
 // answer tells the poster; only the first call does.
 func (m *mail) answer(a answer) {
 	if m.answered.Swap(true) || m.to == nil {

@@ -18,7 +18,7 @@ type Journal interface {
 	// Append makes c durable or tells why not, and returns only then. It blocks
 	// for one fsync. An error means that nothing was written (too many commits
 	// wait, the disk is full); every other outcome, Unknown included, is in the
-	// Receipt.
+	// Receipt. It keeps nothing that c points to.
 	Append(ctx context.Context, c chat.Commit) (chat.Receipt, error)
 	// Load returns the conversation's state; found is false for one without events.
 	Load(t chat.TenantID, c chat.ConversationID) (state chat.Conversation, found bool, err error)

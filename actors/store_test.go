@@ -117,6 +117,11 @@ func (s *memStore) apply(c chat.Commit) {
 	if c.State != nil {
 		s.states[c.Conversation] = c.State.Clone()
 	}
+	if c.State != nil {
+		state := c.State.Clone()
+		c.State = &state
+	}
+	c.Rows = slices.Clone(c.Rows)
 	s.commits = append(s.commits, c)
 	close(s.stored)
 	s.stored = make(chan struct{})

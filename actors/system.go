@@ -45,6 +45,9 @@ type System struct {
 	// crew runs the conversations.
 	crew crew
 	laps laps
+	// inboxes holds those for one mail. The pool is the system's own because a
+	// channel made in a synctest bubble must not leave it.
+	inboxes sync.Pool
 	// routing is done once by every router that has ended.
 	routing sync.WaitGroup
 }

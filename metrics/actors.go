@@ -13,7 +13,7 @@ type Actors struct {
 	// Fenced counts mail refused because of an old epoch.
 	Fenced prometheus.Counter
 	// Inbound counts updates by outcome: applied, duplicate, quarantined, refused, unavailable.
-	Inbound *prometheus.CounterVec
+	Inbound *Words
 	// Panics counts recovered panics; Restarts actor restarts.
 	Panics, Restarts prometheus.Counter
 	// Ticks counts agenda rows fired; AgendaLag is how late.
@@ -31,7 +31,7 @@ func newActors(reg prometheus.Registerer) Actors {
 		Passivated:  counter(reg, "chumi_activations_passivated_total", "Activations stopped for room or idleness."),
 		Busy:        counters(reg, "chumi_mail_busy_total", "Mail refused by a full mailbox.", "receiver"),
 		Fenced:      counter(reg, "chumi_mail_fenced_total", "Mail refused because of an old epoch."),
-		Inbound:     counters(reg, "chumi_inbound_total", "Updates by outcome.", "outcome"),
+		Inbound:     words(reg, "chumi_inbound_total", "Updates by outcome.", "outcome"),
 		Panics:      counter(reg, "chumi_panics_total", "Panics recovered while handling mail."),
 		Restarts:    counter(reg, "chumi_actor_restarts_total", "Actors restarted after a panic."),
 		Ticks:       counter(reg, "chumi_agenda_ticks_total", "Due rows fired."),

@@ -6,15 +6,15 @@ import "github.com/prometheus/client_golang/prometheus"
 type Edge struct {
 	// Posts counts webhook POSTs that reached the handler by code: "200", "401",
 	// "404", "500", "503".
-	Posts *prometheus.CounterVec
+	Posts *Words
 	// Ack is the time from request read to answer decided, of 200s.
 	Ack prometheus.Histogram
 	// InFlight is the number of POSTs being made durable.
 	InFlight prometheus.Gauge
 	// Updates counts decoded updates by kind: message, status, echo, read, update, malformed.
-	Updates *prometheus.CounterVec
+	Updates *Words
 	// SecretUsed counts verified signatures by the index of the app secret.
-	SecretUsed *prometheus.CounterVec
+	SecretUsed *Words
 	// Refused counts requests that no handler saw, by listener and reason:
 	// body_too_large, header_too_large, encoding, malformed, timeout.
 	Refused *prometheus.CounterVec
@@ -26,11 +26,11 @@ type Edge struct {
 
 func newEdge(reg prometheus.Registerer) Edge {
 	e := Edge{
-		Posts:         counters(reg, "chumi_webhook_posts_total", "Webhook POSTs by answer.", "code"),
+		Posts:         words(reg, "chumi_webhook_posts_total", "Webhook POSTs by answer.", "code"),
 		Ack:           histogram(reg, "chumi_webhook_ack_seconds", "Time from a webhook read to its 200 decided."),
 		InFlight:      gauge(reg, "chumi_webhook_in_flight", "Webhook POSTs being made durable."),
-		Updates:       counters(reg, "chumi_webhook_updates_total", "Decoded updates by kind.", "kind"),
-		SecretUsed:    counters(reg, "chumi_webhook_secret_used_total", "Verified signatures by index of the app secret.", "index"),
+		Updates:       words(reg, "chumi_webhook_updates_total", "Decoded updates by kind.", "kind"),
+		SecretUsed:    words(reg, "chumi_webhook_secret_used_total", "Verified signatures by index of the app secret.", "index"),
 		Refused:       counters(reg, "chumi_http_refused_total", "Requests refused before a handler saw them.", "listener", "reason"),
 		HandlerPanics: counters(reg, "chumi_http_panics_total", "Panics recovered in request handlers.", "listener"),
 	}

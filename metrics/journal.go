@@ -5,14 +5,14 @@ import "github.com/prometheus/client_golang/prometheus"
 // Journal is what persistence reports.
 type Journal struct {
 	// Commits counts commits by answer.
-	Commits *prometheus.CounterVec
+	Commits *Words
 	// Append is the time a caller waits; Sync the time of one durable write.
 	Append, Sync prometheus.Histogram
 	// Batch is commits per durable write; BatchBytes counts bytes written to the log.
 	Batch      prometheus.Histogram
 	BatchBytes prometheus.Counter
 	// Events counts events stored by kind.
-	Events *prometheus.CounterVec
+	Events *Words
 	// Quarantined counts items kept aside by reason.
 	Quarantined *prometheus.CounterVec
 	// DiskFree is free bytes of the data directory's file system; DiskReserved
@@ -22,11 +22,11 @@ type Journal struct {
 
 func newJournal(reg prometheus.Registerer) Journal {
 	j := Journal{
-		Commits:      counters(reg, "chumi_commits_total", "Commits by answer.", "answer"),
+		Commits:      words(reg, "chumi_commits_total", "Commits by answer.", "answer"),
 		Append:       histogram(reg, "chumi_append_seconds", "Time an append waits until it is answered."),
 		Sync:         histogram(reg, "chumi_sync_seconds", "Time of one durable write."),
 		BatchBytes:   counter(reg, "chumi_commit_bytes_total", "Bytes of committed batches."),
-		Events:       counters(reg, "chumi_events_total", "Events stored by kind.", "kind"),
+		Events:       words(reg, "chumi_events_total", "Events stored by kind.", "kind"),
 		Quarantined:  counters(reg, "chumi_quarantined_total", "Items kept aside by reason.", "reason"),
 		DiskFree:     gauge(reg, "chumi_disk_free_bytes", "Free bytes of the data directory's file system."),
 		DiskReserved: gauge(reg, "chumi_disk_reserved", "1 while the disk reserve is reached and writes are refused."),

@@ -79,7 +79,7 @@ func (v *vandal) restate(change func(*chat.Conversation)) {
 	state := v.k.state.Clone()
 	change(&state)
 	h.armed = millis(state.Armed)
-	v.put(at, append(appendHead(nil, h), encodeState(v.tenant.pepper, &state, v.person[:])...))
+	v.put(at, append(appendHead(nil, h), encodeState(new(arena), v.tenant.pepper, &state, v.person[:])...))
 }
 
 // TestCheck_NamesTheBrokenInvariant damages one row at a time and expects the
@@ -136,12 +136,12 @@ func TestCheck_NamesTheBrokenInvariant(t *testing.T) {
 		}},
 		"contact lost": {InvariantAddress, func(v *vandal) { v.remove(v.r.contact(nil, v.person)) }},
 		"remote id of nothing": {InvariantRemote, func(v *vandal) {
-			row, err := encodeRow(&chat.RemoteRow{Conversation: v.k.place.Conversation, Seq: 99})
+			row, err := encodeRow(new(arena), &chat.RemoteRow{Conversation: v.k.place.Conversation, Seq: 99})
 			mustPut(v.T, err)
 			v.put(v.r.row(nil, id16{1}), row)
 		}},
 		"claim without date": {InvariantClaim, func(v *vandal) {
-			row, err := v.tenant.encodeClaim(id16{1}, id16{}, id16{}, &chat.Claim{Day: 20000})
+			row, err := v.tenant.encodeClaim(new(arena), id16{1}, id16{}, id16{}, &chat.Claim{Day: 20000})
 			mustPut(v.T, err)
 			v.put(v.r.claim(nil, id16{1}), row)
 		}},

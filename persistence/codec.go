@@ -98,7 +98,7 @@ func contactIDOf(raw []byte) (chat.ContactID, error) {
 }
 
 // encodeContact is the 'p' row: recordpb.Contact.
-func encodeContact(box sealer, t chat.TenantID, id id16, c *chat.Contact) ([]byte, error) {
+func encodeContact(a *arena, box sealer, t chat.TenantID, id id16, c *chat.Contact) ([]byte, error) {
 	s := takeScratch()
 	defer s.release()
 	s.private.text(2, c.Name)
@@ -109,7 +109,7 @@ func encodeContact(box sealer, t chat.TenantID, id id16, c *chat.Contact) ([]byt
 	}
 	s.public.bytes(1, id[:])
 	s.public.bytes(2, sealed)
-	return s.record(), nil
+	return s.record(a), nil
 }
 
 // decodeContact is the inverse of encodeContact.

@@ -12,7 +12,7 @@ import (
 // encodeEvent is an event as stored, without its position: recordpb.Event, with
 // the private part sealed for ad. keeper is the contact whose key box is, nil
 // for the tenant's.
-func encodeEvent(e *chat.Event, keeper []byte, box sealer, ad []byte) ([]byte, error) {
+func encodeEvent(a *arena, e *chat.Event, keeper []byte, box sealer, ad []byte) ([]byte, error) {
 	s := takeScratch()
 	defer s.release()
 	private(&s.private, e)
@@ -32,7 +32,7 @@ func encodeEvent(e *chat.Event, keeper []byte, box sealer, ad []byte) ([]byte, e
 	if err := public(w, e); err != nil {
 		return nil, err
 	}
-	return s.record(), nil
+	return s.record(a), nil
 }
 
 // private writes recordpb.Private: everything a person could be known by, and

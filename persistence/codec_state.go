@@ -13,7 +13,7 @@ import (
 
 // encodeState is the record of a state row: recordpb.State. contact is the raw
 // form of the state's contact.
-func encodeState(pepper *seal.Pepper, c *chat.Conversation, contact []byte) []byte {
+func encodeState(a *arena, pepper *seal.Pepper, c *chat.Conversation, contact []byte) []byte {
 	s := takeScratch()
 	defer s.release()
 	w := &s.public
@@ -61,7 +61,7 @@ func encodeState(pepper *seal.Pepper, c *chat.Conversation, contact []byte) []by
 	}
 	w.stamp(16, c.Armed)
 	w.stamp(17, c.Deadline)
-	return s.record()
+	return s.record(a)
 }
 
 // decodeState is the inverse of encodeState.

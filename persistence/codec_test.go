@@ -74,7 +74,7 @@ func TestEvent_EveryKindReadsBackExactly(t *testing.T) {
 	for _, want := range everyEvent() {
 		t.Run(want.Kind.String(), func(t *testing.T) {
 			place := appendEventPlace(nil, "acme", id16{1, 2, 3}, want.Seq)
-			record, err := encodeEvent(&want, []byte("0123456789abcdef"), box, place)
+			record, err := encodeEvent(new(arena), &want, []byte("0123456789abcdef"), box, place)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -129,7 +129,7 @@ func canonical(t *testing.T, b []byte, m proto.Message) {
 func TestRows_AreCanonical(t *testing.T) {
 	row := chat.RemoteRow{Conversation: testConversation, Seq: 300, Message: chat.MessageIDAt(testConversation, 299), Mask: chat.StatusRead}
 	for _, r := range []chat.RemoteRow{row, {}, {Seq: 1, Message: "of-another-app"}} {
-		record, err := encodeRow(&r)
+		record, err := encodeRow(new(arena), &r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -140,7 +140,7 @@ func TestRows_AreCanonical(t *testing.T) {
 	}
 	tn := &tenant{id: "acme", box: testBox(t)}
 	cl := chat.Claim{Kind: chat.ClaimIdempotency, Digest: "of the request", Message: row.Message, Day: 20000}
-	record, err := tn.encodeClaim(id16{9}, id16{1, 2, 3}, id16{4, 5, 6}, &cl)
+	record, err := tn.encodeClaim(new(arena), id16{9}, id16{1, 2, 3}, id16{4, 5, 6}, &cl)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,7 +192,7 @@ func TestEvent_UnknownKindIsAnError(t *testing.T) {
 		}
 	}
 	e := chat.Event{Kind: chat.Erased + 1}
-	if _, err := encodeEvent(&e, nil, testBox(t), nil); chat.KindOf(err) != chat.KindInvalid {
+	if _, err := encodeEvent(new(arena), &e, nil, testBox(t), nil); chat.KindOf(err) != chat.KindInvalid {
 		t.Errorf("encoding an unknown kind: %v, want invalid", err)
 	}
 }
@@ -201,7 +201,7 @@ func TestEvent_UnknownKindIsAnError(t *testing.T) {
 func TestEvent_IsBoundToItsPlace(t *testing.T) {
 	box, e := testBox(t), everyEvent()[2]
 	place := appendEventPlace(nil, "acme", id16{1}, 5)
-	record, err := encodeEvent(&e, nil, box, place)
+	record, err := encodeEvent(new(arena), &e, nil, box, place)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -234,7 +234,7 @@ func TestState_ReadsBackExactly(t *testing.T) {
 				Class: chat.AtLeastOnce, N: 2, Epoch: 5, At: at, Covers: 4, TextHash: 0xdeadbeef12345678},
 			{Message: "elsewhere", Seq: 9, TextHash: 1}},
 		Armed: at.Add(6e9)}
-	record := encodeState(pepper, &want, contactRaw(t, testContact))
+	record := encodeState(new(arena), pepper, &want, contactRaw(t, testContact))
 	canonical(t, record, new(recordpb.State))
 	if bytes.Contains(record, binary.LittleEndian.AppendUint64(nil, want.Outbox[0].TextHash)) {
 		t.Error("a text's hash is readable in the record")
@@ -247,7 +247,7 @@ func TestState_ReadsBackExactly(t *testing.T) {
 		t.Error(diff)
 	}
 	empty := chat.Conversation{ID: testConversation, Tenant: "acme"}
-	record = encodeState(pepper, &empty, nil)
+	record = encodeState(new(arena), pepper, &empty, nil)
 	if got, err = decodeState(pepper, "acme", testConversation, record); err != nil || cmp.Diff(empty, got) != "" {
 		t.Error(cmp.Diff(empty, got), err)
 	}

@@ -32,6 +32,9 @@ func (s *Store) Append(ctx context.Context, c chat.Commit) (chat.Receipt, error)
 	if err != nil {
 		return chat.Receipt{}, err
 	}
+	if out.Answer != chat.Unknown {
+		defer p.release()
+	}
 	m := s.opts.Metrics
 	m.Append.Observe(time.Since(from).Seconds())
 	m.Commits.WithLabelValues(out.Answer.String()).Inc()
@@ -44,6 +47,9 @@ func (s *Store) Append(ctx context.Context, c chat.Commit) (chat.Receipt, error)
 		}
 		if p.key != nil && p.key.wrapped != nil {
 			s.contacts.put(keyHolder{t.id, p.contact}, &contactKey{box: p.key.box, id: p.key.id}, p.token)
+		}
+		for _, l := range p.leads {
+			s.places.put(addressRow{t.id, l.hash}, chat.Place{Conversation: c.Conversation, Contact: c.State.Contact, Found: true}, l.token)
 		}
 	case chat.Duplicate:
 		if receipt.Original, err = t.original(out); err != nil {

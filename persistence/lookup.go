@@ -142,7 +142,7 @@ func (s *Store) Row(t chat.TenantID, ch chat.ChannelID, remote chat.RemoteID, re
 }
 
 // encodeRow is the 'r' row: recordpb.Row.
-func encodeRow(row *chat.RemoteRow) ([]byte, error) {
+func encodeRow(a *arena, row *chat.RemoteRow) ([]byte, error) {
 	s := takeScratch()
 	defer s.release()
 	w := &s.public
@@ -156,7 +156,7 @@ func encodeRow(row *chat.RemoteRow) ([]byte, error) {
 	w.uint(2, uint64(row.Seq))
 	w.message(3, row.Conversation, row.Message)
 	w.uint(4, uint64(row.Mask))
-	return s.record(), nil
+	return s.record(a), nil
 }
 
 func decodeRow(v []byte) (chat.RemoteRow, error) {
@@ -189,7 +189,7 @@ func (s *Store) Claimed(t chat.TenantID, kind chat.ClaimKind, key string) (o cha
 }
 
 // encodeClaim is the 'i' row: recordpb.Claim.
-func (t *tenant) encodeClaim(h, c, contact id16, cl *chat.Claim) ([]byte, error) {
+func (t *tenant) encodeClaim(a *arena, h, c, contact id16, cl *chat.Claim) ([]byte, error) {
 	s := takeScratch()
 	defer s.release()
 	s.private.text(12, cl.Digest)
@@ -208,7 +208,7 @@ func (t *tenant) encodeClaim(h, c, contact id16, cl *chat.Claim) ([]byte, error)
 	}
 	w.uint(5, uint64(max(cl.Day, 0)))
 	w.bytes(6, sealed)
-	return s.record(), nil
+	return s.record(a), nil
 }
 
 func (t *tenant) decodeClaim(h id16, v []byte) (chat.Original, error) {

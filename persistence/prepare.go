@@ -1,6 +1,8 @@
 package persistence
 
 import (
+	"sync"
+
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/persistence/recordpb"
 )
@@ -12,6 +14,12 @@ type prepared struct {
 	key                   *contactKey
 	conversation, contact id16
 	token                 uint64
+	// leads are the addresses that the commit claims.
+	leads []claimedAddress
+
+	// records holds the records of the commit, place is what an event is sealed to.
+	records arena
+	place   []byte
 
 	// The rest is room for what nearly every commit has one of, so that it is
 	// one piece of memory.
@@ -25,11 +33,30 @@ type prepared struct {
 	usages  [1]*recordpb.Count
 }
 
+// claimedAddress is the hash of an address and the token for its place in the cache.
+type claimedAddress struct {
+	hash  id16
+	token uint64
+}
+
+var preparations = sync.Pool{New: func() any { return new(prepared) }}
+
+// release lets the next commit have the memory. REQUIRES: the commit is answered,
+// and not with Unknown: it may then still be on its way.
+func (p *prepared) release() {
+	records, place := p.records[:0], p.place
+	*p = prepared{place: place}
+	if cap(records) <= scratchMax {
+		p.records = records
+	}
+	preparations.Put(p)
+}
+
 // prepare turns a commit into what stage needs: records encoded and sealed,
 // keys hashed. It is done once, by the proposer, so that whatever carries the
 // prepared commit holds ciphertext and everybody stages the same bytes.
 func (s *Store) prepare(t *tenant, c *chat.Commit) (*prepared, error) {
-	p := &prepared{}
+	p := preparations.Get().(*prepared)
 	p.commit.Tenant, p.commit.Epoch, p.commit.Expected = string(t.id), uint64(c.Epoch), uint64(c.Expected)
 	conv := &p.conversation
 	var box sealer = t.box
@@ -52,7 +79,7 @@ func (s *Store) prepare(t *tenant, c *chat.Commit) (*prepared, error) {
 		p.commit.Conversation, p.commit.Contact, p.commit.KeyId = conv[:], keeper, p.key.id
 		p.commit.ContactKey = p.key.wrapped
 		p.commit.Head = &p.head
-		p.head.Record, p.head.Live = encodeState(t.pepper, c.State, keeper), isLive(c.State)
+		p.head.Record, p.head.Live = encodeState(&p.records, t.pepper, c.State, keeper), isLive(c.State)
 		p.head.Active, p.head.Armed = millis(c.State.Active), millis(c.State.Armed)
 	}
 	if err := p.events(t, c, keeper, box); err != nil {
@@ -63,7 +90,7 @@ func (s *Store) prepare(t *tenant, c *chat.Commit) (*prepared, error) {
 	}
 	if c.Contact != nil && c.Conversation != "" {
 		var err error
-		if p.commit.ContactRecord, err = encodeContact(box, t.id, p.contact, c.Contact); err != nil {
+		if p.commit.ContactRecord, err = encodeContact(&p.records, box, t.id, p.contact, c.Contact); err != nil {
 			return nil, err
 		}
 	}
@@ -100,7 +127,6 @@ func (s *Store) keyFor(t *tenant, p *prepared) error {
 
 func (p *prepared) events(t *tenant, c *chat.Commit, keeper []byte, box sealer) error {
 	p.commit.Events = p.entries[:0]
-	var room [128]byte
 	for i := range c.Events {
 		e := &c.Events[i]
 		if e.Tenant != t.id || e.Conversation != c.Conversation {
@@ -113,7 +139,8 @@ func (p *prepared) events(t *tenant, c *chat.Commit, keeper []byte, box sealer) 
 		if e.Seq != want {
 			return chat.E("journal.Append", chat.KindInvalid, "the events of a commit are not numbered in order", nil)
 		}
-		record, err := encodeEvent(e, keeper, box, appendEventPlace(room[:0], t.id, p.conversation, e.Seq))
+		p.place = appendEventPlace(p.place[:0], t.id, p.conversation, e.Seq)
+		record, err := encodeEvent(&p.records, e, keeper, box, p.place)
 		if err != nil {
 			return err
 		}
@@ -135,7 +162,7 @@ func (p *prepared) inserts(t *tenant, c *chat.Commit) error {
 		if i > 0 {
 			in, h = new(recordpb.Insert), new(id16)
 		}
-		record, err := encodeRow(row)
+		record, err := encodeRow(&p.records, row)
 		if err != nil {
 			return err
 		}
@@ -149,9 +176,11 @@ func (p *prepared) inserts(t *tenant, c *chat.Commit) error {
 		if cl.Kind == chat.ClaimAddress {
 			h := addressHash(t.pepper, hashAddress, c.Channel, cl.Address)
 			in.Kind, in.Hash, in.Record = uint32(kindAddress), h[:], encodeAddress(p.conversation, p.contact)
+			_, _, token := t.group.store.places.get(addressRow{t.id, h})
+			p.leads = append(p.leads, claimedAddress{h, token})
 		} else {
 			h := claimHash(t.pepper, cl.Kind, cl.Key)
-			record, err := t.encodeClaim(h, p.conversation, p.contact, cl)
+			record, err := t.encodeClaim(&p.records, h, p.conversation, p.contact, cl)
 			if err != nil {
 				return err
 			}

@@ -258,7 +258,7 @@ func (p *erasePlan) commit(was head, state *chat.Conversation, contact id16, now
 		return nil, err
 	}
 	left := erasedState(state)
-	record := encodeState(p.tenant.pepper, &left, contact[:])
+	record := encodeState(new(arena), p.tenant.pepper, &left, contact[:])
 	next := head{seq: left.Seq, active: was.active}
 	p.writes = append(p.writes, &recordpb.Write{Key: p.tenant.realm.state(nil, p.conversation), Value: append(appendHead(nil, next), record...)})
 	return &recordpb.Commit{

@@ -16,7 +16,7 @@ type Proposer interface {
 	// Propose queues c for group g and waits for its answer; when ctx ends first
 	// the answer is Unknown. An error means that c was not queued: KindBusy when
 	// too many wait, KindUnavailable when nothing more is taken. c must not be
-	// changed afterwards.
+	// changed until it is answered, and never after Unknown: it may still be used.
 	Propose(ctx context.Context, g chat.Group, c *recordpb.Commit) (Outcome, error)
 	// Close takes no more commits, answers those that wait and returns when no
 	// round is under way.

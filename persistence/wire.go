@@ -151,5 +151,15 @@ func (s *scratch) sealed(box sealer, ad []byte) ([]byte, error) {
 	return box.Seal(s.private, ad)
 }
 
-// record is a copy of the public part.
-func (s *scratch) record() []byte { return append(make([]byte, 0, len(s.public)), s.public...) }
+// record is a copy of the public part, in a.
+func (s *scratch) record(a *arena) []byte { return a.keep(s.public) }
+
+// arena is memory for records that are needed as long as each other.
+type arena []byte
+
+// keep returns a copy of b.
+func (a *arena) keep(b []byte) []byte {
+	from := len(*a)
+	*a = append(*a, b...)
+	return (*a)[from:len(*a):len(*a)]
+}

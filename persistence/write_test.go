@@ -79,7 +79,7 @@ func TestForgetClaims_IsTheLeaders(t *testing.T) {
 	ensure(t, s, "acme")
 	tn, err := s.tenantAt("acme")
 	mustPut(t, err)
-	row, err := tn.encodeClaim(id16{1}, id16{}, id16{}, &chat.Claim{Day: 1})
+	row, err := tn.encodeClaim(new(arena), id16{1}, id16{}, id16{}, &chat.Claim{Day: 1})
 	mustPut(t, err)
 	at := tn.realm.claim(nil, id16{1})
 	g := s.Group("acme")

@@ -127,6 +127,16 @@ func openCore(s *persistence.Store, o *Options) (*core, error) {
 	return c, nil
 }
 
+// alone reports whether this node is the only member of every group.
+func (c *core) alone() bool {
+	for _, m := range c.order {
+		if !m.sole {
+			return false
+		}
+	}
+	return true
+}
+
 func (c *core) touch(m *member) {
 	if !m.dirty {
 		m.dirty = true

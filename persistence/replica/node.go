@@ -23,6 +23,10 @@ const (
 	// flightsMax flights are synced at once: one is on the disk while the next
 	// gathers. More would be smaller and cost more.
 	flightsMax = 2
+	// passPause is the least time from one pass to the next while groups have more
+	// than one member: what a pass costs then, messages to all of them and a batch
+	// on each, is shared by what gathers meanwhile. An idle node does not wait.
+	passPause = time.Millisecond
 )
 
 // Node runs the groups of a store. It implements persistence.Proposer and is
@@ -180,6 +184,7 @@ func (n *Node) run() {
 	defer close(n.ended)
 	tick := time.NewTicker(n.opt.Tick)
 	defer tick.Stop()
+	last := time.Now()
 	for {
 		commits, bytes := 0, 0
 		take := func(p *Proposal) {
@@ -202,6 +207,10 @@ func (n *Node) run() {
 			n.end()
 			return
 		}
+		if wait := passPause - time.Since(last); wait > 0 && !n.core.alone() {
+			time.Sleep(wait)
+		}
+		last = time.Now()
 		for more := true; more && commits < passCommitsMax && bytes < passBytesMax; {
 			select {
 			case p := <-n.queue:

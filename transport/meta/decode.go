@@ -106,6 +106,10 @@ type decoder struct {
 	out []chat.Inbound
 	// scratch holds the raw form of the item being decoded.
 	scratch []byte
+	// inEntry and inChange are the scopes of the entry and of the change being
+	// decoded, lone is room for a list of one in it.
+	inEntry, inChange scope
+	lone              [1]*fastjson.Value
 	// entries counts entries of all envelopes of the body.
 	entries int
 }

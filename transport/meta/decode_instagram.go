@@ -10,8 +10,8 @@ import (
 // itself. The dashboard's test button sends messaging items this way; the rest
 // are comments, mentions and the like.
 func (d *decoder) instagramChange(entry *scope, c *fastjson.Value) {
-	change := *entry
-	s := &change
+	d.inChange = *entry
+	s := &d.inChange
 	field := word(c.Get("field"))
 	value := c.Get("value")
 	s.field = field

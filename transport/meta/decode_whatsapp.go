@@ -10,8 +10,8 @@ import (
 // smb_message_echoes are conversations; a history import also has messages in
 // it, which must never be answered.
 func (d *decoder) whatsappChange(entry *scope, c *fastjson.Value) {
-	change := *entry
-	s := &change
+	d.inChange = *entry
+	s := &d.inChange
 	value := c.Get("value")
 	if empty(value) {
 		if field := word(c.Get("field")); field != "" {
@@ -36,8 +36,7 @@ func (d *decoder) whatsappChange(entry *scope, c *fastjson.Value) {
 		d.valueErrors(s, value, errs)
 	}
 	s.account = accountOf(value.Get("metadata", "phone_number_id"))
-	var lone [1]*fastjson.Value
-	s.people = listOf(value.Get("contacts"), lone[:])
+	s.people = listOf(value.Get("contacts"), d.lone[:])
 
 	messages := value.Get("messages")
 	s.oneSender = oneSender(messages.GetArray(), "from", "from_user_id")

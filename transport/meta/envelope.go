@@ -65,17 +65,18 @@ func (d *decoder) entry(kind chat.ChannelKind, object, e *fastjson.Value) {
 		d.problem(&scope{kind: kind}, e, "an entry is not an object")
 		return
 	}
-	s := scope{kind: kind}
+	d.inEntry = scope{kind: kind}
+	s := &d.inEntry
 	if kind == 0 && !empty(object) {
 		s.account = idOf(e.Get("id"))
 		s.field = word(object)
-		d.problem(&s, e, "unsupported object")
+		d.problem(s, e, "unsupported object")
 		return
 	}
 	if kind == 0 {
 		s.kind = guessKind(e)
 	}
-	d.guard(&s, e, (*decoder).entryItems)
+	d.guard(s, e, (*decoder).entryItems)
 }
 
 // entryItems takes each of the shapes an entry can have: messaging[],
