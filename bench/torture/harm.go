@@ -131,8 +131,12 @@ func (s *siege) settle(ctx context.Context, c *cluster, seg *Segment, t *traffic
 	return b, ctx.Err()
 }
 
-// readIn bounds one page, of a cluster that may not be well.
-const readIn = 10 * time.Second
+// readIn bounds one page, readTries what is tried of a feed: the cluster may not
+// be well.
+const (
+	readIn    = 10 * time.Second
+	readTries = 5
+)
 
 // readAll reads every tenant's feed through the API.
 func (c *cluster) readAll(ctx context.Context) (map[string][]child.Event, error) {
@@ -140,7 +144,7 @@ func (c *cluster) readAll(ctx context.Context) (map[string][]child.Event, error)
 	for _, t := range c.world.Tenants {
 		reader := &child.Reader{Client: &http.Client{Timeout: readIn}, Key: c.desk.secrets[t.ID]}
 		var last error
-		for try := 0; try < 20; try++ {
+		for range readTries {
 			var events []child.Event
 			if last = reader.Feed(ctx, c.anyAPI(), 0, func(e *child.Event) { events = append(events, *e) }); last == nil {
 				out[t.ID] = events

@@ -160,8 +160,10 @@ func (r *Report) textPromises(b *strings.Builder) {
 	line("lost", t.Breaches[Lost], "acknowledged messages", messages)
 	line("duplicated", t.Breaches[Duplicated], "acknowledged messages", messages)
 	line("reordered", t.Breaches[Reordered], "acknowledged messages", messages)
-	line("unanswered", t.Breaches[Unanswered], "acknowledged messages", messages)
-	line("answered twice", t.Breaches[AnsweredTwice], "acknowledged messages", messages)
+	if t.Chances[ChanceQueued] > 0 { // else nothing is answered in this run
+		line("unanswered", t.Breaches[Unanswered], "acknowledged messages", messages)
+		line("answered twice", t.Breaches[AnsweredTwice], "acknowledged messages", messages)
+	}
 	line("statuses lost", t.Breaches[StatusLost], "acknowledged statuses", t.Chances[ChanceStatuses])
 	line("API sends lost", t.Breaches[RequestLost], "acknowledged requests", t.Chances[ChanceRequests])
 	line("sends missing", t.Breaches[MissingSend], "queued sends", t.Chances[ChanceQueued])
