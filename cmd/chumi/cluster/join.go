@@ -79,6 +79,15 @@ func (n *Node) join(ctx context.Context, known persistence.Membership) (map[chat
 	}
 }
 
+// rejoin asks on behalf of a node that is a member by what it knows. It must not
+// wait for an answer: the cluster may have no majority without it. One that was
+// removed and has kept its disk is a member again.
+func (n *Node) rejoin(known persistence.Membership) {
+	if _, err := n.join(n.life, known); err != nil && n.life.Err() == nil {
+		n.log.Error("this node is not taken back", "err", err)
+	}
+}
+
 // askToJoin asks one seed. final means that asking again is of no use.
 func (n *Node) askToJoin(ctx context.Context, seed string, body []byte) (members map[chat.NodeID]string, final bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)

@@ -84,14 +84,12 @@ func (n *Node) open(ctx context.Context) error {
 		peers[m.ID] = m.Addr
 	}
 	voters := []chat.NodeID{n.self}
-	if len(o.Seeds) > 0 {
+	if len(o.Seeds) > 0 && known.Cluster.ID == "" {
 		if n.seeds, err = n.join(ctx, known); err != nil {
 			return err
 		}
 		maps.Copy(peers, n.seeds)
-		if !known.Used {
-			voters = slices.DeleteFunc(slices.Sorted(maps.Keys(n.seeds)), func(id chat.NodeID) bool { return id == n.self })
-		}
+		voters = slices.DeleteFunc(slices.Sorted(maps.Keys(n.seeds)), func(id chat.NodeID) bool { return id == n.self })
 	}
 	n.replica, err = replica.Start(o.Store, replica.Options{ID: n.self, Voters: voters, Transport: wire{n},
 		Logger: o.Log, Metrics: &o.Metrics.Journal})
@@ -105,6 +103,9 @@ func (n *Node) open(ctx context.Context) error {
 	o.Store.Serve(&forwarder{n})
 	n.transport.SetPeers(peers)
 	n.transport.Start(o.Listener)
+	if len(o.Seeds) > 0 && known.Cluster.ID != "" {
+		n.work.Go(func() { n.rejoin(known) })
+	}
 	return nil
 }
 
