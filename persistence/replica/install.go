@@ -18,13 +18,13 @@ import (
 	"github.com/chumiai/chumi/persistence"
 )
 
-const (
-	// incomingDir, below the store, holds the tables of snapshots that are being
-	// received. What a crash leaves there is removed at the next start.
-	incomingDir = "incoming"
-	// incomingTableSize is when a received table is finished and the next begun.
-	incomingTableSize = 64 << 20
-)
+// incomingDir, below the store, holds the tables of snapshots that are being
+// received. What a crash leaves there is removed at the next start.
+const incomingDir = "incoming"
+
+// incomingTableSize is when a received table is finished and the next begun. Only
+// tests set it, to make several of little.
+var incomingTableSize uint64 = 64 << 20
 
 // incoming is a received snapshot: tables on the disk, synced, that no reader
 // sees yet.
