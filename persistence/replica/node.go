@@ -20,8 +20,9 @@ import (
 const (
 	passCommitsMax = 512
 	passBytesMax   = 1 << 20
-	// flightsMax flights are synced at once: one is on the disk while the next
-	// gathers. More would be smaller and cost more.
+	// flightsMax flights are under way at once: one is on the disk, one waits for
+	// it, and what comes meanwhile gathers. More would be smaller and cost more:
+	// every group of a pass costs, however few its commits.
 	flightsMax = 2
 	// passPause is the least time from one pass to the next while groups have more
 	// than one member: what a pass costs then, messages to all of them and a batch
@@ -40,7 +41,7 @@ type Node struct {
 	messages chan []Message
 	control  chan func(*core)
 	// flights are batches that Pebble shows and the disk does not hold yet, in
-	// order. A full channel makes the passes wait, and grow.
+	// order. While flightsMax are, the passes wait, and grow.
 	flights chan *flight
 	// returned are flights that the core has to hear of.
 	returned chan *flight
@@ -84,9 +85,10 @@ func Start(s *persistence.Store, o Options) (*Node, error) {
 	}
 	n := &Node{opt: o, store: s,
 		queue: make(chan *Proposal, o.QueueLen), messages: make(chan []Message, messagesLen), control: make(chan func(*core)),
-		flights: make(chan *flight, flightsMax),
+		// One flight is with whoever lands it, one with the pass that offers it.
+		flights: make(chan *flight, flightsMax-2),
 		// Returning must not wait for the pass, which may wait for the flights.
-		returned: make(chan *flight, flightsMax+2),
+		returned: make(chan *flight, flightsMax),
 		stop:     make(chan struct{}), ended: make(chan struct{}), sending: make(chan struct{}, 1)}
 	n.life, n.cancel = context.WithCancel(context.Background())
 	if err := s.FS().RemoveAll(s.FS().PathJoin(s.Dir(), incomingDir)); err != nil {
@@ -224,6 +226,11 @@ func (n *Node) run() {
 			default:
 				more = false
 			}
+		}
+		// However much was taken: the next pass may wait for the flights, and those
+		// for room here.
+		for len(n.returned) > 0 {
+			n.send(n.core.landed(<-n.returned))
 		}
 		if !n.pass() {
 			return

@@ -138,7 +138,8 @@ func (n *simNode) whenAwake(f func()) {
 	})
 }
 
-// flightsFull is how many flights make the passes wait, as Node's channel does.
+// flightsFull is how many flights make the passes wait. Node lets fewer be under
+// way; with more, what goes wrong between them shows sooner.
 const flightsFull = flightsMax + 2
 
 // poke has a pass taken soon: inputs that come close together share it.
