@@ -21,25 +21,30 @@ api_keys:
   - {tenant: bolt, secret: demo-key-of-bolt, scopes: ["*"]}
 YAML
 
-pids=
-trap 'trap - INT TERM EXIT; kill $pids 2>/dev/null || true; wait' INT TERM EXIT
+# Nodes that were started again by hand are stopped too: run.sh notes who it is.
+stop() {
+	trap - INT TERM EXIT
+	kill "$simulator" $(cat node-*/pid) 2>/dev/null || true
+	wait
+}
+trap stop INT TERM EXIT
+rm -f node-*/pid
 hooks=http://127.0.0.1:18180,http://127.0.0.1:18280,http://127.0.0.1:18380
 "$chumi" simulate --bootstrap bootstrap.yaml --hooks "$hooks" --graph-addr 127.0.0.1:18090 --model-addr 127.0.0.1:18091 2> simulator.log &
-pids="$pids $!"
+simulator=$!
 # N of node N: edge 18N80, api 18N81, ops 18N82, peer 18N83.
 for n in 1 2 3; do
 	join=
 	[ $n = 1 ] || join="--join 127.0.0.1:18183"
 	cat > "node-$n/run.sh" <<SH
 #!/bin/sh
-cd "$(pwd)/node-$n" && exec "$chumi" serve --config chumi.yaml --bootstrap ../bootstrap.yaml $join \\
+cd "$(pwd)/node-$n" && echo \$\$ > pid && exec "$chumi" serve --config chumi.yaml --bootstrap ../bootstrap.yaml $join \\
 	--edge-addr 127.0.0.1:18${n}80 --api-addr 127.0.0.1:18${n}81 --ops-addr 127.0.0.1:18${n}82 --peer-addr 127.0.0.1:18${n}83 \\
-	--set meta.graph_url=http://127.0.0.1:18090 --set meta.instagram_url=http://127.0.0.1:18090 --set assistant.base_url=http://127.0.0.1:18091/v1
+	--set meta.graph_url=http://127.0.0.1:18090 --set meta.instagram_url=http://127.0.0.1:18090 --set assistant.base_url=http://127.0.0.1:18091/v1 2>> log
 SH
 	chmod +x "node-$n/run.sh"
-	"node-$n/run.sh" 2> "node-$n/log" &
-	pids="$pids $!"
-	echo $! > "node-$n/pid"
+	: > "node-$n/log"
+	"node-$n/run.sh" &
 done
 for n in 1 2 3; do
 	i=0
