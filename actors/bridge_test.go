@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -86,10 +87,11 @@ func (h house) Misled(_ chat.Group, asked, leader chat.NodeID) {
 	h.of.misled = append(h.of.misled, fmt.Sprint(asked, "->", leader))
 }
 
-func (s *street) lead(n chat.NodeID) {
+// answers are what nodes that were asked wrongly said.
+func (s *street) answers() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.leader = n
+	return slices.Clone(s.misled)
 }
 
 // neighbours runs two nodes: the first leads nothing, the second everything.
@@ -119,7 +121,7 @@ func TestBridge_BringsADeliveryToTheLeader(t *testing.T) {
 		if err := near.Ingress().Deliver(t.Context(), "meta", []chat.Inbound{in}); err != nil {
 			t.Fatal(err)
 		}
-		if got := stored.events[conversationOf("1555")]; textOf(got) != in.Text {
+		if got := stored.said("1555"); textOf(got) != in.Text {
 			t.Errorf("the leader has %+v", got)
 		}
 	})
@@ -142,12 +144,12 @@ func TestBridge_IsToldWhoLeads(t *testing.T) {
 			t.Fatalf("a delivery nobody leads ended: %v", err)
 		default:
 		}
-		if len(stored.commits) != 0 || len(way.misled) == 0 || way.misled[0] != "2->2" {
-			t.Errorf("%d commits, answers %v", len(stored.commits), way.misled)
+		if misled := way.answers(); stored.committed() != 0 || len(misled) == 0 || misled[0] != "2->2" {
+			t.Errorf("%d commits, answers %v", stored.committed(), misled)
 		}
 		stored.elect(6)
 		settle(3 * time.Second)
-		if err := <-done; err != nil || len(stored.events[conversationOf("1555")]) == 0 {
+		if err := <-done; err != nil || len(stored.said("1555")) == 0 {
 			t.Errorf("after the election: %v", err)
 		}
 	})
@@ -161,10 +163,10 @@ func TestBridge_DoesNotTakeSilenceForAnAnswer(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		err := near.Ingress().Deliver(ctx, "meta", []chat.Inbound{textFrom("1555", "wamid.1", "hello")})
-		if chat.KindOf(err) != chat.KindUnavailable || len(stored.commits) != 0 {
-			t.Errorf("%v, %d commits", err, len(stored.commits))
+		if chat.KindOf(err) != chat.KindUnavailable || stored.committed() != 0 {
+			t.Errorf("%v, %d commits", err, stored.committed())
 		}
-		if len(way.misled) == 0 {
+		if len(way.answers()) == 0 {
 			t.Error("nobody was told that the leader is silent")
 		}
 	})
@@ -185,7 +187,7 @@ func TestBridge_CarriesWhatIsLarge(t *testing.T) {
 			t.Fatal(err)
 		}
 		next := 0
-		for _, e := range stored.events[conversationOf("1555")] {
+		for _, e := range stored.said("1555") {
 			if e.Kind != chat.MessageReceived {
 				continue
 			}
@@ -211,10 +213,24 @@ func TestSystem_AnswerRefusesNonsense(t *testing.T) {
 		}
 		far.root.Send(actor.NewPID("nonhost", routerName(0)), &mailpb.Mail{})
 		far.root.Send(actor.NewPID("nonhost", answersName), &mailpb.Mail{Kind: &mailpb.Mail_Delivered{Delivered: &mailpb.Delivered{Number: 1 << 40}}})
-		if len(stored.commits) != 0 {
+		if stored.committed() != 0 {
 			t.Error("nonsense was committed")
 		}
 	})
+}
+
+// said returns what is stored of a person's conversation.
+func (s *memStore) said(who string) []chat.Event {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.events[conversationOf(who)])
+}
+
+// committed counts the commits that were applied.
+func (s *memStore) committed() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.commits)
 }
 
 // textOf is the text of the first message received.
