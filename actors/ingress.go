@@ -61,7 +61,7 @@ func (i *Ingress) bring(ctx context.Context, app chat.AppID, updates []chat.Inbo
 		return err
 	}
 	for _, s := range shares {
-		if err := i.insist(ctx, app, s); err != nil {
+		if err := i.bringShare(ctx, app, s); err != nil {
 			return err
 		}
 	}
@@ -107,9 +107,9 @@ func (i *Ingress) shares(ctx context.Context, app chat.AppID, updates []chat.Inb
 	return list, nil
 }
 
-// insist delivers a share until it is durable, also when leadership moves
+// bringShare delivers a share until it is durable, also when leadership moves
 // meanwhile, or until ctx ends. What is durable already is a duplicate.
-func (i *Ingress) insist(ctx context.Context, app chat.AppID, s share) error {
+func (i *Ingress) bringShare(ctx context.Context, app chat.AppID, s share) error {
 	pauseMax := insistMin
 	for {
 		var err error

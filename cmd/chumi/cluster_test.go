@@ -17,7 +17,6 @@ import (
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/cmd/chumi/cluster"
 	"github.com/chumiai/chumi/transport/meta/metasim"
-	"github.com/chumiai/chumi/transport/openai/openaisim"
 )
 
 // clusterOf is a cluster of engines in this process.
@@ -136,26 +135,8 @@ func (c *clusterOf) operate(path string) {
 // TestCluster_FollowOneMessage is "Follow one message" where no station is on the
 // node that was posted to, with every node asked for the result.
 func TestCluster_FollowOneMessage(t *testing.T) {
-	bootstrap := write(t, "bootstrap.yaml", twoTenants)
-	declared, err := ReadBootstrap(bootstrap)
-	if err != nil {
-		t.Fatal(err)
-	}
-	quick := metasim.Latency{Median: time.Millisecond}
-	sims, err := startSimulators("127.0.0.1:0", "127.0.0.1:0",
-		metasim.Options{Accounts: simulatedAccounts(declared),
-			Plan: metasim.Plan{Reports: metasim.Reports{Sent: quick, Delivered: quick, Read: quick}}},
-		openaisim.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := sims.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
-	c := foundCluster(t, 3, "--set", "assistant.base_url="+sims.modelURL, "--set", "assistant.quiet_period=50ms",
-		"--set", "meta.graph_url="+sims.graphURL, "--set", "meta.instagram_url="+sims.graphURL)
+	sims, args := quickSimulators(t, write(t, "bootstrap.yaml", twoTenants))
+	c := foundCluster(t, 3, args...)
 	c.start(2)
 	c.start(3)
 	c.settle(func(s cluster.Status) bool { return len(s.Groups[0].Voters) == 3 })

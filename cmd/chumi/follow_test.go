@@ -4,36 +4,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/chumiai/chumi/transport/meta/metasim"
-	"github.com/chumiai/chumi/transport/openai/openaisim"
 )
 
 // TestFollowOneMessage is the README's "Follow one message": a customer writes
 // on WhatsApp, and each station of the message is looked at from outside.
 func TestFollowOneMessage(t *testing.T) {
 	bootstrap := write(t, "bootstrap.yaml", twoTenants)
-	declared, err := ReadBootstrap(bootstrap)
-	if err != nil {
-		t.Fatal(err)
-	}
-	quick := metasim.Latency{Median: time.Millisecond}
-	sims, err := startSimulators("127.0.0.1:0", "127.0.0.1:0",
-		metasim.Options{Accounts: simulatedAccounts(declared),
-			Plan: metasim.Plan{Reports: metasim.Reports{Sent: quick, Delivered: quick, Read: quick}}},
-		openaisim.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := sims.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	sims, args := quickSimulators(t, bootstrap)
 	dir := t.TempDir()
-	e := startEngine(t, dir, bootstrap, "--set", "assistant.base_url="+sims.modelURL, "--set", "assistant.quiet_period=50ms",
-		"--set", "meta.graph_url="+sims.graphURL, "--set", "meta.instagram_url="+sims.graphURL)
+	e := startEngine(t, dir, bootstrap, args...)
 	sims.meta.SetHooks("http://" + e.edge)
 	events := e.stream("key-of-acme")
 

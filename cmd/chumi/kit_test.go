@@ -17,6 +17,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/chumiai/chumi/transport/meta/metasim"
+	"github.com/chumiai/chumi/transport/openai/openaisim"
 )
 
 // patience bounds every wait of these tests; nothing waits that long unless it
@@ -338,4 +341,29 @@ func waText(account, waba, from, id, text string) []byte {
 "contacts":[{"profile":{"name":"Ada"},"wa_id":%q}],
 "messages":[{"from":%q,"id":%q,"timestamp":"%d","type":"text","text":{"body":%q}}]}}]}]}`,
 		waba, account, from, from, id, time.Now().Unix(), text)
+}
+
+// quickSimulators starts a Graph and a model that know the channels of a bootstrap
+// file and report at once, and returns the flags that point an engine at them.
+func quickSimulators(t *testing.T, bootstrap string) (*simulators, []string) {
+	t.Helper()
+	declared, err := ReadBootstrap(bootstrap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	quick := metasim.Latency{Median: time.Millisecond}
+	sims, err := startSimulators("127.0.0.1:0", "127.0.0.1:0",
+		metasim.Options{Accounts: simulatedAccounts(declared),
+			Plan: metasim.Plan{Reports: metasim.Reports{Sent: quick, Delivered: quick, Read: quick}}},
+		openaisim.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := sims.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return sims, []string{"--set", "assistant.base_url=" + sims.modelURL, "--set", "assistant.quiet_period=50ms",
+		"--set", "meta.graph_url=" + sims.graphURL, "--set", "meta.instagram_url=" + sims.graphURL}
 }

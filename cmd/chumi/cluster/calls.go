@@ -63,7 +63,7 @@ func (n *Node) serveCall(from chat.NodeID, ctx *fasthttp.RequestCtx) {
 	case path == pathJoin && ctx.IsPost():
 		n.serveJoin(from, ctx)
 	case path == pathStatus && ctx.IsGet():
-		answerJSON(ctx, n.report())
+		answerJSON(ctx, n.replica.Status())
 	case strings.HasPrefix(path, pathPropose) && ctx.IsPost():
 		n.servePropose(ctx, path[len(pathPropose):])
 	case strings.HasPrefix(path, pathDeliver) && ctx.IsPost():
@@ -104,7 +104,7 @@ func (n *Node) servePropose(ctx *fasthttp.RequestCtx, group string) {
 		refuse(ctx, fasthttp.StatusBadRequest, "not a plain write of a group of this cluster")
 		return
 	}
-	if n.replica == nil || n.replica.Leader(g) != n.self {
+	if n.replica.Leader(g) != n.self {
 		n.notLeader(ctx, g)
 		return
 	}
@@ -126,7 +126,7 @@ func (n *Node) serveDeliver(ctx *fasthttp.RequestCtx, group string) {
 	g, ok := n.groupOf(group)
 	s := n.system.Load()
 	if !ok || s == nil {
-		refuse(ctx, fasthttp.StatusServiceUnavailable, errNotServing.Error())
+		refuse(ctx, fasthttp.StatusServiceUnavailable, "the actors of this node are not started")
 		return
 	}
 	answer, err := s.Answer(n.life, g, bytes.Clone(ctx.PostBody()))

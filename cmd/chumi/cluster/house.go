@@ -18,7 +18,8 @@ const lookEvery = time.Second
 
 // keepHouse does what somebody must do now and then: it learns who leads the
 // groups this node has no part in, gives up those it has no part in any more, and,
-// where this node leads the metadata group, spreads leadership over the nodes and strikes off those that have left.
+// where this node leads the metadata group, spreads leadership over the nodes and
+// strikes off those that have left.
 func (n *Node) keepHouse(d *persistence.Directory) {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
@@ -34,7 +35,7 @@ func (n *Node) keepHouse(d *persistence.Directory) {
 		if !due && !n.strange(d) && !n.outstayed(d) {
 			continue
 		}
-		reports := n.ask(n.life, d)
+		reports := n.collect(n.life, d)
 		s := n.gather(d, reports)
 		for _, g := range s.Groups {
 			if g.Leader != 0 && g.Leader != n.self {
@@ -56,7 +57,7 @@ func (n *Node) keepHouse(d *persistence.Directory) {
 // outstayed reports whether this node has part in a group that it shall not have.
 func (n *Node) outstayed(d *persistence.Directory) bool {
 	places := placesOf(d)
-	for _, s := range n.report() {
+	for _, s := range n.replica.Status() {
 		if p, planned := places[s.Group]; planned && !s.Left(n.self) && !p.Names(n.self) {
 			return true
 		}
@@ -83,6 +84,7 @@ func (n *Node) leave(d *persistence.Directory, reports map[chat.NodeID][]replica
 	}
 }
 
+// placesOf are the placements by group.
 func placesOf(d *persistence.Directory) map[chat.Group]persistence.Placement {
 	places := map[chat.Group]persistence.Placement{}
 	for _, p := range d.Placements() {
@@ -127,9 +129,9 @@ func (n *Node) strikeOff(d *persistence.Directory, s *Status, reports map[chat.N
 	}
 }
 
-// spread moves leadership until every live node leads about as much. It leaves
-// groups alone whose members are not yet where they shall be.
-func (n *Node) spread(ctx context.Context, d *persistence.Directory, s *Status) int {
+// spread moves leadership until every live node leads about as much, as the
+// placements allow: Raft ignores a move to a node that has no vote yet.
+func (n *Node) spread(ctx context.Context, d *persistence.Directory, s *Status) {
 	leading := map[chat.Group]chat.NodeID{}
 	live := map[chat.NodeID]bool{}
 	for _, m := range s.Nodes {
@@ -140,13 +142,11 @@ func (n *Node) spread(ctx context.Context, d *persistence.Directory, s *Status) 
 			leading[g.Group] = g.Leader
 		}
 	}
-	moves := replica.Spread(d.Placements(), leading, func(id chat.NodeID) bool { return live[id] })
-	for _, m := range moves {
+	for _, m := range replica.Spread(d.Placements(), leading, func(id chat.NodeID) bool { return live[id] }) {
 		if err := n.transfer(ctx, m.From, m.Group, m.To); err != nil {
 			n.log.Warn("a group's leadership was not moved", "group", m.Group, "to", m.To, "err", err)
 		}
 	}
-	return len(moves)
 }
 
 // transfer has the leader of a group hand it to another node.

@@ -81,7 +81,7 @@ func (n *Node) join(ctx context.Context, known persistence.Membership) (map[chat
 
 // rejoin asks on behalf of a node that is a member by what it knows. It must not
 // wait for an answer: the cluster may have no majority without it. One that was
-// removed and has kept its disk is a member again.
+// removed and has not heard of it is a member again, with the disk it has kept.
 func (n *Node) rejoin(known persistence.Membership) {
 	if _, err := n.join(n.life, known); err != nil && n.life.Err() == nil {
 		n.log.Error("this node is not taken back", "err", err)
@@ -116,9 +116,9 @@ func (n *Node) askToJoin(ctx context.Context, seed string, body []byte) (members
 // serveJoin lets a node in, or says why not: a conflict is for good until an
 // operator does what it says.
 func (n *Node) serveJoin(from chat.NodeID, ctx *fasthttp.RequestCtx) {
-	d := n.directory.Load()
-	if d == nil {
-		refuse(ctx, fasthttp.StatusServiceUnavailable, "the member that was asked does not know the directory yet")
+	d, err := n.attended()
+	if err != nil {
+		refuse(ctx, fasthttp.StatusServiceUnavailable, err.Error())
 		return
 	}
 	var r joinRequest
@@ -137,7 +137,7 @@ func (n *Node) serveJoin(from chat.NodeID, ctx *fasthttp.RequestCtx) {
 		refuse(ctx, fasthttp.StatusConflict, why)
 		return
 	}
-	err := d.Change(wait, func(c *persistence.Change) error {
+	err = d.Change(wait, func(c *persistence.Change) error {
 		if err := c.PutNode(persistence.Node{ID: from, Addr: r.Addr, Store: r.Store}); err != nil {
 			return err
 		}

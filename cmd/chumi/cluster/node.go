@@ -27,8 +27,9 @@ type Node struct {
 	log  *slog.Logger
 
 	transport *peer.Transport
-	replica   *replica.Node
-	leaders   *leaders
+	// replica is set before the peer port serves, and so before anything calls.
+	replica *replica.Node
+	leaders *leaders
 
 	// Set by Attend and Serve; nil before.
 	directory atomic.Pointer[persistence.Directory]
@@ -162,7 +163,7 @@ func (n *Node) follow(d *persistence.Directory) {
 	}
 }
 
-// resignWait bounds the wait for one group's next leader.
+// resignWait bounds the wait until all groups have their next leaders.
 const resignWait = 3 * time.Second
 
 // Resign hands over the groups this node leads, and returns when it leads none, or
@@ -203,21 +204,13 @@ func (n *Node) Close() (disconnect func() error) {
 
 // ownLeader is who leads g by what this node's replica knows.
 func (n *Node) ownLeader(g chat.Group) chat.NodeID {
-	if n.replica == nil {
-		return 0
-	}
 	return n.replica.Leader(g)
 }
 
 // holders are the nodes to ask about g.
 func (n *Node) holders(g chat.Group) (list []chat.NodeID) {
 	if d := n.directory.Load(); d != nil {
-		for _, p := range d.Placements() {
-			if p.Group == g {
-				return p.Voters
-			}
-		}
-		return nil
+		return placesOf(d)[g].Voters
 	}
 	for id := range n.seeds {
 		list = append(list, id)
@@ -245,11 +238,20 @@ func (n *Node) Misled(g chat.Group, asked, leader chat.NodeID) { n.leaders.misle
 
 // Refresh implements actors.Refresher.
 func (n *Node) Refresh(ctx context.Context) error {
-	d := n.directory.Load()
-	if d == nil {
-		return errNotServing
+	d, err := n.attended()
+	if err != nil {
+		return err
 	}
 	return d.Refresh(ctx, n.replica.Barrier)
+}
+
+// attended is the directory, once Attend was called.
+func (n *Node) attended() (*persistence.Directory, error) {
+	d := n.directory.Load()
+	if d == nil {
+		return nil, chat.E("cluster", chat.KindUnavailable, "this node does not know the directory yet", nil)
+	}
+	return d, nil
 }
 
 // Unled names the groups nobody is known to lead: what is sent to them cannot be
@@ -262,5 +264,3 @@ func (n *Node) Unled() (list []chat.Group) {
 	}
 	return list
 }
-
-var errNotServing = chat.E("cluster", chat.KindUnavailable, "the node has not started yet", nil)

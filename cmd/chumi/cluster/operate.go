@@ -65,14 +65,14 @@ func statusOf(err error) int {
 
 // current is the directory as of now, not as of when this node last heard of it.
 func (n *Node) current(ctx context.Context) (*persistence.Directory, error) {
-	d := n.directory.Load()
-	if d == nil {
-		return nil, chat.E("cluster", chat.KindUnavailable, "this node does not know the directory yet", nil)
+	d, err := n.attended()
+	if err != nil {
+		return nil, err
 	}
 	return d, n.Refresh(ctx)
 }
 
-// add enters a node that will ask nobody: one that is started without a seed.
+// add keeps a member that was leaving, and notes where it is now.
 func (n *Node) add(ctx context.Context, args *fasthttp.Args) error {
 	id, addr := nodeOf(string(args.Peek("node"))), string(args.Peek("addr"))
 	if id == 0 || addr == "" {
@@ -82,12 +82,12 @@ func (n *Node) add(ctx context.Context, args *fasthttp.Args) error {
 	if err != nil {
 		return err
 	}
-	m, member := d.Node(id)
-	if !member {
-		return chat.E("cluster.Add", chat.KindNotFound, fmt.Sprintf(
-			"node %d has never joined: start it with --join and the address of any member", id), nil)
-	}
 	return d.Change(ctx, func(c *persistence.Change) error {
+		m, member := c.Node(id)
+		if !member {
+			return chat.E("cluster.Add", chat.KindNotFound, fmt.Sprintf(
+				"node %d has never joined: start it with --join and the address of any member", id), nil)
+		}
 		m.Addr, m.Leaving = addr, false
 		if err := c.PutNode(m); err != nil {
 			return err
@@ -104,13 +104,10 @@ func (n *Node) remove(ctx context.Context, args *fasthttp.Args) error {
 	if err != nil {
 		return err
 	}
-	if _, ok := d.Node(id); !ok {
-		return chat.E("cluster.Remove", chat.KindNotFound, fmt.Sprintf("there is no node %d", id), nil)
-	}
 	return d.Change(ctx, func(c *persistence.Change) error {
 		m, ok := c.Node(id)
 		if !ok {
-			return nil
+			return chat.E("cluster.Remove", chat.KindNotFound, fmt.Sprintf("there is no node %d", id), nil)
 		}
 		stay := slices.DeleteFunc(slices.Clone(c.Nodes()), func(o persistence.Node) bool { return o.ID == id || o.Leaving })
 		if len(stay) == 0 {

@@ -63,13 +63,20 @@ func (n *Node) Relay(wait context.Context, node chat.NodeID, t chat.TenantID, ct
 		end()
 		return true, chat.E("cluster.Relay", chat.KindFenced, "the node that was asked does not answer for the tenant", nil)
 	}
-	resp.Header.CopyTo(&ctx.Response.Header)
 	body := resp.BodyStream()
 	if body == nil || resp.Header.ContentLength() >= 0 {
 		defer end()
-		ctx.Response.SetBody(resp.Body())
+		var whole []byte
+		if body == nil {
+			whole = resp.Body()
+		} else if whole, err = io.ReadAll(body); err != nil { // Body would hide the error
+			return ctx.IsGet(), chat.E("cluster.Relay", chat.KindUnknown, "the node that answers for the tenant broke off", err)
+		}
+		resp.Header.CopyTo(&ctx.Response.Header)
+		ctx.Response.SetBody(whole)
 		return false, nil
 	}
+	resp.Header.CopyTo(&ctx.Response.Header)
 	ctx.SetBodyStreamWriter(func(w *bufio.Writer) {
 		defer end()
 		pass(w, body)

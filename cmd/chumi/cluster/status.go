@@ -48,21 +48,14 @@ type GroupState struct {
 	Behind map[chat.NodeID]uint64 `json:"behind,omitempty"`
 }
 
-// report is what this node knows by itself.
-func (n *Node) report() []replica.Status {
-	if n.replica == nil {
-		return nil
-	}
-	return n.replica.Status()
-}
-
-// ask collects the reports of all members; one that does not answer has none.
-func (n *Node) ask(ctx context.Context, d *persistence.Directory) map[chat.NodeID][]replica.Status {
+// collect asks all members what they know of the groups; one that does not answer
+// is missing.
+func (n *Node) collect(ctx context.Context, d *persistence.Directory) map[chat.NodeID][]replica.Status {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	reports := map[chat.NodeID][]replica.Status{n.self: n.report()}
+	reports := map[chat.NodeID][]replica.Status{n.self: n.replica.Status()}
 	for _, m := range d.Nodes() {
 		if m.ID == n.self {
 			continue
@@ -84,13 +77,16 @@ func (n *Node) ask(ctx context.Context, d *persistence.Directory) map[chat.NodeI
 
 // Status asks every member and puts together what they say.
 func (n *Node) Status(ctx context.Context) (*Status, error) {
-	d := n.directory.Load()
-	if d == nil {
-		return nil, chat.E("cluster.Status", chat.KindUnavailable, "this node does not know the directory yet", nil)
+	d, err := n.attended()
+	if err != nil {
+		return nil, err
 	}
-	return n.gather(d, n.ask(ctx, d)), nil
+	return n.gather(d, n.collect(ctx, d)), nil
 }
 
+// gather makes one status of what the members say: of two accounts of a group the
+// one of the later term counts, in a term that of the leader, else the one that has
+// applied more.
 func (n *Node) gather(d *persistence.Directory, reports map[chat.NodeID][]replica.Status) *Status {
 	known, _ := d.Cluster()
 	s := &Status{Cluster: known.ID, Node: n.self}
@@ -99,7 +95,7 @@ func (n *Node) gather(d *persistence.Directory, reports map[chat.NodeID][]replic
 		for _, r := range report {
 			g, seen := best[r.Group]
 			leads := r.Leader == id
-			if seen && (g.Term > r.Term || g.Term == r.Term && g.Behind != nil) {
+			if seen && (g.Term > r.Term || g.Term == r.Term && g.Leader != 0) {
 				continue
 			}
 			next := GroupState{Group: r.Group, Term: r.Term, Applied: r.Applied, Voters: r.Voters, Learners: r.Learners}
@@ -113,10 +109,7 @@ func (n *Node) gather(d *persistence.Directory, reports map[chat.NodeID][]replic
 		}
 	}
 	led := map[chat.NodeID]int{}
-	want := map[chat.Group]persistence.Placement{}
-	for _, p := range d.Placements() {
-		want[p.Group] = p
-	}
+	want := placesOf(d)
 	for _, g := range n.opt.Store.GroupIDs() {
 		state, ok := best[g]
 		if !ok {

@@ -37,12 +37,8 @@ func (w wire) SendSnapshot(ctx context.Context, to chat.NodeID, header []byte, b
 	return w.node.transport.SendSnapshot(ctx, to, header, body)
 }
 
-// receive gives the replicas what a peer sent. Before they run it is dropped, which
-// Raft bears.
+// receive gives the replicas what a peer sent.
 func (n *Node) receive(_ chat.NodeID, messages []peer.GroupMessage) {
-	if n.replica == nil {
-		return
-	}
 	list := make([]replica.Message, len(messages))
 	for i, m := range messages {
 		list[i] = replica.Message{Group: chat.Group(m.Group), Message: m.Message}
@@ -50,16 +46,9 @@ func (n *Node) receive(_ chat.NodeID, messages []peer.GroupMessage) {
 	n.replica.Receive(list)
 }
 
-func (n *Node) unreachable(node chat.NodeID) {
-	if n.replica != nil {
-		n.replica.Unreachable(node)
-	}
-}
+func (n *Node) unreachable(node chat.NodeID) { n.replica.Unreachable(node) }
 
 func (n *Node) snapshot(ctx context.Context, _ chat.NodeID, header []byte, body io.Reader) error {
-	if n.replica == nil {
-		return errNotServing
-	}
 	return n.replica.ReceiveSnapshot(ctx, header, body)
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -424,5 +425,26 @@ func TestServer_LedgerMaxForgetsTheOldest(t *testing.T) {
 	got := s.Sends()
 	if len(got) != 5 || got[4].Receipt < got[0].Receipt {
 		t.Errorf("%d kept", len(got))
+	}
+}
+
+// Several callback addresses get one post each in turn, as behind a load balancer;
+// one that is down costs a try and no update.
+func TestServer_PostsToSeveralInTurn(t *testing.T) {
+	first, second := newEngine(t, nil), newEngine(t, nil)
+	gone := newEngine(t, nil)
+	gone.Close()
+	s, _ := start(t, Options{Hooks: first.URL + ", " + second.URL + "/"})
+	for i := range 4 {
+		if err := s.Deliver(t.Context(), s.Text(number, ada, fmt.Sprint("text ", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if a, b := len(first.posts()), len(second.posts()); a != 2 || b != 2 {
+		t.Errorf("%d and %d posts, want 2 each", a, b)
+	}
+	s.SetHooks(gone.URL + "," + second.URL)
+	if err := s.Deliver(t.Context(), s.Text(number, ada, "once more")); err != nil || len(second.posts()) != 3 {
+		t.Errorf("with one address down: %v, %d posts", err, len(second.posts()))
 	}
 }
