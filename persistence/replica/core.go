@@ -164,6 +164,9 @@ func (c *core) step(msg Message) {
 	case t == raftpb.MsgSnap, t == raftpb.MsgProp, t == raftpb.MsgReadIndex && m.leading == 0:
 		return
 	}
+	if msg.GetType() == raftpb.MsgHeartbeatResp {
+		m.answered = append(m.answered, msg.GetFrom())
+	}
 	_ = m.raft.Step(msg.Message)
 	c.touch(m)
 }
@@ -244,7 +247,9 @@ func (c *core) serve(m *member, f *flight) error {
 			case raft.LocalApplyThread:
 				err = c.apply(m, msg, f)
 			default:
-				m.out = append(m.out, Message{m.group, msg})
+				if !m.idle(msg) {
+					m.out = append(m.out, Message{m.group, msg})
+				}
 			}
 			if err != nil {
 				return err
@@ -268,7 +273,7 @@ func (m *member) letGo(f *flight) {
 		}
 	}
 	clear(m.out)
-	m.out = m.out[:0]
+	m.out, m.answered = m.out[:0], m.answered[:0]
 }
 
 // post sends a message, or has a snapshot streamed.

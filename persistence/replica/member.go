@@ -6,9 +6,11 @@ import (
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/persistence"
 )
 
 // member is this node's part in one group. Owned by the core's goroutine.
@@ -43,6 +45,8 @@ type member struct {
 	opened bool
 	// restored is true from when Raft wants a snapshot until that is in place.
 	restored bool
+	// answered are the followers that answered a sign of life.
+	answered []uint64
 	// out are messages to others.
 	out []Message
 }
@@ -135,4 +139,21 @@ func (m *member) live(node chat.NodeID) bool {
 		}
 	}
 	return false
+}
+
+// idle reports whether a message only tells a follower that more is committed. The
+// next entries say the same, or the next sign of life, and cost no message, no
+// answer and no pass of their own. Not so where a change of members is on its way,
+// and not in the group that every node follows; and what answers a follower's sign
+// of life may be there to find out whether entries were lost.
+func (m *member) idle(msg *raftpb.Message) bool {
+	if msg.GetType() != raftpb.MsgApp || len(msg.GetEntries()) > 0 || m.group == persistence.MetaGroup ||
+		m.log.changing() || slices.Contains(m.answered, msg.GetTo()) {
+		return false
+	}
+	replicating := false
+	m.raft.WithProgress(func(id uint64, _ raft.ProgressType, p tracker.Progress) {
+		replicating = replicating || id == msg.GetTo() && p.State == tracker.StateReplicate
+	})
+	return replicating
 }

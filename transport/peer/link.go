@@ -27,6 +27,9 @@ type link[T any] struct {
 	kind   string // of metrics: "raft", "mail"
 	method string
 	max    int // bytes gathered into one frame
+	// every is the least time from one frame to the next: what comes meanwhile
+	// shares one. A link that was idle for that long does not wait.
+	every  time.Duration
 	encode func(batch []T, size int) (*packet, error)
 	lost   func(item T)
 	queue  *queue[T]
@@ -149,6 +152,7 @@ func (l *link[T]) session(batch *[]T) error {
 		l.t.o.Log.Info("connected to a peer", "node", l.node, "remote", addr, "kind", l.kind)
 	}
 	l.queue.wake()
+	var sent time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -157,6 +161,9 @@ func (l *link[T]) session(batch *[]T) error {
 			return err
 		case <-l.queue.ready:
 		}
+		// Not interruptible: it is shorter than what ends a session takes to notice.
+		time.Sleep(l.every - time.Since(sent))
+		sent = time.Now()
 		var size int
 		if *batch, size = l.queue.take((*batch)[:0], l.max); len(*batch) == 0 {
 			continue

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"github.com/asynkron/protoactor-go/remote"
@@ -18,6 +19,11 @@ import (
 
 // deadLetter is the answer to a request whose target is gone; it always passes.
 const deadLetter = "actor.DeadLetterResponse"
+
+// mailPause is the least time from one batch of mail to a node to the next. Under
+// load a batch, and with it two wake-ups, two system calls and a TLS record, then
+// serves several; an acknowledgement takes at most two of them longer.
+const mailPause = 2 * time.Millisecond
 
 // mailTypes finds the messages behind names. That each is known here is what
 // protoactor's own reader does not check: it calls a method on nil.
@@ -162,7 +168,7 @@ func (o *outbox) SendSystemMessage(pid *actor.PID, message any) {
 func (o *outbox) Stop(*actor.PID) {}
 
 func (t *Transport) mailLink(node chat.NodeID, addr string) *link[letter] {
-	l := &link[letter]{t: t, node: node, addr: addr, kind: "mail", method: methodMail, max: t.o.MailMax,
+	l := &link[letter]{t: t, node: node, addr: addr, kind: "mail", method: methodMail, max: t.o.MailMax, every: mailPause,
 		lost: func(l letter) { l.out.system.DeadLetter.SendUserMessage(l.target, l.mail) }}
 	l.encode = func(batch []letter, size int) (*packet, error) {
 		room := outgoing(size)
