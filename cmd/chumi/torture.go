@@ -39,7 +39,9 @@ for seconds without a majority. Beside the ledgers it compares the nodes with on
 another, counts 200s of nodes that cannot commit, and lets Porcupine judge what
 clients read meanwhile. It needs Linux, root, ip and nft. --leader-kills N
 --rate R kills only leaders, under R messages a second, and prints how long no
-write is acknowledged.`,
+write is acknowledged. --catch-up N --missed M has one node miss M commits and
+kills it N times while it takes in the snapshots it needs then; it prints how long
+it took and what memory every node needed. Its steps are inside: see --binary.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if listSteps {
@@ -48,7 +50,7 @@ write is acknowledged.`,
 				}
 				return nil
 			}
-			if o.Nodes == 0 {
+			if o.Nodes == 0 || o.CatchUp > 0 {
 				c.chooseTorturer(&o)
 			}
 			if !plantOnly {
@@ -71,7 +73,9 @@ write is acknowledged.`,
 	f.IntVar(&o.SegmentKills, "segment-kills", defaults.SegmentKills, "kills, or faults, each store lives through before it is audited")
 	f.IntVar(&o.Nodes, "nodes", 0, "torture a cluster of so many nodes: 3")
 	f.IntVar(&o.LeaderKills, "leader-kills", 0, "with --nodes: kill only leaders, so often, and measure the gap")
-	f.Float64Var(&o.Rate, "rate", 0, fmt.Sprintf("with --leader-kills: messages a second (default %d)", torture.DefaultRate))
+	f.Float64Var(&o.Rate, "rate", 0, fmt.Sprintf("with --leader-kills or --catch-up: messages a second (default %d or %d)", torture.DefaultRate, torture.DefaultCatchUpRate))
+	f.IntVar(&o.CatchUp, "catch-up", 0, "with --nodes: kill one node so often while it takes in snapshots")
+	f.IntVar(&o.Missed, "missed", 0, fmt.Sprintf("with --catch-up: commits it misses at first (default %d)", torture.DefaultMissed))
 	f.StringSliceVar(&o.Steps, "steps", nil, "steps to kill at (default all that the executable has)")
 	f.StringVar(&o.Dir, "dir", "", "where data directories are made; those of red segments are kept")
 	f.StringVar(&o.Out, "out", "", "file for the report as JSON")
