@@ -17,7 +17,7 @@ const (
 	catchUpLog = 100
 	// missedAgain is what the node misses, at least, when it has caught up and
 	// shall be killed again.
-	missedAgain = 5000
+	missedAgain = 2000
 	// missedDeep is how many entries of a group a node must lack to need a
 	// snapshot: a log is cut back to catchUpLog when it has twice as many.
 	missedDeep = 2*catchUpLog + 50
@@ -71,7 +71,7 @@ func (u *catching) act(ctx context.Context, m *nemesis) error {
 	u.m.killed(ctx, u.victim)
 	u.victim.harmed.Add(1)
 	defer u.victim.harmed.Add(-1)
-	if err := u.miss(ctx, u.s.o.Missed); err != nil {
+	if err := u.miss(ctx, u.s.o.Missed, floodBatch); err != nil {
 		return err
 	}
 	for unreached := 0; u.out.killed() < int64(u.s.o.CatchUp); {
@@ -80,7 +80,7 @@ func (u *catching) act(ctx context.Context, m *nemesis) error {
 			return err
 		}
 		if left == 0 {
-			if err := u.miss(ctx, missedAgain); err != nil {
+			if err := u.miss(ctx, missedAgain, 1); err != nil {
 				return err
 			}
 			continue
@@ -102,7 +102,7 @@ func (u *catching) act(ctx context.Context, m *nemesis) error {
 			return fmt.Errorf("torture: none of %d starts came to the step it was to die at: was the executable built with -tags torture?", unreached)
 		}
 	}
-	if err := u.miss(ctx, missedAgain); err != nil {
+	if err := u.miss(ctx, missedAgain, 1); err != nil {
 		return err
 	}
 	return u.finish(ctx)
@@ -175,11 +175,11 @@ func (u *catching) left(ctx context.Context) (int, error) {
 
 // miss has the others commit at least so many commits that the node, which is
 // down, misses, and so many entries of every group that it needs snapshots.
-func (u *catching) miss(ctx context.Context, commits int) error {
+func (u *catching) miss(ctx context.Context, commits, batch int) error {
 	u.memory.begin(phaseMiss)
 	u.s.say(fmt.Sprintf("node %d misses %d commits", u.victim.number, commits))
 	began, before := time.Now(), u.c.counters.counted(seriesCommits)
-	over := u.c.flood(u.m.posting, u.r.Uint64())
+	over := u.c.flood(u.m.posting, u.r.Uint64(), batch)
 	defer over()
 	limited, cancel := context.WithTimeout(ctx, missIn)
 	defer cancel()

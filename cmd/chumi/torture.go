@@ -50,7 +50,10 @@ it took and what memory every node needed. Its steps are inside: see --binary.`,
 				}
 				return nil
 			}
-			if o.Nodes == 0 || o.CatchUp > 0 {
+			switch {
+			case o.CatchUp > 0 && !findTorturer(&o):
+				return usageError(errors.New("--catch-up kills at steps inside: name a build with -tags torture by --binary (make torture makes one)"))
+			case o.Nodes == 0:
 				c.chooseTorturer(&o)
 			}
 			if !plantOnly {
@@ -84,20 +87,28 @@ it took and what memory every node needed. Its steps are inside: see --binary.`,
 	return cmd
 }
 
+// findTorturer names an executable with the steps inside; false when there is
+// none.
+func findTorturer(o *torture.Options) bool {
+	if o.Binary != "" || failpoint.Armed {
+		return true
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return false
+	}
+	beside := filepath.Join(filepath.Dir(self), "chumi-torture")
+	if _, err := os.Stat(beside); err != nil {
+		return false
+	}
+	o.Binary = beside
+	return true
+}
+
 // chooseTorturer finds an executable with the steps inside, or leaves them out
 // and says so.
 func (c *cli) chooseTorturer(o *torture.Options) {
-	if o.Binary != "" || failpoint.Armed {
-		return
-	}
-	if self, err := os.Executable(); err == nil {
-		beside := filepath.Join(filepath.Dir(self), "chumi-torture")
-		if _, err := os.Stat(beside); err == nil {
-			o.Binary = beside
-			return
-		}
-	}
-	if len(o.Steps) > 0 {
+	if findTorturer(o) || len(o.Steps) > 0 {
 		return
 	}
 	for _, s := range torture.Steps() {
