@@ -176,8 +176,13 @@ func (u *catching) left(ctx context.Context) (int, error) {
 // miss has the others commit at least so many commits that the node, which is
 // down, misses, and so many entries of every group that it needs snapshots.
 func (u *catching) miss(ctx context.Context, commits, batch int) error {
-	u.memory.begin(phaseMiss)
 	u.s.say(fmt.Sprintf("node %d misses %d commits", u.victim.number, commits))
+	first, quarter := u.out.Misses == 0, 1
+	if first {
+		u.memory.begin(phaseMiss(quarter))
+	} else {
+		u.memory.begin(phaseMore)
+	}
 	began, before := time.Now(), u.c.counters.counted(seriesCommits)
 	over := u.c.flood(u.m.posting, u.r.Uint64(), batch)
 	defer over()
@@ -187,7 +192,12 @@ func (u *catching) miss(ctx context.Context, commits, batch int) error {
 		if pause(limited, 500*time.Millisecond); limited.Err() != nil {
 			return errors.Join(fmt.Errorf("torture: %d commits were not made within %v", commits, missIn), ctx.Err())
 		}
-		if missed := u.c.counters.counted(seriesCommits) - before; missed < int64(commits) {
+		missed := u.c.counters.counted(seriesCommits) - before
+		if at := 1 + min(int(4*missed/int64(commits)), 3); first && at > quarter {
+			quarter = at
+			u.memory.begin(phaseMiss(quarter))
+		}
+		if missed < int64(commits) {
 			continue
 		}
 		left, err := u.left(ctx)

@@ -65,10 +65,10 @@ func TestMemory_TakesTheHighestOfAPhase(t *testing.T) {
 		t.Errorf("%d and %d", hwm, anon)
 	}
 	var list []Peak
-	for _, p := range []Peak{{phaseMiss, sideOthers, 5, 1}, {phaseMiss, sideOthers, 3, 2}, {phaseCatchUp, sideOthers, 4, 4}} {
+	for _, p := range []Peak{{phaseMore, sideOthers, 5, 1}, {phaseMore, sideOthers, 3, 2}, {phaseCatchUp, sideOthers, 4, 4}} {
 		list = highest(list, p)
 	}
-	if want := []Peak{{phaseMiss, sideOthers, 5, 2}, {phaseCatchUp, sideOthers, 4, 4}}; !slices.Equal(list, want) {
+	if want := []Peak{{phaseMore, sideOthers, 5, 2}, {phaseCatchUp, sideOthers, 4, 4}}; !slices.Equal(list, want) {
 		t.Errorf("%+v", list)
 	}
 }

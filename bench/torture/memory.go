@@ -13,12 +13,16 @@ import (
 // The phases of a node that catches up, and the two sides.
 const (
 	phaseBefore  = "before"
-	phaseMiss    = "while one misses"
-	phaseCatchUp = "while it catches up"
+	phaseMore    = "missing more"
+	phaseCatchUp = "catching up"
 
 	sideBehind = "node behind"
 	sideOthers = "other nodes"
 )
+
+// phaseMiss is a quarter of the first miss, from 1 on. What grows with the number
+// of commits missed shows from one to the next.
+func phaseMiss(quarter int) string { return fmt.Sprintf("missing, quarter %d", quarter) }
 
 // Peak is the most memory a process needed in a phase, in bytes.
 type Peak struct {
