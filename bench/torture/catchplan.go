@@ -43,10 +43,9 @@ func (p *catchPlan) told(at failpoint.Point, hit bool) {
 	}
 }
 
-// groupsBehind counts the groups of which a node lacks so many entries that it
-// needs a snapshot, by what other nodes say. False means that they know no leader
-// of some group among them.
-func groupsBehind(seen []*child.Cluster, groups []int, node int) (behind int, ok bool) {
+// groupsBehind counts the groups of which a node lacks more than so many entries,
+// by what their leaders say. False means that some group's is not among them.
+func groupsBehind(seen []*child.Cluster, groups []int, node int, entries uint64) (behind int, ok bool) {
 	for _, group := range groups {
 		led := false
 		for _, c := range seen {
@@ -55,7 +54,7 @@ func groupsBehind(seen []*child.Cluster, groups []int, node int) (behind int, ok
 					continue
 				}
 				led = true
-				if g.Behind[node] > missedDeep {
+				if g.Behind[node] > entries {
 					behind++
 				}
 			}

@@ -21,6 +21,8 @@ const (
 	// missedDeep is how many entries of a group a node must lack to need a
 	// snapshot: a log is cut back to catchUpLog when it has twice as many.
 	missedDeep = 2*catchUpLog + 50
+	// fewLeft is the share of groups, one in so many, below which it misses more.
+	fewLeft = 3
 	// missIn bounds how long the others may take to commit what one misses.
 	missIn = 20 * time.Minute
 	// unreachedMax is how often in a row a step may not be reached.
@@ -79,7 +81,8 @@ func (u *catching) act(ctx context.Context, m *nemesis) error {
 		if err != nil {
 			return err
 		}
-		if left == 0 {
+		if left < len(u.c.groupsInUse())/fewLeft {
+			// It would die in the same few groups again and again.
 			if err := u.miss(ctx, missedAgain, 1); err != nil {
 				return err
 			}
@@ -142,7 +145,7 @@ func (u *catching) startAndDie(ctx context.Context, p failpoint.Point, n int64) 
 			return false, fmt.Errorf("%w within %v: %s", errUnhealed, wholeIn, u.c.ailment(ctx))
 		case <-time.After(100 * time.Millisecond):
 		}
-		if u.c.ailment(limited) == "" {
+		if u.caughtUp(limited) {
 			u.m.kills.Add(1)
 			return false, nil
 		}
@@ -155,22 +158,35 @@ func (u *catching) left(ctx context.Context) (int, error) {
 	limited, cancel := context.WithTimeout(ctx, writableIn)
 	defer cancel()
 	for {
-		var seen []*child.Cluster
-		for _, n := range u.c.nodes {
-			if n == u.victim {
-				continue
-			}
-			if one, err := u.c.askNode(limited, n); err == nil {
-				seen = append(seen, one)
-			}
-		}
-		if left, ok := groupsBehind(seen, u.c.groupsInUse(), u.victim.number); ok {
+		if left, ok := u.lacking(limited, missedDeep); ok {
 			return left, nil
 		}
 		if pause(limited, 100*time.Millisecond); limited.Err() != nil {
 			return 0, errors.Join(errUnwritable, ctx.Err())
 		}
 	}
+}
+
+// lacking counts the groups of which the node lacks more than so many entries.
+// False means that they cannot be counted now.
+func (u *catching) lacking(ctx context.Context, entries uint64) (groups int, ok bool) {
+	var seen []*child.Cluster
+	for _, n := range u.c.nodes {
+		if n.running() == nil {
+			continue
+		}
+		if one, err := u.c.askNode(ctx, n); err == nil {
+			seen = append(seen, one)
+		}
+	}
+	return groupsBehind(seen, u.c.groupsInUse(), u.victim.number, entries)
+}
+
+// caughtUp reports whether the cluster is whole and the node has what the logs
+// keep: a node that lacks more than those can still pass for whole.
+func (u *catching) caughtUp(ctx context.Context) bool {
+	behind, ok := u.lacking(ctx, catchUpLog)
+	return ok && behind == 0 && u.c.ailment(ctx) == ""
 }
 
 // miss has the others commit at least so many commits that the node, which is
@@ -226,8 +242,13 @@ func (u *catching) finish(ctx context.Context) error {
 	if err := u.c.restart(ctx, u.victim); err != nil {
 		return err
 	}
-	if err := u.c.whole(ctx); err != nil {
-		return err
+	for !u.caughtUp(ctx) {
+		if err := u.victim.died(); err != nil {
+			return err
+		}
+		if pause(ctx, 50*time.Millisecond); time.Since(began) > wholeIn || ctx.Err() != nil {
+			return errors.Join(fmt.Errorf("%w within %v: %s", errUnhealed, wholeIn, u.c.ailment(ctx)), ctx.Err())
+		}
 	}
 	f := &u.out.Last
 	f.Took, f.Acked = time.Since(began), u.c.acked.Load()-acked

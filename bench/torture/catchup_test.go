@@ -51,10 +51,10 @@ func TestGroupsBehind_AsksLeadersOnly(t *testing.T) {
 	one := &child.Cluster{Node: 1, Groups: []child.Group{group(4, 1, missedDeep+1), group(5, 2, 9999), group(6, 1, 3), group(7, 1, 9999)}}
 	two := &child.Cluster{Node: 2, Groups: []child.Group{group(4, 1, 0), group(5, 2, missedDeep), group(6, 0, 0)}}
 	seen := []*child.Cluster{one, two}
-	if n, ok := groupsBehind(seen, []int{4, 5, 6}, 3); n != 1 || !ok {
+	if n, ok := groupsBehind(seen, []int{4, 5, 6}, 3, missedDeep); n != 1 || !ok {
 		t.Errorf("%d groups behind, %v", n, ok)
 	}
-	if _, ok := groupsBehind(seen[1:], []int{4}, 3); ok {
+	if _, ok := groupsBehind(seen[1:], []int{4}, 3, missedDeep); ok {
 		t.Error("a group whose leader was not asked counts")
 	}
 }
