@@ -149,7 +149,7 @@ func TestReader_FollowsPages(t *testing.T) {
 }
 
 func TestWriteFiles_OfANode(t *testing.T) {
-	config, _, err := WriteFiles(t.TempDir(), NewWorld(1), Config{Node: &NodeConfig{Secrets: NodeSecrets("s", 2), PerIPMax: 9}})
+	config, _, err := WriteFiles(t.TempDir(), NewWorld(1), Config{Node: &NodeConfig{Secrets: NodeSecrets("s", 2), PerIPMax: 9, LogEntries: 100}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestWriteFiles_OfANode(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got["cluster"]["cert_file"] != "s/node-2/node.crt" || got["keys"]["file"] != "s/node-2/kek" ||
-		got["api"]["allow_remote"] != true || got["edge"]["per_ip_max"] != 9.0 {
+		got["api"]["allow_remote"] != true || got["edge"]["per_ip_max"] != 9.0 || got["cluster"]["log_entries"] != 100.0 {
 		t.Errorf("%s", b)
 	}
 }

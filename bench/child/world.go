@@ -117,6 +117,9 @@ type NodeConfig struct {
 	// PerIPMax is how many connections one client may have: a load balancer has
 	// all of them.
 	PerIPMax int
+	// LogEntries is how many applied entries each group keeps for nodes that are
+	// behind; 0 keeps the default.
+	LogEntries int
 }
 
 // WriteFiles writes the config and the bootstrap file of w into dir and returns
@@ -156,6 +159,9 @@ func WriteFiles(dir string, w *World, c Config) (config, bootstrap string, err e
 func (n *NodeConfig) sections(to map[string]map[string]any) {
 	to["cluster"] = map[string]any{"cert_file": filepath.Join(n.Secrets, "node.crt"),
 		"key_file": filepath.Join(n.Secrets, "node.key"), "ca_file": filepath.Join(n.Secrets, "ca.crt")}
+	if n.LogEntries > 0 {
+		to["cluster"]["log_entries"] = n.LogEntries
+	}
 	to["keys"] = map[string]any{"file": filepath.Join(n.Secrets, "kek")}
 	to["edge"] = map[string]any{"per_ip_max": n.PerIPMax}
 	to["api"], to["ops"] = map[string]any{"allow_remote": true}, map[string]any{"allow_remote": true}

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/chumiai/chumi/bench"
@@ -21,7 +22,9 @@ type cluster struct {
 	net      *netns.Network
 	nodes    []*node
 	balancer *balancer
-	refused  *refusals
+	counters *meter
+	// scraping is held for one scrape: the meter wants them in order.
+	scraping sync.Mutex
 	recovery *recovery
 	// groupOf tells the group of each tenant.
 	groupOf map[string]int
@@ -40,7 +43,7 @@ const (
 // openCluster sets the stage and starts the nodes in their network, which stays
 // the caller's. The error says why there is no whole cluster.
 func openCluster(ctx context.Context, o Options, seed uint64, net *netns.Network) (*cluster, error) {
-	c := &cluster{net: net, refused: newRefusals(), groupOf: map[string]int{}}
+	c := &cluster{net: net, counters: newMeter(), groupOf: map[string]int{}}
 	c.recovery = &recovery{groupOf: c.groupOf}
 	var err error
 	c.stage, err = openStage(o, seed, setting{host: net.Host, postTimeout: clusterPostTimeout, callTimeout: clusterCallTimeout,
@@ -218,8 +221,10 @@ func (c *cluster) scrape(ctx context.Context, n *node) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, askIn)
 	defer cancel()
+	c.scraping.Lock()
+	defer c.scraping.Unlock()
 	if m, err := bench.Scrape(ctx, n.start.Listen.Ops); err == nil {
-		c.refused.scraped(n.number, m)
+		c.counters.scraped(n.number, m)
 	}
 }
 

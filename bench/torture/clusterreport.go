@@ -21,10 +21,11 @@ type ClusterTotals struct {
 	// Gaps are the times without an acknowledged write after a leader was
 	// killed.
 	Gaps Gaps `json:"gaps"`
-	// Posted and Late are set when only leaders were killed: messages begun at
-	// the rate, and those that had to wait for a customer.
+	// Posted and Late are set when nothing is answered: messages begun at the rate, and those that had to wait for a customer.
 	Posted int64 `json:"posted,omitempty"`
 	Late   int64 `json:"late,omitempty"`
+	// CatchUp is set when a node was made to catch up.
+	CatchUp *CatchUp `json:"catch_up,omitempty"`
 }
 
 func newClusterTotals() *ClusterTotals { return &ClusterTotals{Faults: map[FaultKind]int64{}} }
@@ -40,6 +41,12 @@ func (c *ClusterTotals) add(other *ClusterTotals) {
 	c.Gaps.add(other.Gaps)
 	c.Posted += other.Posted
 	c.Late += other.Late
+	if other.CatchUp != nil {
+		if c.CatchUp == nil {
+			c.CatchUp = newCatchUp()
+		}
+		c.CatchUp.add(other.CatchUp)
+	}
 }
 
 // lacking lists what a finished run must have met and has not: a run without a
@@ -87,6 +94,9 @@ func (r *Report) textCluster(b *strings.Builder) {
 	gap("every group again after", c.Gaps.Last)
 	if c.Posted > 0 {
 		fmt.Fprintf(b, "  %d messages posted at a rate, %d of them late because every customer waited\n", c.Posted, c.Late)
+	}
+	if c.CatchUp != nil {
+		c.CatchUp.text(b)
 	}
 	line(b, "200s of a minority", t.Breaches[MinorityAcked], "posts to nodes that could not commit", t.Chances[ChanceMinority])
 	line(b, "histories not linear", t.Breaches[NotLinear]+t.Breaches[Undecided],

@@ -33,6 +33,10 @@
 // nothing about them; and after the kill of a leader it is measured when each of
 // its groups takes writes again.
 //
+// With Options.CatchUp one node of the cluster misses more than the logs of the
+// others keep, and is killed at the steps of taking in the snapshots it then needs
+// ([failpoint.ClusterPoints]), again and again, before it may catch up.
+//
 // To show that the audit notices, [Plant] runs it against builds with known
 // bugs; each must be found.
 package torture

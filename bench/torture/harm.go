@@ -112,7 +112,7 @@ func (s *siege) settle(ctx context.Context, c *cluster, seg *Segment, t *traffic
 	c.halt()
 	c.stopNodes(seg.Tally)
 	s.say("auditing")
-	seg.Cluster.Appends, seg.Cluster.Mail = c.refused.counted()
+	seg.Cluster.Appends, seg.Cluster.Mail = c.counters.counted(seriesAppends), c.counters.counted(seriesMail)
 	seg.Cluster.Gaps = c.recovery.result()
 	for _, n := range c.nodes {
 		seg.ReadyMax = max(seg.ReadyMax, n.readySlowest())
@@ -122,7 +122,7 @@ func (s *siege) settle(ctx context.Context, c *cluster, seg *Segment, t *traffic
 		return b, nil // the tally says why; without the events there is no audit
 	}
 	b.Exported = exported
-	if s.o.LeaderKills > 0 {
+	if s.o.silent() {
 		seg.Tally.Add(b.AuditInbound())
 	} else {
 		seg.Tally.Add(b.Audit())

@@ -13,8 +13,8 @@ import (
 // noReplies keeps turns out of a run: no customer pauses for that long.
 const noReplies = 24 * time.Hour
 
-// leaderTraffic has many customers, as each waits for its acknowledgement.
-var leaderTraffic = Traffic{Tenants: 16, Customers: 250, Writers: 1, NoPeople: true}
+// silentTraffic has many customers, as each waits for its acknowledgement.
+var silentTraffic = Traffic{Tenants: 16, Customers: 250, Writers: 1, NoPeople: true}
 
 // killLeaders is a segment that kills leaders under a steady load.
 func (s *siege) killLeaders(ctx context.Context, c *cluster, seg *Segment) error {

@@ -45,6 +45,9 @@ func newNode(s *stage, place *netns.Node, n int, secrets string) (*node, error) 
 	}
 	c := s.config
 	c.Node = &child.NodeConfig{Secrets: child.NodeSecrets(secrets, n), PerIPMax: connsPerIP}
+	if s.o.CatchUp > 0 {
+		c.Node.LogEntries = catchUpLog
+	}
 	config, bootstrap, err := child.WriteFiles(dir, s.world, c)
 	if err != nil {
 		return nil, err

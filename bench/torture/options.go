@@ -52,6 +52,10 @@ type Options struct {
 	// acknowledged.
 	LeaderKills int
 	Rate        float64
+	// CatchUp, when not 0, has one node miss commits, Missed of them at first, and
+	// kills it so many times while it takes in the snapshots it then needs, under
+	// a load of Rate messages a second without replies.
+	CatchUp, Missed int
 
 	// Traffic is what customers do.
 	Traffic Traffic
@@ -108,6 +112,13 @@ var ClusterTraffic = Traffic{Tenants: 8, Customers: 40, Writers: 24, Think: 200 
 // DefaultRate is the load while only leaders are killed, in messages a second.
 const DefaultRate = 500
 
+// The load while a node catches up, in messages a second, and the commits it
+// misses at first.
+const (
+	DefaultCatchUpRate = 200
+	DefaultMissed      = 200_000
+)
+
 // nodesLeast is the smallest cluster that outlives a node.
 const nodesLeast = 3
 
@@ -140,6 +151,12 @@ func (o *Options) EnsureDefaults() {
 	if o.LeaderKills > 0 && o.Rate == 0 {
 		o.Rate = DefaultRate
 	}
+	if o.CatchUp > 0 && o.Rate == 0 {
+		o.Rate = DefaultCatchUpRate
+	}
+	if o.CatchUp > 0 && o.Missed == 0 {
+		o.Missed = DefaultMissed
+	}
 	if o.drain == 0 {
 		o.drain = drainMax
 	}
@@ -147,6 +164,9 @@ func (o *Options) EnsureDefaults() {
 		o.Log = io.Discard
 	}
 }
+
+// silent reports whether nothing is answered and there is one segment only.
+func (o *Options) silent() bool { return o.LeaderKills > 0 || o.CatchUp > 0 }
 
 // Validate names the first option that makes no sense.
 func (o *Options) Validate() error {
@@ -161,6 +181,12 @@ func (o *Options) Validate() error {
 	}
 	if o.LeaderKills < 0 || o.Rate < 0 || (o.LeaderKills > 0 || o.Rate > 0) && o.Nodes == 0 {
 		return errors.New("torture: leaders are killed in a cluster, see Nodes")
+	}
+	if o.CatchUp < 0 || o.Missed < 0 || (o.CatchUp > 0 || o.Missed > 0) && o.Nodes == 0 {
+		return errors.New("torture: a node catches up in a cluster, see Nodes")
+	}
+	if o.CatchUp > 0 && o.LeaderKills > 0 || o.Missed > 0 && o.CatchUp == 0 {
+		return errors.New("torture: leaders are killed, or a node catches up with what it missed, in a run of its own")
 	}
 	if got := len(stepsNamed(o.Steps)); len(o.Steps) > 0 && got != len(o.Steps) {
 		return fmt.Errorf("torture: %d of the steps %v are unknown; list them with --list-steps", len(o.Steps)-got, o.Steps)

@@ -61,7 +61,11 @@ func besiege(ctx context.Context, o Options, report *Report) (*Report, error) {
 	if err := errors.Join(s.segments(ctx, seed), s.close()); err != nil {
 		return nil, err
 	}
-	report.Skipped = report.lacking(o.LeaderKills > 0)
+	if o.CatchUp > 0 {
+		report.Skipped = report.lackingCatchUp(o)
+	} else {
+		report.Skipped = report.lacking(o.LeaderKills > 0)
+	}
 	return report.finish(o.Out)
 }
 
@@ -86,7 +90,7 @@ func (s *siege) segments(ctx context.Context, seed uint64) error {
 				return err
 			}
 		}
-		if s.o.LeaderKills > 0 {
+		if s.o.silent() {
 			return nil
 		}
 	}
@@ -127,7 +131,7 @@ func (s *siege) progress() {
 	var acked, kills, refused int64
 	if s.foe != nil {
 		kills, acked = s.foe.kills.Load(), s.foe.c.acked.Load()
-		refused, _ = s.foe.c.refused.counted()
+		refused = s.foe.c.counters.counted(seriesAppends)
 	}
 	fmt.Fprintf(s.o.Log, "%v: %s; %d nodes killed, %d webhooks acknowledged, %d stale appends refused; audited: %d segments, %d messages\n",
 		time.Since(s.began).Round(time.Second), s.doing, kills, acked, refused, s.report.Segments, s.report.Tally.Chances[ChanceMessages])
@@ -138,8 +142,8 @@ func (s *siege) progress() {
 func (s *siege) segment(ctx context.Context, seed uint64) (*Segment, error) {
 	s.say("starting a cluster")
 	o := s.o
-	if o.LeaderKills > 0 {
-		o.QuietPeriod, o.Traffic = noReplies, leaderTraffic
+	if o.silent() {
+		o.QuietPeriod, o.Traffic = noReplies, silentTraffic
 	}
 	c, err := openCluster(ctx, o, seed, s.net)
 	if err != nil {
@@ -155,8 +159,11 @@ func (s *siege) segment(ctx context.Context, seed uint64) (*Segment, error) {
 	if err := c.locate(ctx); err != nil {
 		return nil, err
 	}
-	if o.LeaderKills > 0 {
+	switch {
+	case o.LeaderKills > 0:
 		return seg, s.killLeaders(ctx, c, seg)
+	case o.CatchUp > 0:
+		return seg, s.catchUp(ctx, c, seg)
 	}
 	return seg, s.harm(ctx, c, seg)
 }

@@ -77,7 +77,7 @@ func (s *Server) openCluster(ctx context.Context) error {
 		advertise = s.peerAddr.Addr().String()
 	}
 	s.node, err = cluster.Open(ctx, cluster.Options{Credentials: credentials, Listener: s.peerAddr, Advertise: advertise,
-		Seeds: s.opt.Seeds, Store: s.store, Metrics: s.metrics, Log: s.opt.Log})
+		Seeds: s.opt.Seeds, Store: s.store, Metrics: s.metrics, Log: s.opt.Log, LogLen: uint64(s.opt.Config.Cluster.LogEntries)})
 	if err != nil {
 		return err
 	}

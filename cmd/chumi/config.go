@@ -6,6 +6,7 @@ import (
 	"github.com/chumiai/chumi/actors"
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/persistence"
+	"github.com/chumiai/chumi/persistence/replica"
 	"github.com/chumiai/chumi/transport/edge"
 	"github.com/chumiai/chumi/transport/meta"
 	"github.com/chumiai/chumi/transport/webhook"
@@ -25,7 +26,7 @@ type Config struct {
 	API       APIConfig       `koanf:"api" doc:"The listener of the REST API and the console."`
 	Ops       OpsConfig       `koanf:"ops" doc:"The listener of metrics, health and profiles."`
 	Peer      PeerConfig      `koanf:"peer" doc:"The address nodes of a cluster meet at; a node without a certificate does not listen on it."`
-	Cluster   ClusterConfig   `koanf:"cluster" doc:"What makes this node one of a cluster: all three files, which chumi cluster init makes, or none."`
+	Cluster   ClusterConfig   `koanf:"cluster" doc:"What makes this node one of a cluster: all three files, which chumi cluster init makes, or none; and what it keeps for the others."`
 	Meta      MetaConfig      `koanf:"meta" doc:"Where Graph is."`
 	Assistant AssistantConfig `koanf:"assistant" doc:"The model that answers, and its limits."`
 	Sends     SendsConfig     `koanf:"sends" doc:"What happens to a send whose outcome is not known."`
@@ -66,12 +67,14 @@ type PeerConfig struct {
 	Advertise string `koanf:"advertise" rule:"addr_opt" doc:"Address other nodes reach this one at; empty means the one it listens on."`
 }
 
-// ClusterConfig is how a node proves itself to others. Its number and the
-// cluster's id are in the certificate.
+// ClusterConfig is how a node proves itself to others, and what it keeps for
+// them. Its number and the cluster's id are in the certificate.
 type ClusterConfig struct {
 	CertFile string `koanf:"cert_file" rule:"optional" doc:"PEM file of this node's certificate; a new one is taken up without a restart."`
 	KeyFile  string `koanf:"key_file" rule:"optional" doc:"PEM file of the certificate's key."`
 	CAFile   string `koanf:"ca_file" rule:"optional" doc:"PEM file of the authority that all nodes of the cluster share."`
+	// LogEntries is of every group, on every node.
+	LogEntries int `koanf:"log_entries" doc:"Applied entries each group keeps, and at most twice as many, for nodes that are behind; one that is further behind gets a snapshot of the group."`
 }
 
 // On reports whether the node is one of a cluster.
@@ -138,9 +141,10 @@ func DefaultConfig() Config {
 			InFlightMax: webhook.DefaultInFlightMax, ReadTimeout: hooks.ReadTimeout, WriteTimeout: hooks.WriteTimeout,
 			IdleTimeout: hooks.IdleTimeout, DeliverTimeout: webhook.DefaultDeliverTimeout,
 		},
-		API:  APIConfig{Addr: "127.0.0.1:8081", BodyBytesMax: edge.DefaultAPILimits.BodyMax},
-		Ops:  OpsConfig{Addr: "127.0.0.1:8082"},
-		Peer: PeerConfig{Addr: "127.0.0.1:8083"},
+		API:     APIConfig{Addr: "127.0.0.1:8081", BodyBytesMax: edge.DefaultAPILimits.BodyMax},
+		Ops:     OpsConfig{Addr: "127.0.0.1:8082"},
+		Peer:    PeerConfig{Addr: "127.0.0.1:8083"},
+		Cluster: ClusterConfig{LogEntries: replica.DefaultLogLen},
 		Meta: MetaConfig{
 			GraphURL: meta.DefaultGraphURL, InstagramURL: meta.DefaultInstagramURL,
 			GraphVersion: meta.DefaultVersion, SendTimeout: actors.DefaultAttemptTimeout,

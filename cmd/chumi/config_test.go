@@ -51,6 +51,7 @@ var refused = []struct {
 	{"number negative", "engine:\n  resident_max: -1\n", []string{"engine.resident_max"}},
 	{"optional number negative", "assistant:\n  turns_per_day: -1\n", []string{"assistant.turns_per_day"}},
 	{"number too large", "engine:\n  resident_max: 99999999999999999999\n", []string{":2:", "engine.resident_max"}},
+	{"a log that keeps nearly nothing", "cluster:\n  log_entries: 5\n", []string{"cluster.log_entries", "at least 100"}},
 	{"body limit below Meta's", "edge:\n  body_bytes_max: 1000\n", []string{"edge.body_bytes_max", "Meta"}},
 	{"boolean is a word", "api:\n  allow_remote: maybe\n", []string{":2:", "api.allow_remote", "true or false"}},
 	{"boolean is a number", "api:\n  allow_remote: 1\n", []string{":2:", "api.allow_remote", "true or false"}},

@@ -39,7 +39,9 @@ for seconds without a majority. Beside the ledgers it compares the nodes with on
 another, counts 200s of nodes that cannot commit, and lets Porcupine judge what
 clients read meanwhile. It needs Linux, root, ip and nft. --leader-kills N
 --rate R kills only leaders, under R messages a second, and prints how long no
-write is acknowledged.`,
+write is acknowledged. --catch-up N --missed M has one node miss M commits and
+kills it N times while it takes in the snapshots it needs then; it prints how long
+it took and what memory every node needed. Its steps are inside: see --binary.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if listSteps {
@@ -48,7 +50,10 @@ write is acknowledged.`,
 				}
 				return nil
 			}
-			if o.Nodes == 0 {
+			switch {
+			case o.CatchUp > 0 && !findTorturer(&o):
+				return usageError(errors.New("--catch-up kills at steps inside: name a build with -tags torture by --binary (make torture makes one)"))
+			case o.Nodes == 0:
 				c.chooseTorturer(&o)
 			}
 			if !plantOnly {
@@ -71,7 +76,9 @@ write is acknowledged.`,
 	f.IntVar(&o.SegmentKills, "segment-kills", defaults.SegmentKills, "kills, or faults, each store lives through before it is audited")
 	f.IntVar(&o.Nodes, "nodes", 0, "torture a cluster of so many nodes: 3")
 	f.IntVar(&o.LeaderKills, "leader-kills", 0, "with --nodes: kill only leaders, so often, and measure the gap")
-	f.Float64Var(&o.Rate, "rate", 0, fmt.Sprintf("with --leader-kills: messages a second (default %d)", torture.DefaultRate))
+	f.Float64Var(&o.Rate, "rate", 0, fmt.Sprintf("with --leader-kills or --catch-up: messages a second (default %d or %d)", torture.DefaultRate, torture.DefaultCatchUpRate))
+	f.IntVar(&o.CatchUp, "catch-up", 0, "with --nodes: kill one node so often while it takes in snapshots")
+	f.IntVar(&o.Missed, "missed", 0, fmt.Sprintf("with --catch-up: commits it misses at first (default %d)", torture.DefaultMissed))
 	f.StringSliceVar(&o.Steps, "steps", nil, "steps to kill at (default all that the executable has)")
 	f.StringVar(&o.Dir, "dir", "", "where data directories are made; those of red segments are kept")
 	f.StringVar(&o.Out, "out", "", "file for the report as JSON")
@@ -80,20 +87,28 @@ write is acknowledged.`,
 	return cmd
 }
 
+// findTorturer names an executable with the steps inside; false when there is
+// none.
+func findTorturer(o *torture.Options) bool {
+	if o.Binary != "" || failpoint.Armed {
+		return true
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return false
+	}
+	beside := filepath.Join(filepath.Dir(self), "chumi-torture")
+	if _, err := os.Stat(beside); err != nil {
+		return false
+	}
+	o.Binary = beside
+	return true
+}
+
 // chooseTorturer finds an executable with the steps inside, or leaves them out
 // and says so.
 func (c *cli) chooseTorturer(o *torture.Options) {
-	if o.Binary != "" || failpoint.Armed {
-		return
-	}
-	if self, err := os.Executable(); err == nil {
-		beside := filepath.Join(filepath.Dir(self), "chumi-torture")
-		if _, err := os.Stat(beside); err == nil {
-			o.Binary = beside
-			return
-		}
-	}
-	if len(o.Steps) > 0 {
+	if findTorturer(o) || len(o.Steps) > 0 {
 		return
 	}
 	for _, s := range torture.Steps() {

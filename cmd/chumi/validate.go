@@ -50,6 +50,9 @@ func (l *Loaded) validate() error {
 			refuse(file[0], "cluster.cert_file, cluster.key_file and cluster.ca_file are set together or not at all; chumi cluster init makes them")
 		}
 	}
+	if n := c.Cluster.LogEntries; n > 0 && n < logEntriesMin {
+		refuse("cluster.log_entries", "must be at least %d, or a node that pauses for a moment gets snapshots", logEntriesMin)
+	}
 	if host, _, _ := net.SplitHostPort(c.Peer.Addr); c.Cluster.On() && c.Peer.Advertise == "" && unspecified(host) {
 		refuse("peer.advertise", "is required: no node can reach this one at %s", c.Peer.Addr)
 	}
@@ -64,6 +67,8 @@ func (l *Loaded) validate() error {
 const (
 	// metaBodyBytesMax is the largest webhook body Meta documents.
 	metaBodyBytesMax = 3 << 20
+	// logEntriesMin is a second or two of a busy group.
+	logEntriesMin = 100
 	// answerMin is the least time a turn needs after the quiet period.
 	answerMin = time.Second
 	// drainMax leaves time to close the store within the 30 s a stop may take.

@@ -39,6 +39,20 @@ func Points() []Point {
 		SendRecorded, StatusDecided, APIAnswering}
 }
 
+// The points of a node that is behind and takes in a snapshot, in order. Only a
+// node of a cluster meets them.
+const (
+	SnapshotReceiving  Point = "snapshot-receiving"  // rows go into tables, none of which counts
+	SnapshotReceived   Point = "snapshot-received"   // all tables are on the disk, Raft was not told
+	SnapshotInstalling Point = "snapshot-installing" // Raft took it, which is durable; the tables are not in place
+	SnapshotInstalled  Point = "snapshot-installed"  // they are, nobody was told
+)
+
+// ClusterPoints lists those in order. A single engine never reaches them.
+func ClusterPoints() []Point {
+	return []Point{SnapshotReceiving, SnapshotReceived, SnapshotInstalling, SnapshotInstalled}
+}
+
 // Bug is a known mistake that a planted build makes on purpose, to show that
 // the torture run notices it.
 type Bug string

@@ -15,6 +15,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/metrics/failpoint"
 	"github.com/chumiai/chumi/persistence"
 )
 
@@ -60,6 +61,7 @@ func (n *Node) ReceiveSnapshot(ctx context.Context, header []byte, body io.Reade
 	if err := in.receive(fs, n.store.TableOptions(), body); err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.SnapshotReceived)
 	if !n.do(func(c *core) { c.stepSnapshot(in) }) {
 		return errUnled(m.Group)
 	}
@@ -103,6 +105,7 @@ func (in *incoming) receive(fs vfs.FS, o sstable.WriterOptions, body io.Reader) 
 				return err
 			}
 		}
+		failpoint.Hit(failpoint.SnapshotReceiving)
 		return w.Set(key, value)
 	})
 	if err = errors.Join(err, finish()); err != nil {
@@ -177,10 +180,12 @@ func (c *core) put(i install) error {
 	}
 	i.member.restored = false
 	start, end := persistence.GroupSpan(l.group)
+	failpoint.Hit(failpoint.SnapshotInstalling)
 	_, err = c.store.DB().IngestAndExcise(context.Background(), i.from.files, nil, nil, pebble.KeyRange{Start: start, End: end})
 	if err != nil {
 		return errInstall("cannot take in a snapshot", err)
 	}
+	failpoint.Hit(failpoint.SnapshotInstalled)
 	if c.fault == faultSnapshotUnplaced {
 		_ = c.store.DB().Delete(persistence.AppendApplied(nil, l.group), pebble.NoSync)
 	}

@@ -93,7 +93,7 @@ func (n *Node) open(ctx context.Context) error {
 		voters = slices.DeleteFunc(slices.Sorted(maps.Keys(n.seeds)), func(id chat.NodeID) bool { return id == n.self })
 	}
 	n.replica, err = replica.Start(o.Store, replica.Options{ID: n.self, Voters: voters, Transport: wire{n},
-		Logger: o.Log, Metrics: &o.Metrics.Journal})
+		LogLen: o.LogLen, Logger: o.Log, Metrics: &o.Metrics.Journal})
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,8 @@ const (
 	callTimeout = 2 * time.Second
 )
 
-// Options is what a Node needs. All but Seeds, Tend and Spread are required.
+// Options is what a Node needs. All but Seeds, LogLen, Tend and Spread are
+// required.
 type Options struct {
 	// Credentials prove this node; its number is in its certificate.
 	Credentials *peer.Credentials
@@ -37,6 +38,9 @@ type Options struct {
 	Store   *persistence.Store
 	Metrics *metrics.Set
 	Log     *slog.Logger
+	// LogLen is how many applied entries each group keeps for nodes that are
+	// behind; 0 means the replica's default.
+	LogLen uint64
 
 	Tend, Spread time.Duration
 }
