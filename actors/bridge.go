@@ -41,11 +41,14 @@ type bridge struct {
 	mu sync.Mutex // guards the fields below
 	// waiting are those who wait for answers, by number; each has room for one.
 	waiting map[uint64]chan *mailpb.Delivered
-	last    uint64
+	// last is the latest number. It begins at Options.Boot: an answer to an earlier
+	// process, of which some wait in other nodes when this one starts, must not
+	// make a delivery of this one durable.
+	last uint64
 }
 
 func newBridge(s *System) *bridge {
-	return &bridge{sys: s, waiting: map[uint64]chan *mailpb.Delivered{}}
+	return &bridge{sys: s, waiting: map[uint64]chan *mailpb.Delivered{}, last: s.opt.Boot}
 }
 
 // open makes the process known to its system.

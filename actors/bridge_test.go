@@ -242,3 +242,20 @@ func textOf(events []chat.Event) string {
 	}
 	return ""
 }
+
+// A node that is killed and started again asks anew, while answers to what it
+// asked before are still on their way.
+func TestBridge_TakesNoAnswerToAnEarlierProcess(t *testing.T) {
+	neighbours(t, func(t *testing.T, _ *street, earlier, later *System, _ *memStore) {
+		before, now := &mailpb.Deliver{}, &mailpb.Deliver{}
+		newBridge(earlier).expect(before)
+		b := newBridge(later)
+		answered := b.expect(now)
+		b.answered(&mailpb.Delivered{Number: before.Number, Outcome: mailpb.Delivered_DURABLE})
+		select {
+		case <-answered:
+			t.Error("it was taken: what was asked now counts as durable")
+		default:
+		}
+	})
+}

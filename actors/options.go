@@ -2,6 +2,7 @@ package actors
 
 import (
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"github.com/chumiai/chumi/chat"
@@ -46,6 +47,9 @@ type Options struct {
 	Places    Places
 	Refresher Refresher
 
+	// Boot tells this process from every other that asked for its node: answers to
+	// an earlier one may still be on their way. 0 draws one.
+	Boot uint64
 	// Rand draws from [0,1) for jitter. Safe for concurrent use.
 	Rand func() float64
 	// Metrics may be nil.
@@ -87,6 +91,9 @@ func (o *Options) EnsureDefaults() {
 	span(&o.PassivateAfter, DefaultPassivateAfter)
 	span(&o.SweepEvery, DefaultSweepEvery)
 	span(&o.AttemptTimeout, DefaultAttemptTimeout)
+	if o.Boot == 0 {
+		o.Boot = rand.Uint64() // #nosec G404 -- told apart, not guessed
+	}
 	if o.Rand == nil {
 		o.Rand = func() float64 { return 1 }
 	}

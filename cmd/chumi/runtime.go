@@ -13,10 +13,11 @@ const (
 	// takes it away, up to milliseconds later. With as many processors as cores
 	// the log's syncs would leave a small machine half idle.
 	threadsMin = 4
-	// collectPercent trades memory for collections: the live heap of a node is
-	// small beside its memtables and cache. The memory limit takes it back where
-	// the heap is large.
-	collectPercent = 400
+	// collectPercent trades memory for collections. Memtables and block cache are
+	// on this heap too, as the build has no cgo: they make collections rare, not
+	// dear, because nothing in them points anywhere. A node settles near three times
+	// what is live; the memory limit takes that back where the heap is large.
+	collectPercent = 200
 )
 
 // tuneRuntime sets what Go's defaults do not fit: processors and collections of
