@@ -70,7 +70,7 @@ func (r *runner) startNode(ctx context.Context, dir, secrets string, n int, join
 		return nil, err
 	}
 	s := &server{engine: true, dir: dir, options: child.Options{Binary: r.o.Binary, DataDir: filepath.Join(own, "data"),
-		Config: config, Bootstrap: bootstrap, Join: join}}
+		Config: config, Bootstrap: bootstrap, Join: join, Found: join == nil}}
 	s.Engine, err = child.Start(ctx, s.options)
 	return s, err
 }

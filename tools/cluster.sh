@@ -32,19 +32,26 @@ rm -f node-*/pid
 hooks=http://127.0.0.1:18180,http://127.0.0.1:18280,http://127.0.0.1:18380
 "$chumi" simulate --bootstrap bootstrap.yaml --hooks "$hooks" --graph-addr 127.0.0.1:18090 --model-addr 127.0.0.1:18091 2> simulator.log &
 simulator=$!
-# N of node N: edge 18N80, api 18N81, ops 18N82, peer 18N83.
+# N of node N: edge 18N80, api 18N81, ops 18N82, peer 18N83. The first of a new
+# cluster founds it, once; who lost its disk joins the others.
+first=
+ls -d node-*/data > /dev/null 2>&1 || first=--found
 for n in 1 2 3; do
-	join=
-	[ $n = 1 ] || join="--join 127.0.0.1:18183"
+	case $n in
+	1) others=127.0.0.1:18283,127.0.0.1:18383 ;;
+	2) others=127.0.0.1:18183,127.0.0.1:18383 ;;
+	3) others=127.0.0.1:18183,127.0.0.1:18283 ;;
+	esac
 	cat > "node-$n/run.sh" <<SH
 #!/bin/sh
-cd "$(pwd)/node-$n" && echo \$\$ > pid && exec "$chumi" serve --config chumi.yaml --bootstrap ../bootstrap.yaml $join \\
+cd "$(pwd)/node-$n" && echo \$\$ > pid && exec "$chumi" serve --config chumi.yaml --bootstrap ../bootstrap.yaml \${1:---join $others} \\
 	--edge-addr 127.0.0.1:18${n}80 --api-addr 127.0.0.1:18${n}81 --ops-addr 127.0.0.1:18${n}82 --peer-addr 127.0.0.1:18${n}83 \\
 	--set meta.graph_url=http://127.0.0.1:18090 --set meta.instagram_url=http://127.0.0.1:18090 --set assistant.base_url=http://127.0.0.1:18091/v1 2>> log
 SH
 	chmod +x "node-$n/run.sh"
 	: > "node-$n/log"
-	"node-$n/run.sh" &
+	"node-$n/run.sh" $first &
+	first=
 done
 for n in 1 2 3; do
 	i=0

@@ -30,9 +30,10 @@ type Options struct {
 	// Listen is where the listeners shall be; an empty one is on the loopback
 	// interface, at a port the engine chooses.
 	Listen Addrs
-	// Join are peer addresses of members of the cluster this node belongs to;
-	// none means that it is alone or the first.
-	Join []string
+	// Join are peer addresses of members of the cluster this node belongs to. Found
+	// makes it the first of a new one.
+	Join  []string
+	Found bool
 	// Within is a command that runs the engine in its place, such as
 	// "ip netns exec NAME". It must become the engine, as exec does: signals are
 	// sent to the process that was started.
@@ -135,6 +136,9 @@ func (o *Options) command() []string {
 	}
 	out = append(out, "serve", "--data-dir", o.DataDir, "--config", o.Config, "--bootstrap", o.Bootstrap,
 		"--edge-addr", at(o.Listen.Edge), "--api-addr", at(o.Listen.API), "--ops-addr", at(o.Listen.Ops), "--peer-addr", at(o.Listen.Peer))
+	if o.Found {
+		out = append(out, "--found")
+	}
 	if len(o.Join) > 0 {
 		out = append(out, "--join", strings.Join(o.Join, ","))
 	}

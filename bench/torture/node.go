@@ -67,10 +67,10 @@ const (
 	nodeReadyIn = 2 * time.Minute
 )
 
-// up starts the node, with members it may join.
+// up starts the node, with members it may join; nil makes it the first.
 func (n *node) up(ctx context.Context, join []string) error {
 	o := n.start
-	o.Join = join
+	o.Join, o.Found = join, join == nil
 	e, err := child.Start(ctx, o)
 	if err != nil {
 		return fmt.Errorf("torture: node %d: %w", n.number, err)

@@ -62,8 +62,8 @@ func (s *Server) openStore(context.Context) error {
 func (s *Server) openCluster(ctx context.Context) error {
 	c := s.opt.Config
 	if !c.Cluster.On() {
-		if len(s.opt.Seeds) > 0 {
-			return usageError(errors.New("--join needs cluster.cert_file, cluster.key_file and cluster.ca_file; chumi cluster init makes them"))
+		if len(s.opt.Seeds) > 0 || s.opt.Found {
+			return usageError(errors.New("--join and --found need cluster.cert_file, cluster.key_file and cluster.ca_file; chumi cluster init makes them"))
 		}
 		return serveAlone(s.store, s.opt.Log, s.metrics)
 	}
@@ -77,7 +77,7 @@ func (s *Server) openCluster(ctx context.Context) error {
 		advertise = s.peerAddr.Addr().String()
 	}
 	s.node, err = cluster.Open(ctx, cluster.Options{Credentials: credentials, Listener: s.peerAddr, Advertise: advertise,
-		Seeds: s.opt.Seeds, Store: s.store, Metrics: s.metrics, Log: s.opt.Log, LogLen: uint64(s.opt.Config.Cluster.LogEntries)})
+		Seeds: s.opt.Seeds, Found: s.opt.Found, Store: s.store, Metrics: s.metrics, Log: s.opt.Log, LogLen: uint64(s.opt.Config.Cluster.LogEntries)})
 	if err != nil {
 		return err
 	}

@@ -57,6 +57,9 @@ func (c *clusterOf) start(n int, more ...string) *engine {
 	for _, other := range c.nodes {
 		args = append(args, "--join", other.peer())
 	}
+	if _, err := os.Stat(c.data(n)); err != nil && len(c.nodes) == 0 {
+		args = append(args, "--found")
+	}
 	c.nodes[n] = startEngine(c.t, c.data(n), c.bootstrap, args...)
 	return c.nodes[n]
 }
@@ -365,6 +368,8 @@ func TestCluster_RefusesWhoDoesNotFit(t *testing.T) {
 		"--set", "cluster.ca_file=" + filepath.Join(c.dir, "node-3", "ca.crt"), "--peer-addr", "127.0.0.1:0"}, "was alone", "empty")
 
 	refused("without a certificate", t.TempDir(), []string{"--join", seed}, "cluster init")
+	refused("the first node without its disk", t.TempDir(), c.flags(1), "--found", "--join", "disk was lost")
+	refused("a founder that joins", t.TempDir(), append(join, "--found"), "--found or --join")
 	refused("half a certificate", t.TempDir(), []string{"--set", "cluster.cert_file=x"}, "cluster.key_file", "together")
 	refused("a certificate that is not there", t.TempDir(), []string{"--set", "cluster.cert_file=x", "--set", "cluster.key_file=x", "--set", "cluster.ca_file=x"}, "cluster cert")
 
@@ -374,9 +379,17 @@ func TestCluster_RefusesWhoDoesNotFit(t *testing.T) {
 		t.Fatal(err)
 	}
 	// With two voters the first cannot go on alone, and says so.
-	if code, text := get(t, "http://"+c.nodes[1].ops+"/readyz", ""); code == http.StatusOK && !strings.Contains(text, "groups") {
-		t.Errorf("readyz: %d %s", code, text)
+	for began := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		code, text := get(t, "http://"+c.nodes[1].ops+"/readyz", "")
+		if code == http.StatusServiceUnavailable && strings.Contains(text, `"groups","ready":false`) {
+			break
+		}
+		if time.Since(began) > 30*time.Second {
+			t.Fatalf("readyz: %d %s", code, text)
+		}
 	}
+	c.stop(1)
+	refused("a member that founds", c.data(1), append(c.flags(1), "--found"), "without --found")
 }
 
 // Commands about a cluster, asked of a node that is in none.

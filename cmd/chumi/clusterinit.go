@@ -36,9 +36,9 @@ key that all of them share, each node's in a directory of its own:
 
 Bring each node its directory and start it there: the first with
 
-  chumi serve --config chumi.yaml
+  chumi serve --config chumi.yaml --found
 
-and every other with --join and the first one's peer address.`,
+this once, and every other with --join and the first one's peer address.`,
 		Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			switch {
@@ -95,7 +95,8 @@ func (c *cli) initCluster(id, out string, nodes int) error {
 
 // nodeConfig is the configuration of a node, run in its directory.
 const nodeConfig = `# Run in this directory: chumi serve --config chumi.yaml
-# and on every node but the first: --join HOST:PORT, a member's peer address.
+# with an empty data directory: --join HOST:PORT, a member's peer address, and only
+# on the first node of a new cluster, once: --found.
 data_dir: data
 cluster:
   cert_file: node.crt

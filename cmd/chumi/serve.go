@@ -26,8 +26,9 @@ type ServerOptions struct {
 	Log    *slog.Logger
 	// Bootstrap is applied before anything is served. Can be nil.
 	Bootstrap *Bootstrap
-	// Seeds are peer addresses of a cluster to join.
+	// Seeds are peer addresses of a cluster to join, Found makes a new one.
 	Seeds []string
+	Found bool
 	// Simulator is what `chumi dev` puts beside the engine; nil otherwise. Its
 	// model answers instead of the configured one, labelled as simulated.
 	Simulator *simulators

@@ -10,14 +10,15 @@ import (
 func (c *cli) serveCommand() *cobra.Command {
 	var bootstrap string
 	var seeds []string
+	var found bool
 	cmd := &cobra.Command{Use: "serve", Short: "Run the engine",
 		Long: `serve takes webhooks, answers customers and serves the API. It prints one line,
 "ready edge=HOST:PORT api=HOST:PORT ops=HOST:PORT", on stderr when it can accept,
 and exits 0 within 30 s of SIGTERM or SIGINT.
 
 With a certificate (chumi cluster init makes them) it is one node of a cluster: the
-first one founds it, every other is started with --join and the peer address of any
-member. Afterwards each comes back by itself.
+first one is started with --found, once, every other with --join and the peer address
+of any member. Afterwards each comes back by itself, with or without --join.
 
 Without assistant.base_url or assistant.api_key, messages are handed to people.`,
 		Args: noArgs,
@@ -26,7 +27,7 @@ Without assistant.base_url or assistant.api_key, messages are handed to people.`
 			if err != nil {
 				return err
 			}
-			o := ServerOptions{Config: &loaded.Config, Log: newLog(c.stderr, loaded.Config.Log), Seeds: seeds}
+			o := ServerOptions{Config: &loaded.Config, Log: newLog(c.stderr, loaded.Config.Log), Seeds: seeds, Found: found}
 			if bootstrap != "" {
 				if o.Bootstrap, err = ReadBootstrap(bootstrap); err != nil {
 					return usageError(fmt.Errorf("the bootstrap file is refused:\n%w", err))
@@ -37,6 +38,7 @@ Without assistant.base_url or assistant.api_key, messages are handed to people.`
 	c.configFlags(cmd, listenKeys...)
 	cmd.Flags().StringVar(&bootstrap, "bootstrap", "", "YAML file of apps, tenants, channels, API keys and members; applied at every start")
 	cmd.Flags().StringSliceVar(&seeds, "join", nil, "peer addresses of members of a cluster to join, HOST:PORT; harmless on a member")
+	cmd.Flags().BoolVar(&found, "found", false, "make an empty data directory the first of a new cluster; refused on a member")
 	return cmd
 }
 

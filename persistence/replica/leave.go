@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
+	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/chumiai/chumi/persistence"
@@ -46,7 +47,8 @@ func (c *core) leave(s Status) (bool, error) {
 	if !ok || len(s.Voters) == 0 || slices.Contains(s.Voters, m.id) || slices.Contains(s.Learners, m.id) || m.incoming != nil {
 		return false, nil
 	}
-	if left := !m.live(m.id); left || !m.outlived(s) {
+	// A leader that was replaced hears of it first, and answers those who wait.
+	if m.raft.BasicStatus().RaftState == raft.StateLeader || !m.live(m.id) || !m.outlived(s) {
 		return false, nil
 	}
 	next := &groupLog{db: m.log.db, group: m.group, fault: m.log.fault, cacheFrom: 1, members: &raftpb.ConfState{}}

@@ -16,8 +16,10 @@ import (
 const (
 	// lanesIdleMax is the connections to one node that are kept for later calls.
 	lanesIdleMax = 64
-	// laneIdleMax is how long one is kept: less than callIdleMax, see there.
-	laneIdleMax = 30 * time.Second
+	// laneIdleMax is how long one is kept: less than callIdleMax, see there. One
+	// that is laneIdleUsed idle is not used again: its end may be under way.
+	laneIdleMax  = 30 * time.Second
+	laneIdleUsed = laneIdleMax - time.Second
 )
 
 // lane is one connection for calls to one node, one call at a time. At any time
@@ -36,6 +38,8 @@ type lane struct {
 	// first gets what waiting for the first byte gave, once per call.
 	first chan error
 	used  bool // carried a call before
+	// idled is when its latest call ended.
+	idled time.Time
 	// unhook undoes that the lane is cut when the port closes.
 	unhook func() bool
 }
@@ -97,7 +101,7 @@ func (p *lanes) take(ctx context.Context) (*lane, error) {
 	for n := len(p.idle); n > 0; n = len(p.idle) {
 		l := p.idle[n-1]
 		p.idle = p.idle[:n-1]
-		if len(l.first) == 0 {
+		if len(l.first) == 0 && time.Since(l.idled) < laneIdleUsed {
 			p.mu.Unlock()
 			_ = l.conn.SetReadDeadline(time.Time{})
 			return l, nil
@@ -144,7 +148,7 @@ func (p *lanes) done(l *lane, well bool) {
 		p.closeLocked(l)
 		return
 	}
-	l.used = true
+	l.used, l.idled = true, time.Now()
 	p.idle = append(p.idle, l)
 	go p.watch(l)
 }

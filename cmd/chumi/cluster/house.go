@@ -38,7 +38,7 @@ func (n *Node) keepHouse(d *persistence.Directory) {
 		reports := n.collect(n.life, d)
 		s := n.gather(d, reports)
 		for _, g := range s.Groups {
-			if g.Leader != 0 && g.Leader != n.self {
+			if g.Leader != n.self {
 				n.leaders.tell(g.Group, g.Leader)
 			}
 		}

@@ -71,7 +71,7 @@ func (l *leaders) misled(g chat.Group, asked, leader chat.NodeID) {
 	}
 }
 
-// tell notes that node says it leads g.
+// tell notes that node says it leads g; 0 that nobody who can be reached does.
 func (l *leaders) tell(g chat.Group, node chat.NodeID) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

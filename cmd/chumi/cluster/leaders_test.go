@@ -35,6 +35,8 @@ func TestLeaders_AsksWhoMayKnow(t *testing.T) {
 	want("node 2 was wrong", 2, 0)
 	l.tell(7, 3)
 	want("told", 3, 3)
+	l.tell(7, 0)
+	want("told that nobody leads", 2, 0)
 	own[7] = 2
 	want("by its replica", 2, 2)
 	if got := l.leader(9); got != 0 {

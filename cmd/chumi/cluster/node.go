@@ -84,6 +84,9 @@ func (n *Node) open(ctx context.Context) error {
 	for _, m := range known.Nodes {
 		peers[m.ID] = m.Addr
 	}
+	if err := o.begins(known); err != nil {
+		return err
+	}
 	voters := []chat.NodeID{n.self}
 	if len(o.Seeds) > 0 && known.Cluster.ID == "" {
 		if n.seeds, err = n.join(ctx, known); err != nil {
@@ -108,6 +111,23 @@ func (n *Node) open(ctx context.Context) error {
 		n.work.Go(func() { n.rejoin(known) })
 	}
 	return nil
+}
+
+// begins says why a node may not begin with such a store, nil when it may.
+func (o *Options) begins(known persistence.Membership) error {
+	why := ""
+	switch {
+	case o.Found && len(o.Seeds) > 0:
+		why = "a node founds a cluster or joins one: say --found or --join"
+	case o.Found && known.Cluster.ID != "":
+		why = "the data directory is of a member of a cluster already: start it without --found"
+	case !known.Used && !o.Found && len(o.Seeds) == 0:
+		why = "the data directory is empty: the first node of a new cluster is started with --found, once; " +
+			"any other, and one whose disk was lost, with --join and the peer address of a member"
+	default:
+		return nil
+	}
+	return chat.E("cluster.Open", chat.KindInvalid, why, nil)
 }
 
 // founds reports whether this node is the one member of its groups.

@@ -23,7 +23,7 @@ const (
 	callTimeout = 2 * time.Second
 )
 
-// Options is what a Node needs. All but Seeds, LogLen, Tend and Spread are
+// Options is what a Node needs. All but Seeds, Found, LogLen, Tend and Spread are
 // required.
 type Options struct {
 	// Credentials prove this node; its number is in its certificate.
@@ -31,9 +31,12 @@ type Options struct {
 	// Listener is the peer port, Advertise where other nodes reach it.
 	Listener  net.Listener
 	Advertise string
-	// Seeds are peer addresses of members. With any, the node asks to join;
-	// without, a new store founds a cluster.
+	// Seeds are peer addresses of members: a new store asks them to join.
 	Seeds []string
+	// Found makes a new store the first of a new cluster. It is said once, by a
+	// person: a member whose disk was lost must not found a second cluster beside
+	// the one that still has its data.
+	Found bool
 	// Store is open and not served yet.
 	Store   *persistence.Store
 	Metrics *metrics.Set
