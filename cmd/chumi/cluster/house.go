@@ -37,11 +37,7 @@ func (n *Node) keepHouse(d *persistence.Directory) {
 		}
 		reports := n.collect(n.life, d)
 		s := n.gather(d, reports)
-		for _, g := range s.Groups {
-			if g.Leader != n.self {
-				n.leaders.tell(g.Group, g.Leader)
-			}
-		}
+		n.hear(s)
 		n.leave(d, reports)
 		if !chief {
 			continue
@@ -50,6 +46,16 @@ func (n *Node) keepHouse(d *persistence.Directory) {
 		if time.Since(spread) >= n.opt.Spread {
 			spread = time.Now()
 			n.spread(n.life, d, s)
+		}
+	}
+}
+
+// hear notes who leads what by the account of all who answered. Nobody is news too:
+// what was told before would keep a node ready that reaches no leader.
+func (n *Node) hear(s *Status) {
+	for _, g := range s.Groups {
+		if g.Leader != n.self {
+			n.leaders.tell(g.Group, g.Leader)
 		}
 	}
 }

@@ -43,3 +43,17 @@ func TestLeaders_AsksWhoMayKnow(t *testing.T) {
 		t.Errorf("with nobody else to ask it asks node %d", got)
 	}
 }
+
+// A node that hears of no leader any more does not go on believing in the last one.
+func TestNode_ForgetsLeadersNobodySpeaksOf(t *testing.T) {
+	nobody := func(chat.Group) chat.NodeID { return 0 }
+	n := &Node{self: 1, leaders: newLeaders(1, nobody, func(chat.Group) []chat.NodeID { return nil })}
+	n.hear(&Status{Groups: []GroupState{{Group: 7, Leader: 3}}})
+	if got := n.leaders.known(7); got != 3 {
+		t.Fatalf("it knows node %d, was told 3", got)
+	}
+	n.hear(&Status{Groups: []GroupState{{Group: 7}}})
+	if got := n.leaders.known(7); got != 0 {
+		t.Errorf("it still believes in node %d", got)
+	}
+}
