@@ -83,10 +83,11 @@ verify-gen:
 cluster: build ## run three nodes and one simulator on this machine, in ./cluster
 	tools/cluster.sh $(BIN)/chumi cluster
 
-torture: build ## kill the engine at every step and compare what it promised with what it kept
+KILLS ?= 2000
+torture: build ## kill the engine KILLS times (default 2000) at every step and compare what it promised with what it kept
 	$(BUILD) -tags torture -o $(BIN)/chumi-torture ./cmd/chumi
 	$(BUILD) -tags 'torture planted' -o $(BIN)/chumi-planted ./cmd/chumi
-	$(BIN)/chumi torture --binary $(BIN)/chumi-torture --planted $(BIN)/chumi-planted
+	$(BIN)/chumi torture --kills $(KILLS) --binary $(BIN)/chumi-torture --planted $(BIN)/chumi-planted
 
 NEMESIS ?= 5m
 nemesis: build ## torture a cluster of three nodes for NEMESIS (default 5m); needs Linux, root, ip and nft

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/chumiai/chumi/chat"
@@ -20,6 +21,9 @@ const (
 	walkAtLeast = time.Second
 	// walkRetry is the pause before a row whose tick failed is fired again.
 	walkRetry = 250 * time.Millisecond
+	// walkRetryMax is the longest such pause before a row whose tick panicked: it
+	// doubles each time, because the next try is likely to end as the last one did.
+	walkRetryMax = 5 * time.Minute
 	// tickLost is when a tick without an answer no longer counts as in flight.
 	tickLost = time.Minute
 )
@@ -35,6 +39,8 @@ type walker struct {
 	// flying holds rows that are fired and not to be fired again before the
 	// given time.
 	flying map[flight]time.Time
+	// crashes counts the panics in a row of the ticks of a conversation.
+	crashes map[flight]int
 	// done brings the answers of ticks; its capacity bounds them.
 	done inbox
 	free int
@@ -50,7 +56,7 @@ type flight struct {
 
 func newWalker(s *System, g chat.Group) *walker {
 	k := s.opt.TicksInFlightMax
-	return &walker{sys: s, group: g, flying: make(map[flight]time.Time), done: make(inbox, k), free: k}
+	return &walker{sys: s, group: g, flying: make(map[flight]time.Time), crashes: make(map[flight]int), done: make(inbox, k), free: k}
 }
 
 // run walks the agenda under every epoch in which this node leads the group,
@@ -96,6 +102,7 @@ func (w *walker) reign(ctx context.Context) {
 // with whatever mail comes next; the sweep is mail.
 func (w *walker) abdicate() {
 	clear(w.flying)
+	clear(w.crashes)
 	w.sys.turns.forsake(w.group)
 	w.sys.root.Send(w.sys.routers[w.group], sweep{})
 }
@@ -197,11 +204,23 @@ func (w *walker) landed(a answer) {
 	case elsewhere(a.err):
 		// The row is about a conversation without events; nothing can move it.
 		w.flying[key] = now.Add(tickLost)
+	case errors.Is(a.err, errPanicked), errors.Is(a.err, errCrashed):
+		w.flying[key] = now.Add(w.penance(key))
+		return
 	case a.err != nil, !a.armed.IsZero() && !a.armed.After(now):
 		w.flying[key] = now.Add(walkRetry)
 	default:
 		delete(w.flying, key)
 	}
+	delete(w.crashes, key)
+}
+
+// penance is how long a conversation whose tick panicked is left alone: half of the
+// pause, and a share of the rest that differs from one to the next.
+func (w *walker) penance(key flight) time.Duration {
+	pause := min(walkRetry<<min(w.crashes[key], 20), walkRetryMax)
+	w.crashes[key]++
+	return pause/2 + jittered(pause/2, w.sys.opt.Rand)
 }
 
 // wait returns when a row may be due: the next known one is, an earlier one was

@@ -3,6 +3,7 @@ package actors
 import (
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -62,6 +63,34 @@ func TestWalker_FailingTickIsRepeatedWithAPause(t *testing.T) {
 		settle(time.Second)
 		if got := graph.texts(); len(got) != 1 {
 			t.Errorf("sent %q, want the reply once the store works", got)
+		}
+	})
+}
+
+// A conversation whose tick panics each time is tried ever more seldom, and goes on
+// where it was once the cause is gone.
+func TestWalker_PanickingTickIsRepeatedEverMoreSeldom(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *System, store *memStore, graph *ledgerGraph) {
+		var tries atomic.Int64
+		var broken atomic.Bool
+		broken.Store(true)
+		step := s.core.step
+		s.core.step = func(c *chat.Conversation, in chat.Input) chat.Decision {
+			if _, tick := in.Fact.(chat.Tick); tick && broken.Load() {
+				tries.Add(1)
+				panic("planted")
+			}
+			return step(c, in)
+		}
+		deliver(t, s, textFrom("1555", "wamid.1", "a"))
+		settle(time.Hour)
+		if n := tries.Load(); n < 15 || n > 45 {
+			t.Errorf("%d tries in an hour, want a few at first and one in 5 minutes at most in the end", n)
+		}
+		broken.Store(false)
+		settle(10 * time.Minute)
+		if got := graph.texts(); len(got) != 1 {
+			t.Errorf("sent %q, want one answer or apology once it works", got)
 		}
 	})
 }

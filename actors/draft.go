@@ -116,7 +116,7 @@ func (d *draft) decide(fact chat.Fact, known chat.Known) (err error) {
 		if r := recover(); r != nil {
 			d.a.core.met.Actors.Panics.Inc()
 			d.a.core.opt.Logger.Error("step panicked", "panic", panicWord(r))
-			err = chat.E("activation.step", chat.KindOther, "panicked", nil)
+			err = errPanicked
 		}
 	}()
 	d.trial = d.next.Clone()

@@ -138,6 +138,9 @@ var (
 	errAbsent = chat.E("activation.handle", chat.KindNotFound, "no such conversation", nil)
 )
 
+// errPanicked tells that Step panicked on a fact. Another try likely ends so too.
+var errPanicked = chat.E("activation.step", chat.KindOther, "panicked", nil)
+
 // Refusals that can be repeated.
 var (
 	errBusy     = chat.E("mailbox", chat.KindBusy, "too much mail is waiting", nil)

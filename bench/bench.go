@@ -230,7 +230,7 @@ func (r *runner) finish(begin time.Time) (*Report, error) {
 	if !r.report.Failed() {
 		_ = os.RemoveAll(r.dir)
 	} else {
-		r.report.Headline = nil
+		r.report.void()
 		r.logf("data kept in %s", r.dir)
 	}
 	if r.o.Out != "" {

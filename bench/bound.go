@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/chumiai/chumi/bench/child"
 	"github.com/cockroachdb/pebble/v2"
@@ -27,7 +28,7 @@ const (
 	// BoundPebble verifies, writes the raw body and a 16-byte dedupe key in one
 	// batch, blindly, waits for pebble.Sync, and answers. Pebble's defaults.
 	BoundPebble = "pebble"
-	// BoundPebbleTuned is the same with a 64 MiB memtable and bloom filters.
+	// BoundPebbleTuned is the same with the options that the engine gives Pebble.
 	BoundPebbleTuned = "pebble-tuned"
 )
 
@@ -76,10 +77,7 @@ func newBound(kind, dir string) (fasthttp.RequestHandler, func() error, error) {
 	switch kind {
 	case BoundPebble:
 	case BoundPebbleTuned:
-		options.MemTableSize = 64 << 20
-		for i := range options.Levels {
-			options.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-		}
+		tune(options)
 	default:
 		return nil, nil, fmt.Errorf("bench: unknown bound %q; known: %s, %s, %s", kind, BoundHMAC, BoundPebble, BoundPebbleTuned)
 	}
@@ -108,6 +106,22 @@ func newBound(kind, dir string) (fasthttp.RequestHandler, func() error, error) {
 		_ = batch.Close()
 	}
 	return handler, db.Close, nil
+}
+
+// tune sets what persistence.Store sets for the engine, which bench does not import,
+// but for the order of keys.
+func tune(o *pebble.Options) {
+	const memTable = 64 << 20
+	o.FormatMajorVersion = pebble.FormatWALSyncChunks
+	o.CacheSize, o.MemTableSize, o.MemTableStopWritesThreshold = 256<<20, memTable, 4
+	o.L0CompactionThreshold, o.L0StopWritesThreshold, o.LBaseMaxBytes = 4, 24, memTable
+	o.CompactionConcurrencyRange = func() (int, int) { return 1, 2 }
+	o.WALMinSyncInterval = func() time.Duration { return 300 * time.Microsecond }
+	o.Experimental.EnableValueBlocks = func() bool { return false }
+	for i := range o.Levels {
+		o.Levels[i].FilterPolicy, o.Levels[i].BlockSize = bloom.FilterPolicy(10), 16<<10
+	}
+	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 }
 
 // newVerifier checks the signature as an edge must: over the raw body, in

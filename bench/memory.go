@@ -48,13 +48,22 @@ func (r *runner) memory(ctx context.Context) error {
 		return err
 	}
 	defer func() { s.Kill() }()
+	acked := NewBitset(requests.Len())
 	post := func(first int) error {
 		l := Load{Addrs: []string{s.Edge}, Requests: requests, First: first, Conns: r.o.Conns, Measure: time.Hour, Limit: n}
 		sample, err := l.Run(ctx)
 		if err == nil && sample.Failed() > 0 {
 			err = fmt.Errorf("bench: %d messages were not acknowledged (%v)", sample.Failed(), sample.LastError)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		for i := range requests.Len() {
+			if sample.Acked.Has(i) {
+				acked.Set(i)
+			}
+		}
+		return nil
 	}
 	if err := post(0); err != nil {
 		return err
@@ -76,7 +85,13 @@ func (r *runner) memory(ctx context.Context) error {
 	if err := s.Terminate(); err != nil {
 		return err
 	}
-	_ = os.RemoveAll(s.dir)
+	v, err := r.compare(ctx, s, acked)
+	if err != nil {
+		return err
+	}
+	if v.Lost+v.Twice == 0 {
+		_ = os.RemoveAll(s.dir)
+	}
 	m := &MemoryResult{Resident: after.resident - before.resident}
 	if m.Resident < int64(n)/2 {
 		return fmt.Errorf("bench: only %d of %d conversations are resident", m.Resident, n)

@@ -49,6 +49,18 @@ type Report struct {
 // Failed reports whether an acknowledged message was lost or doubled.
 func (r *Report) Failed() bool { return r.Lost > 0 || r.Twice > 0 }
 
+// void takes the figures out of the report of a lossy run: what it measured is not
+// the work that was asked for. Which rounds lost what stays.
+func (r *Report) void() {
+	r.Headline, r.Reply, r.Memory = nil, nil, nil
+	for _, rounds := range [][]Round{r.Rounds, r.Open} {
+		for i, x := range rounds {
+			rounds[i] = Round{Number: x.Number, Target: x.Target, Row: x.Row, Rate: x.Rate, Invalid: "the run lost or doubled messages",
+				Acks: x.Acks, Checked: x.Checked, Lost: x.Lost, Twice: x.Twice}
+		}
+	}
+}
+
 // Settings are the numbers of a run that a reader needs to repeat it.
 type Settings struct {
 	Seed          uint64        `json:"seed"`

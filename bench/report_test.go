@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"io"
@@ -53,6 +54,20 @@ func TestReport_OfALossyRunGivesNoFigures(t *testing.T) {
 	}
 	if r.SVG() != "" {
 		t.Error("a lossy run was drawn")
+	}
+	r.void()
+	if text, err := json.Marshal(r); err != nil || strings.Contains(string(text), "12345") {
+		t.Errorf("%v, JSON:\n%s", err, text)
+	}
+}
+
+// What was not measured is left out, not drawn as nothing.
+func TestReport_LeavesOutWhatWasNotMeasured(t *testing.T) {
+	h := headline(rounds(10000, 20000, ""), 5)
+	h.Replies = Spread{}
+	r := &Report{Headline: h}
+	if text := r.Text() + r.SVG(); strings.Contains(text, "replies are made") || strings.Contains(text, "with replies") {
+		t.Errorf("it shows a row that was not run:\n%s", text)
 	}
 }
 

@@ -166,13 +166,19 @@ func (r *runner) invalid(round *Round, s *Sample) string {
 	return ""
 }
 
-// check compares acknowledgements with the export and adds to the report.
+// check compares the acknowledgements of a round with the export.
 func (r *runner) check(ctx context.Context, s *server, round *Round, sample *Sample) error {
-	v, err := verify(ctx, s.stores(), r.world, sample.Acked, sample.Acked.Len())
-	if err != nil {
-		return err
-	}
+	v, err := r.compare(ctx, s, sample.Acked)
 	round.Checked, round.Lost, round.Twice = v.Checked, v.Lost, v.Twice
+	return err
+}
+
+// compare compares acknowledgements with the export and adds to the report.
+func (r *runner) compare(ctx context.Context, s *server, acked *Bitset) (Verdict, error) {
+	v, err := verify(ctx, s.stores(), r.world, acked, acked.Len())
+	if err != nil {
+		return v, err
+	}
 	r.report.Acknowledged += v.Checked
 	r.report.Lost += v.Lost
 	r.report.Twice += v.Twice
@@ -180,7 +186,7 @@ func (r *runner) check(ctx context.Context, s *server, round *Round, sample *Sam
 		r.logf("LOSSY: of %d acknowledged %d are lost, %d doubled; first is request %d; data kept in %s",
 			v.Checked, v.Lost, v.Twice, v.First, s.dir)
 	}
-	return nil
+	return v, nil
 }
 
 // headline runs engine and bounds in turn: A-B, B-A, ...

@@ -62,11 +62,17 @@ func (p *plot) bars(h *Headline) {
 		name string
 		Spread
 	}
-	list := []bar{{"engine, acks only", h.Acks}, {"engine, with replies", h.Replies}}
-	for _, k := range []string{BoundPebble, BoundPebbleTuned, BoundHMAC} {
-		if s, ok := h.Bounds[k]; ok {
-			list = append(list, bar{"bound: " + k, s})
+	var list []bar
+	add := func(name string, s Spread) {
+		if s.Rounds > 0 {
+			list = append(list, bar{name, s})
 		}
+	}
+	add("engine, acks only", h.Acks)
+	add("engine, with replies", h.Replies)
+	add("three nodes, acks only", h.Three)
+	for _, k := range []string{BoundPebble, BoundPebbleTuned, BoundHMAC} {
+		add("bound: "+k, h.Bounds[k])
 	}
 	top := 0.0
 	for _, x := range list {

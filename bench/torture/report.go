@@ -128,14 +128,20 @@ func (r *Report) textRun(b *strings.Builder) {
 	fmt.Fprintf(b, "chumi torture, build %.12s (%s), seeds %v, %d segments in %v\n", r.Build.SHA256, r.Build.Commit, r.Seeds, r.Segments, r.Took.Round(time.Second))
 	fmt.Fprintf(b, "%d kills counted (%d more came while nothing was in flight); longest start %v, longest drain %v\n",
 		r.Total(), r.Idle, r.ReadyMax.Round(time.Millisecond), r.DrainMax.Round(100*time.Millisecond))
+	inside := false
 	for _, s := range Steps() {
-		if n, missed := r.Kills[s.Name], r.Unreached[s.Name]; n > 0 || missed > 0 {
+		n, missed := r.Kills[s.Name], r.Unreached[s.Name]
+		inside = inside || s.Where == WhereInside && n > 0
+		if n > 0 || missed > 0 {
 			fmt.Fprintf(b, "  %-8s %-18s %5d", s.Where, s.Name, n)
 			if missed > 0 {
 				fmt.Fprintf(b, "  (%d times not reached)", missed)
 			}
 			b.WriteByte('\n')
 		}
+	}
+	if !inside {
+		b.WriteString("no step inside the engine was killed at: that needs a build with -tags torture\n")
 	}
 	if len(r.Skipped) > 0 {
 		fmt.Fprintf(b, "steps never killed at: %s\n", strings.Join(r.Skipped, ", "))
