@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"container/heap"
 	"slices"
 	"time"
@@ -198,14 +199,19 @@ func (c *SenderCore) limit() int {
 	return c.window
 }
 
-// expire gives up on answers that never came, and tells when the next patience
-// ends.
+// expire gives up on answers that never came, in the order they were asked for,
+// and tells when the next patience ends.
 func (c *SenderCore) expire(now time.Time) (next time.Time) {
+	var lost []*queue
 	for _, q := range c.asked {
 		if now.Before(q.patience) {
 			next = sooner(next, q.patience)
-			continue
+		} else {
+			lost = append(lost, q)
 		}
+	}
+	slices.SortFunc(lost, func(a, b *queue) int { return cmp.Or(cmp.Compare(a.turn, b.turn), cmp.Compare(a.id, b.id)) })
+	for _, q := range lost {
 		message, started := q.asked, q.started
 		c.free(q)
 		if started {
