@@ -171,8 +171,11 @@ type apiEvent struct {
 		Status    string  `json:"status"`
 	} `json:"status"`
 	Update *struct {
-		RemoteID *string `json:"remote_id"`
-		Revision string  `json:"revision"`
+		Type     string          `json:"type"`
+		RemoteID *string         `json:"remote_id"`
+		Revision string          `json:"revision"`
+		Reason   string          `json:"reason"`
+		Raw      json.RawMessage `json:"raw"`
 	} `json:"update"`
 	Turn *struct {
 		ID     string `json:"id"`
