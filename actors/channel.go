@@ -181,13 +181,9 @@ func (s *senderActor) attempt(w *sendWork, e chat.StartAttempt) {
 // send loads what the request needs and makes it.
 func (s *System) send(w *sendWork, e chat.StartAttempt) chat.SendOutcome {
 	failpoint.Hit(failpoint.AttemptCommitted)
-	out, missing := s.outbound(w, e)
-	if missing.Result != 0 {
-		return missing
-	}
-	began := s.opt.Clock.Now()
-	if began.Sub(w.at) > attemptStartMax {
-		return chat.SendOutcome{Result: chat.SendUnstarted, Reason: "started_late"}
+	out, began, unsent := s.request(w, e)
+	if unsent.Result != 0 {
+		return unsent
 	}
 	if total, ok := s.laps.sent(w.conversation, began); ok {
 		s.met.Graph.Engine.Observe(total.Seconds())
@@ -203,6 +199,18 @@ func (s *System) send(w *sendWork, e chat.StartAttempt) chat.SendOutcome {
 		s.met.Graph.Errors.WithLabelValues(strconv.Itoa(outcome.Code)).Inc()
 	}
 	return outcome
+}
+
+// request gathers what is to be sent, and when that was. An outcome with a result
+// says that nothing may leave.
+func (s *System) request(w *sendWork, e chat.StartAttempt) (out chat.Outbound, began time.Time, unsent chat.SendOutcome) {
+	if out, unsent = s.outbound(w, e); unsent.Result != 0 {
+		return out, began, unsent
+	}
+	if began = s.opt.Clock.Now(); began.Sub(w.at) > attemptStartMax {
+		unsent = chat.SendOutcome{Result: chat.SendUnstarted, Reason: "started_late"}
+	}
+	return out, began, unsent
 }
 
 // unreadablePause is when a send is tried again whose message or receiver could
