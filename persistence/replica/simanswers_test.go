@@ -51,6 +51,10 @@ func TestSimulator_AnswersOnce(t *testing.T) {
 			t.Logf("after %v: %v", time.Since(began).Round(time.Second), total)
 		}
 	}
+	if count >= townSeeds && !t.Failed() && (town.stale == 0 || town.unknown == 0 || town.duplicates == 0 || town.unsent == 0 ||
+		town.doubled == 0 || town.unknownSends == 0 || town.handoffs == 0 || town.jumps == 0) {
+		t.Errorf("the days were too quiet: %v", town)
+	}
 }
 
 // A seed of a town is a run, too.
@@ -72,19 +76,26 @@ func TestSimulator_AnswersOnceSameSeedSameTrace(t *testing.T) {
 }
 
 // Each mistake of an engine, made on purpose, is noticed within a bounded number of
-// seeds.
+// seeds; the same seeds are green without it.
 func TestSimulator_NoticesPlantedLapses(t *testing.T) {
 	bound := number(t, "CHUMI_PLANTED_SEEDS", 60)
+	most := uint64(0)
 	for l := lapse(1); l < lapses; l++ {
 		found := false
 		for seed := uint64(1); seed <= bound && !found; seed++ {
 			s := inhabit(t, seed, l)
 			if found = len(s.broken) > 0; found {
+				most = max(most, seed)
 				t.Logf("lapse %d, seed %d: %.200s", l, seed, s.broken[0])
 			}
 		}
 		if !found {
 			t.Errorf("lapse %d is not noticed in %d seeds", l, bound)
+		}
+	}
+	for seed := uint64(townSeeds + 1); seed <= most; seed++ {
+		if s := inhabit(t, seed, 0); len(s.broken) > 0 {
+			t.Errorf("without a lapse: %s", s.report())
 		}
 	}
 }

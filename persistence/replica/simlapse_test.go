@@ -12,6 +12,7 @@ const (
 	lapseResend                          // sends under way when a process died are sent again by the next
 	lapseNoAgenda                        // whoever becomes leader later does not look at the agenda
 	lapseKeepsState                      // an activation goes on after a refused append
+	lapseRetriesDoubt                    // a request without an answer is taken for one that never left
 	lapses                               // how many there are, and one
 )
 

@@ -139,10 +139,13 @@ func (st *story) end(id chat.MessageID, how chat.EventKind) {
 // sent holds what the journal says of a send against Graph's ledger.
 func (w *town) sent(p *simPerson, s *sendStory) {
 	times := w.graph.times[s.message]
-	if times > 1 {
-		if w.total.doubled++; s.class == chat.AtMostOnce {
-			w.sim.violate("Graph took %s, which is sent at most once, %d times", s.message, times)
-		}
+	switch {
+	case times <= 1:
+	case s.class == chat.AtLeastOnce:
+		w.total.doubled++
+	default:
+		w.total.twice++
+		w.sim.violate("Graph took %s, which is sent at most once, %d times", s.message, times)
 	}
 	switch s.ended {
 	case 0:

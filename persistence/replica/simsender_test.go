@@ -112,6 +112,9 @@ func (e *engine) request(out chat.Outbound, st *chat.Conversation, finish func(c
 	tell := func(o chat.SendOutcome) {
 		if !told {
 			told = true
+			if o.Result == chat.SendAmbiguous && e.town.lapse == lapseRetriesDoubt {
+				o.Result = chat.SendUnstarted
+			}
 			finish(o)
 		}
 	}

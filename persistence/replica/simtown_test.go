@@ -43,12 +43,14 @@ type written struct {
 	message chat.MessageID
 }
 
-// townTotals is what happened in a town.
+// townTotals is what happened in a town: doubled are sends of the class at_least_once
+// that Graph took more than once, twice those of at_most_once, both apologies to
+// somebody whose reply was queued and not known to have gone in time.
 type townTotals struct {
-	seeds, acknowledged, byMembers, webhooks, refused           int
-	ticks, turns, replies, apologies, both, handoffs            int
-	requests, unsent, accepted, doubled, unknownSends, failed   int
-	stale, unknown, jumps, conversations, overtaken, violations int
+	seeds, acknowledged, byMembers, webhooks, refused, duplicates    int
+	ticks, turns, replies, apologies, both, handoffs                 int
+	requests, unsent, accepted, doubled, twice, unknownSends, failed int
+	stale, unknown, jumps, conversations, overtaken, violations      int
 }
 
 func (a *townTotals) add(b townTotals) {
@@ -57,6 +59,7 @@ func (a *townTotals) add(b townTotals) {
 	a.byMembers += b.byMembers
 	a.webhooks += b.webhooks
 	a.refused += b.refused
+	a.duplicates += b.duplicates
 	a.ticks += b.ticks
 	a.turns += b.turns
 	a.replies += b.replies
@@ -67,6 +70,7 @@ func (a *townTotals) add(b townTotals) {
 	a.unsent += b.unsent
 	a.accepted += b.accepted
 	a.doubled += b.doubled
+	a.twice += b.twice
 	a.unknownSends += b.unknownSends
 	a.failed += b.failed
 	a.stale += b.stale
@@ -78,11 +82,11 @@ func (a *townTotals) add(b townTotals) {
 }
 
 func (a townTotals) String() string {
-	return fmt.Sprintf("seeds %d, conversations %d, customer messages acknowledged %d, of members %d, webhooks %d (refused %d), commits stale %d, unknown %d, "+
+	return fmt.Sprintf("seeds %d, conversations %d, customer messages acknowledged %d, of members %d, webhooks %d (refused %d), updates known already %d, commits stale %d, unknown %d, "+
 		"ticks %d, turns %d, replies queued %d, apologies %d (beside a reply %d), handoffs %d, requests to Graph %d (not begun %d), accepted %d, "+
-		"doubled at_least_once %d, at_most_once 0, ended unknown %d, failed %d, overtaken after a jump %d, clock jumps %d, violations %d",
-		a.seeds, a.conversations, a.acknowledged, a.byMembers, a.webhooks, a.refused, a.stale, a.unknown, a.ticks, a.turns, a.replies,
-		a.apologies, a.both, a.handoffs, a.requests, a.unsent, a.accepted, a.doubled, a.unknownSends, a.failed, a.overtaken, a.jumps, a.violations)
+		"doubled at_least_once %d, at_most_once %d, ended unknown %d, failed %d, overtaken after a jump %d, clock jumps %d, violations %d",
+		a.seeds, a.conversations, a.acknowledged, a.byMembers, a.webhooks, a.refused, a.duplicates, a.stale, a.unknown, a.ticks, a.turns, a.replies,
+		a.apologies, a.both, a.handoffs, a.requests, a.unsent, a.accepted, a.doubled, a.twice, a.unknownSends, a.failed, a.overtaken, a.jumps, a.violations)
 }
 
 func newTown(s *simulator, people int, l lapse) *town {

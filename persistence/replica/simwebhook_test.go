@@ -134,6 +134,11 @@ func (e *engine) here(f *fiber, updates []chat.Inbound) error {
 			case r.Err != nil:
 				err = r.Err
 			}
+			for _, v := range r.Verdicts {
+				if v.Kind == chat.VerdictDuplicate {
+					e.town.total.duplicates++
+				}
+			}
 		}
 		if err != nil || len(again) == 0 {
 			return err
