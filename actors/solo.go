@@ -109,19 +109,20 @@ type Solo struct {
 }
 
 // Activate makes the activation of whoever the first letter is for, under the
-// epoch of that moment. What it appends and waits for has the values of life. out
-// is given the effects of every durable commit, in order, with the state they
-// follow from; it must not block and keeps nothing of the state.
-func (s *Solos) Activate(life context.Context, out func(st *chat.Conversation, effects []chat.Effect)) *Solo {
-	c := *s.sys.core
-	c.life = life
+// epoch of that moment. out is given the effects of every durable commit, in
+// order, with the state they follow from; it must not block and keeps nothing of
+// the state.
+func (s *Solos) Activate(out func(st *chat.Conversation, effects []chat.Effect)) *Solo {
+	c := *s.sys.core // with a life of its own
 	return &Solo{act: activation{core: &c}, out: out}
 }
 
 // Handle makes the facts of letters durable, releases what follows from them and
-// answers; it blocks while it appends. Letters that arrived together share a
-// commit. REQUIRES: all letters are for one conversation, always the same.
-func (s *Solo) Handle(letters []*Letter) {
+// answers; it blocks while it appends, which it does with the values of ctx.
+// Letters that arrived together share a commit. REQUIRES: all letters are for one
+// conversation, always the same.
+func (s *Solo) Handle(ctx context.Context, letters []*Letter) {
+	s.act.core.life = ctx
 	mails := make([]*mail, len(letters))
 	for i, l := range letters {
 		mails[i] = l.m

@@ -50,5 +50,6 @@
 // stage and everything an entry leads to: no time, randomness or encryption. The
 // pass itself is a function of its inputs (core); clocks, goroutines and sockets
 // are in node and in the transport. The tests run clusters of cores on one
-// goroutine: from a seed (simulator_test.go) or from a script (testdata).
+// goroutine: from a seed (simulator_test.go), with the activations and senders of
+// package actors above them (simengine_test.go), or from a script (testdata).
 package replica

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/chumiai/chumi/chat"
@@ -42,6 +43,9 @@ func (s *simulator) start(run func(*fiber)) *fiber {
 		}()
 		run(f)
 	})
+	if len(s.fibers) >= 64 { // those of a town are many, and most are over
+		s.fibers = slices.DeleteFunc(s.fibers, func(f *fiber) bool { return f.over })
+	}
 	s.fibers = append(s.fibers, f)
 	s.after(0, f.wake)
 	return f

@@ -29,6 +29,11 @@ type simNode struct {
 	store *persistence.Store
 	core  *core
 
+	// engine is what runs above the store, nil where clients append themselves; skew
+	// is how far the clock is off.
+	engine *engine
+	skew   time.Duration
+
 	// doomed is true when the process is about to end.
 	doomed bool
 	// ends are where the logs ended after the pass before.
@@ -109,6 +114,9 @@ func (n *simNode) open() {
 	n.up, n.poked, n.crashNext, n.flights, n.pending, n.receiving = true, false, false, nil, nil, nil
 	n.poke()
 	n.ticks(n.life)
+	if n.sim.town != nil {
+		n.engine = newEngine(n.sim.town, n)
+	}
 }
 
 // ticks lets the node's time pass while its process lives.
@@ -352,4 +360,7 @@ func (n *simNode) discard() {
 		n.sim.note("n%d: close after a crash: %v", n.id, err)
 	}
 	n.store, n.core = nil, nil
+	if n.engine != nil {
+		n.engine.die()
+	}
 }

@@ -42,7 +42,9 @@ type simulator struct {
 	// any more.
 	ended, healed bool
 
-	book  *book
+	book *book
+	// town is what the cluster serves; nil for one whose clients append themselves.
+	town  *town
 	total totals
 	// trace is a hash of all that happened, tail the end of it in words.
 	trace interface {
@@ -62,9 +64,12 @@ type plan struct {
 	// grow makes an administrator change members.
 	grow    bool
 	clients int
-	logLen  uint64
-	chaos   time.Duration
-	fault   fault
+	// people live in the town that the cluster serves, jumps makes its clocks jump.
+	people int
+	jumps  bool
+	logLen uint64
+	chaos  time.Duration
+	fault  fault
 	// calm leaves the network, the disks and the processes alone.
 	calm bool
 }
@@ -228,6 +233,9 @@ func (s *simulator) run() {
 		for i := range s.plan.clients {
 			s.start(func(f *fiber) { (&client{fiber: f, sim: s, id: i}).live() })
 		}
+		if s.town != nil {
+			s.town.begin()
+		}
 		if !s.plan.calm {
 			s.start(s.trouble)
 		}
@@ -237,7 +245,13 @@ func (s *simulator) run() {
 		s.runUntil(s.now+s.plan.chaos, nil)
 		s.ended = true
 		s.heal()
+		if s.town != nil {
+			s.town.settle()
+		}
 		s.book.settle()
+		if s.town != nil && len(s.broken) == 0 {
+			s.town.reckon()
+		}
 	})
 }
 
