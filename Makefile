@@ -87,6 +87,7 @@ KILLS ?= 2000
 torture: build ## kill the engine KILLS times (default 2000) at every step and compare what it promised with what it kept
 	$(BUILD) -tags torture -o $(BIN)/chumi-torture ./cmd/chumi
 	$(BUILD) -tags 'torture planted' -o $(BIN)/chumi-planted ./cmd/chumi
+	CGO_ENABLED=0 $(GO) test -tags torture -run TestPoison_ ./cmd/chumi
 	$(BIN)/chumi torture --kills $(KILLS) --binary $(BIN)/chumi-torture --planted $(BIN)/chumi-planted
 
 NEMESIS ?= 5m

@@ -48,7 +48,7 @@ func strike(t *testing.T, e *child.Engine, body string) int {
 // An update that kills the process each time its decision is made, as a failpoint
 // between the marks of persistence.Strikes does with any status, is recorded
 // unprocessed by the process after the third. Every process has the failpoint.
-func TestKill_ByOneUpdateEndsAfterThreeTimes(t *testing.T) {
+func TestPoison_ByOneUpdateEndsAfterThreeTimes(t *testing.T) {
 	_, args := outside(t)
 	o := child.Options{DataDir: filepath.Join(t.TempDir(), "data"), Config: args[1], Bootstrap: write(t, "b.yaml", twoTenants),
 		Env: []string{"CHUMI_TEST_ENGINE=1", fmt.Sprintf("CHUMI_FAILPOINT=%s:1", failpoint.StatusDecided)}, ReadyIn: patience}
