@@ -39,8 +39,8 @@ type walker struct {
 	// flying holds rows that are fired and not to be fired again before the
 	// given time.
 	flying map[flight]time.Time
-	// crashes counts the panics in a row of the ticks of a conversation.
-	crashes map[flight]int
+	// panics counts the panics in a row of the ticks of a conversation.
+	panics map[flight]int
 	// done brings the answers of ticks; its capacity bounds them.
 	done inbox
 	free int
@@ -56,7 +56,7 @@ type flight struct {
 
 func newWalker(s *System, g chat.Group) *walker {
 	k := s.opt.TicksInFlightMax
-	return &walker{sys: s, group: g, flying: make(map[flight]time.Time), crashes: make(map[flight]int), done: make(inbox, k), free: k}
+	return &walker{sys: s, group: g, flying: make(map[flight]time.Time), panics: make(map[flight]int), done: make(inbox, k), free: k}
 }
 
 // run walks the agenda under every epoch in which this node leads the group,
@@ -102,7 +102,7 @@ func (w *walker) reign(ctx context.Context) {
 // with whatever mail comes next; the sweep is mail.
 func (w *walker) abdicate() {
 	clear(w.flying)
-	clear(w.crashes)
+	clear(w.panics)
 	w.sys.turns.forsake(w.group)
 	w.sys.root.Send(w.sys.routers[w.group], sweep{})
 }
@@ -205,21 +205,21 @@ func (w *walker) landed(a answer) {
 		// The row is about a conversation without events; nothing can move it.
 		w.flying[key] = now.Add(tickLost)
 	case errors.Is(a.err, errPanicked), errors.Is(a.err, errCrashed):
-		w.flying[key] = now.Add(w.penance(key))
+		w.flying[key] = now.Add(w.panicPause(key))
 		return
 	case a.err != nil, !a.armed.IsZero() && !a.armed.After(now):
 		w.flying[key] = now.Add(walkRetry)
 	default:
 		delete(w.flying, key)
 	}
-	delete(w.crashes, key)
+	delete(w.panics, key)
 }
 
-// penance is how long a conversation whose tick panicked is left alone: half of the
+// panicPause is how long a conversation whose tick panicked is left alone: half of the
 // pause, and a share of the rest that differs from one to the next.
-func (w *walker) penance(key flight) time.Duration {
-	pause := min(walkRetry<<min(w.crashes[key], 20), walkRetryMax)
-	w.crashes[key]++
+func (w *walker) panicPause(key flight) time.Duration {
+	pause := min(walkRetry<<min(w.panics[key], 20), walkRetryMax)
+	w.panics[key]++
 	return pause/2 + jittered(pause/2, w.sys.opt.Rand)
 }
 

@@ -12,11 +12,9 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"syscall"
-	"time"
 
 	"github.com/chumiai/chumi/bench/child"
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/valyala/fasthttp"
 )
 
@@ -33,9 +31,10 @@ const (
 )
 
 // ServeBound serves a bound on addr, with data in dir, until SIGTERM or SIGINT.
-// It prints "ready edge=<address>" on stderr when it accepts.
-func ServeBound(kind, addr, dir string) error {
-	handler, stop, err := newBound(kind, dir)
+// tune gives Pebble the engine's options, for BoundPebbleTuned. It prints
+// "ready edge=<address>" on stderr when it accepts.
+func ServeBound(kind, addr, dir string, tune func(*pebble.Options)) error {
+	handler, stop, err := newBound(kind, dir, tune)
 	if err != nil {
 		return err
 	}
@@ -64,7 +63,7 @@ func ServeBound(kind, addr, dir string) error {
 }
 
 // newBound builds a bound's handler and the function that closes its store.
-func newBound(kind, dir string) (fasthttp.RequestHandler, func() error, error) {
+func newBound(kind, dir string, tune func(*pebble.Options)) (fasthttp.RequestHandler, func() error, error) {
 	verify := newVerifier(child.NewWorld(1).Apps[0].Secret)
 	if kind == BoundHMAC {
 		return func(ctx *fasthttp.RequestCtx) {
@@ -106,22 +105,6 @@ func newBound(kind, dir string) (fasthttp.RequestHandler, func() error, error) {
 		_ = batch.Close()
 	}
 	return handler, db.Close, nil
-}
-
-// tune sets what persistence.Store sets for the engine, which bench does not import,
-// but for the order of keys.
-func tune(o *pebble.Options) {
-	const memTable = 64 << 20
-	o.FormatMajorVersion = pebble.FormatWALSyncChunks
-	o.CacheSize, o.MemTableSize, o.MemTableStopWritesThreshold = 256<<20, memTable, 4
-	o.L0CompactionThreshold, o.L0StopWritesThreshold, o.LBaseMaxBytes = 4, 24, memTable
-	o.CompactionConcurrencyRange = func() (int, int) { return 1, 2 }
-	o.WALMinSyncInterval = func() time.Duration { return 300 * time.Microsecond }
-	o.Experimental.EnableValueBlocks = func() bool { return false }
-	for i := range o.Levels {
-		o.Levels[i].FilterPolicy, o.Levels[i].BlockSize = bloom.FilterPolicy(10), 16<<10
-	}
-	o.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 }
 
 // newVerifier checks the signature as an edge must: over the raw body, in

@@ -11,7 +11,7 @@ func TestBound_StoresEveryBodyAndItsKey(t *testing.T) {
 	for _, kind := range []string{BoundPebble, BoundPebbleTuned} {
 		t.Run(kind, func(t *testing.T) {
 			dir := t.TempDir()
-			handler, stop, err := newBound(kind, dir)
+			handler, stop, err := newBound(kind, dir, plain)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -50,7 +50,7 @@ func TestBound_StoresEveryBodyAndItsKey(t *testing.T) {
 }
 
 func TestBound_RefusesAWrongSignature(t *testing.T) {
-	handler, _, err := newBound(BoundHMAC, t.TempDir())
+	handler, _, err := newBound(BoundHMAC, t.TempDir(), plain)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,10 @@ func TestBound_RefusesAWrongSignature(t *testing.T) {
 }
 
 func TestBound_UnknownKindIsRefused(t *testing.T) {
-	if _, _, err := newBound("redis", t.TempDir()); err == nil {
+	if _, _, err := newBound("redis", t.TempDir(), plain); err == nil {
 		t.Error("no error")
 	}
 }
+
+// plain leaves Pebble as it is.
+func plain(*pebble.Options) {}

@@ -83,27 +83,27 @@ func Open(o Options) (*Store, error) {
 // memTablesMax is how many memtables may wait for their flush before writes stall.
 const memTablesMax = 4
 
-// engineOptions are Pebble's options. The sizes are for throughput: a full
-// memtable every second or so, and compactions on at most two cores.
+// engineOptions are Pebble's options.
 func (s *Store) engineOptions() *pebble.Options {
 	o := &s.opts
 	log := &engineLogger{log: o.Logger, fatal: s.die}
-	e := &pebble.Options{
-		FS:                          o.FS,
-		Comparer:                    comparer,
-		FormatMajorVersion:          formatMajorVersion,
-		Logger:                      log,
-		EventListener:               log.listener(),
-		CacheSize:                   o.CacheSize,
-		MemTableSize:                uint64(o.MemTableSize),
-		MemTableStopWritesThreshold: memTablesMax,
-		L0CompactionThreshold:       4,
-		L0StopWritesThreshold:       24,
-		LBaseMaxBytes:               int64(o.MemTableSize),
-		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
-		WALMinSyncInterval:          func() time.Duration { return o.SyncInterval },
-		ReadOnly:                    o.ReadOnly,
-	}
+	e := &pebble.Options{FS: o.FS, Comparer: comparer, Logger: log, EventListener: log.listener(), ReadOnly: o.ReadOnly}
+	o.Tune(e)
+	return e
+}
+
+// Tune sets what makes Pebble fast for a Store with these options: sizes, syncs,
+// compactions and tables, and not the order of keys. The sizes are for throughput: a
+// full memtable every second or so, and compactions on at most two cores. REQUIRES:
+// EnsureDefaults was called.
+func (o *Options) Tune(e *pebble.Options) {
+	e.FormatMajorVersion = formatMajorVersion
+	e.CacheSize = o.CacheSize
+	e.MemTableSize, e.MemTableStopWritesThreshold = uint64(o.MemTableSize), memTablesMax
+	e.L0CompactionThreshold, e.L0StopWritesThreshold = 4, 24
+	e.LBaseMaxBytes = int64(o.MemTableSize)
+	e.CompactionConcurrencyRange = func() (int, int) { return 1, 2 }
+	e.WALMinSyncInterval = func() time.Duration { return o.SyncInterval }
 	// A reader of a conversation wants every value: none is kept aside.
 	e.Experimental.EnableValueBlocks = func() bool { return false }
 	// A snapshot that is taken in must be in tables when that returns: recent knows
@@ -116,7 +116,6 @@ func (s *Store) engineOptions() *pebble.Options {
 		e.Levels[i].BlockSize = 16 << 10
 	}
 	e.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
-	return e
 }
 
 // begin checks what the store says about itself.

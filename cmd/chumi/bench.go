@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/chumiai/chumi/bench"
+	"github.com/chumiai/chumi/persistence"
 )
 
 func (c *cli) benchCommand() *cobra.Command {
@@ -71,7 +72,11 @@ export; a run that lost one prints no throughput.`,
 func (c *cli) boundCommand() *cobra.Command {
 	var kind, addr, dir string
 	cmd := &cobra.Command{Use: "bound", Short: "Serve a bare handler to compare with", Hidden: true, Args: noArgs,
-		RunE: func(*cobra.Command, []string) error { return bench.ServeBound(kind, addr, dir) }}
+		RunE: func(*cobra.Command, []string) error {
+			engine := persistence.Options{SyncInterval: persistence.DefaultSyncInterval}
+			engine.EnsureDefaults()
+			return bench.ServeBound(kind, addr, dir, engine.Tune)
+		}}
 	cmd.Flags().StringVar(&kind, "kind", bench.BoundPebble, "which handler")
 	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:0", "address to listen on")
 	cmd.Flags().StringVar(&dir, "dir", ".", "directory of its store")

@@ -247,7 +247,7 @@ func (c *core) serve(m *member, f *flight) error {
 			case raft.LocalApplyThread:
 				err = c.apply(m, msg, f)
 			default:
-				if !m.idle(msg) {
+				if !m.onlyCommit(msg) {
 					m.out = append(m.out, Message{m.group, msg})
 				}
 			}

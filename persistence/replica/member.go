@@ -141,12 +141,12 @@ func (m *member) live(node chat.NodeID) bool {
 	return false
 }
 
-// idle reports whether a message only tells a follower that more is committed. The
+// onlyCommit reports whether a message only tells a follower that more is committed. The
 // next entries say the same, or the next sign of life, and cost no message, no
 // answer and no pass of their own. Not so where a change of members is on its way,
 // and not in the group that every node follows; and what answers a follower's sign
 // of life may be there to find out whether entries were lost.
-func (m *member) idle(msg *raftpb.Message) bool {
+func (m *member) onlyCommit(msg *raftpb.Message) bool {
 	if msg.GetType() != raftpb.MsgApp || len(msg.GetEntries()) > 0 || m.group == persistence.MetaGroup ||
 		m.log.changing() || slices.Contains(m.answered, msg.GetTo()) {
 		return false

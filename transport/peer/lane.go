@@ -16,10 +16,11 @@ import (
 const (
 	// lanesIdleMax is the connections to one node that are kept for later calls.
 	lanesIdleMax = 64
-	// laneIdleMax is how long one is kept: less than callIdleMax, see there. One
-	// that is laneIdleUsed idle is not used again: its end may be under way.
-	laneIdleMax  = 30 * time.Second
-	laneIdleUsed = laneIdleMax - time.Second
+	// laneIdleMax is how long one is kept: less than callIdleMax, see there.
+	laneIdleMax = 30 * time.Second
+	// laneReuseMax is how long one may have been idle and carry another call. After
+	// that its end may be under way.
+	laneReuseMax = laneIdleMax - time.Second
 )
 
 // lane is one connection for calls to one node, one call at a time. At any time
@@ -101,7 +102,7 @@ func (p *lanes) take(ctx context.Context) (*lane, error) {
 	for n := len(p.idle); n > 0; n = len(p.idle) {
 		l := p.idle[n-1]
 		p.idle = p.idle[:n-1]
-		if len(l.first) == 0 && time.Since(l.idled) < laneIdleUsed {
+		if len(l.first) == 0 && time.Since(l.idled) < laneReuseMax {
 			p.mu.Unlock()
 			_ = l.conn.SetReadDeadline(time.Time{})
 			return l, nil

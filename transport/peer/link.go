@@ -161,7 +161,7 @@ func (l *link[T]) session(batch *[]T) error {
 			return err
 		case <-l.queue.ready:
 		}
-		// Not interruptible: it is shorter than what ends a session takes to notice.
+		// Milliseconds: an end of the link can wait for them.
 		time.Sleep(l.every - time.Since(sent))
 		sent = time.Now()
 		var size int
