@@ -310,7 +310,7 @@ func (c *core) proposeWaiting(m *member, f *flight) error {
 	c.number++
 	list := m.waiting
 	m.waiting = nil
-	data, err := appendEntry(nil, ticket{c.opt.Boot, c.number}, m.sole || c.fault == faultHeldSent, list)
+	data, err := newEntry(ticket{c.opt.Boot, c.number}, m.sole || c.fault == faultHeldSent, list)
 	if err != nil {
 		return err
 	}

@@ -36,25 +36,26 @@ func readTicket(b []byte) (ticket, bool) {
 	return ticket{binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])}, true
 }
 
-// appendEntry encodes the commits of one entry; held leaves them out.
-func appendEntry(dst []byte, t ticket, held bool, commits []*Proposal) ([]byte, error) {
-	version := entryFull
+// newEntry encodes the commits of one entry; held leaves them out.
+func newEntry(t ticket, held bool, commits []*Proposal) ([]byte, error) {
 	if held {
-		version = entryHeld
+		return appendTicket([]byte{entryHeld}, t), nil
 	}
-	dst = appendTicket(append(dst, version), t)
-	if held {
-		return dst, nil
-	}
-	options := proto.MarshalOptions{}
+	size := entryHead
 	for _, p := range commits {
-		dst = binary.AppendUvarint(dst, uint64(options.Size(p.commit)))
+		size += binary.MaxVarintLen32 + proto.Size(p.commit)
+	}
+	data := appendTicket(append(make([]byte, 0, size), entryFull), t)
+	// The sizes are those of a moment ago: nobody changes a commit that waits.
+	options := proto.MarshalOptions{UseCachedSize: true}
+	for _, p := range commits {
+		data = binary.AppendUvarint(data, uint64(options.Size(p.commit)))
 		var err error
-		if dst, err = options.MarshalAppend(dst, p.commit); err != nil {
+		if data, err = options.MarshalAppend(data, p.commit); err != nil {
 			return nil, chat.E("replica.entry", chat.KindOther, "cannot encode a commit", err)
 		}
 	}
-	return dst, nil
+	return data, nil
 }
 
 // entryTicket returns the name of an entry's proposal and the bytes behind it.

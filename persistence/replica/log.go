@@ -40,14 +40,16 @@ type groupLog struct {
 	// cache holds the entries from cacheFrom on, without gaps, up to last.
 	cache     []*raftpb.Entry
 	cacheFrom uint64
-	key       []byte
+	// key and row are room for what is read or written.
+	key, row []byte
 	// fault is 0 but in tests.
 	fault fault
 }
 
-// cacheMax is how many applied entries stay in memory for followers that are
-// nearly up to date.
-const cacheMax = 512
+// cacheMin is how many applied entries stay in memory for followers that are
+// nearly up to date; at twice as many the older half goes, so that a pass seldom
+// moves them.
+const cacheMin = 256
 
 // openLog reads what the store has of a group. A group that was never replicated
 // begins with the given members, at the epoch it had reached.
@@ -256,16 +258,16 @@ func (l *groupLog) append(b *pebble.Batch, entries []*raftpb.Entry) error {
 // without either, and be elected by those whom both removed.
 func (l *groupLog) changing() bool { return l.change > l.applied.index }
 
-// flush writes the entries that Pebble does not have.
+// flush writes the entries that Pebble does not have. set copies what it is given.
 func (l *groupLog) flush(set func(key, value []byte) error) error {
 	for l.stored < l.last {
 		e := l.cache[l.stored+1-l.cacheFrom]
-		v, err := proto.Marshal(e)
-		if err != nil {
+		var err error
+		if l.row, err = (proto.MarshalOptions{}).MarshalAppend(l.row[:0], e); err != nil {
 			return l.failed(err)
 		}
 		l.key = persistence.AppendLogEntry(l.key[:0], l.group, e.GetIndex())
-		if err := set(l.key, v); err != nil {
+		if err := set(l.key, l.row); err != nil {
 			return l.failed(err)
 		}
 		l.stored++
@@ -325,8 +327,11 @@ func (l *groupLog) trim(b *pebble.Batch, to uint64) error {
 
 // shrink forgets cached entries that are stored and applied.
 func (l *groupLog) shrink() {
+	if len(l.cache) < 2*cacheMin {
+		return
+	}
 	n := 0
-	for len(l.cache)-n > cacheMax && l.cacheFrom+uint64(n) <= min(l.stored, l.applied.index) {
+	for len(l.cache)-n > cacheMin && l.cacheFrom+uint64(n) <= min(l.stored, l.applied.index) {
 		n++
 	}
 	if n > 0 {

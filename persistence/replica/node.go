@@ -24,11 +24,22 @@ const (
 	// it, and what comes meanwhile gathers. More would be smaller and cost more:
 	// every group of a pass costs, however few its commits.
 	flightsMax = 2
-	// passPause is the least time from one pass to the next while groups have more
-	// than one member: what a pass costs then, messages to all of them and a batch
-	// on each, is shared by what gathers meanwhile. An idle node does not wait.
-	passPause = time.Millisecond
+	// passPauseMin is the least time from one pass to the next while groups have
+	// more than one member: what a pass costs then, messages to all of them and a
+	// batch on each, is shared by what gathers meanwhile. An idle node does not
+	// wait. The more commits are on their way, the longer the pause and the larger
+	// the share, and the less it adds to what each of them waits for the others:
+	// passPausePer for each, up to passPauseMax.
+	passPauseMin = time.Millisecond
+	passPausePer = 50 * time.Microsecond
+	passPauseMax = 5 * time.Millisecond
 )
+
+// passPause is the least time from one pass to the next with that many commits on
+// their way.
+func passPause(commits int) time.Duration {
+	return min(max(passPauseMin, time.Duration(commits)*passPausePer), passPauseMax)
+}
 
 // Node runs the groups of a store. It implements persistence.Proposer and is
 // safe for concurrent use.
@@ -49,6 +60,9 @@ type Node struct {
 	// ended is closed when no pass will be taken any more.
 	ended chan struct{}
 	work  sync.WaitGroup
+	// open counts the commits that were taken and not answered; run's goroutine
+	// alone uses it.
+	open int
 	// life ends with Close; sending is held by the one snapshot that is streamed.
 	life    context.Context
 	cancel  context.CancelFunc
@@ -209,7 +223,7 @@ func (n *Node) run() {
 			n.end()
 			return
 		}
-		if wait := passPause - time.Since(last); wait > 0 && !n.core.alone() {
+		if wait := passPause(n.open+commits) - time.Since(last); wait > 0 && !n.core.alone() {
 			time.Sleep(wait)
 		}
 		last = time.Now()
@@ -232,6 +246,7 @@ func (n *Node) run() {
 		for len(n.returned) > 0 {
 			n.send(n.core.landed(<-n.returned))
 		}
+		n.open += commits
 		if !n.pass() {
 			return
 		}
@@ -284,6 +299,7 @@ func (n *Node) pass() bool {
 	if f == nil {
 		return true
 	}
+	n.open -= len(f.answered)
 	if len(f.installs) > 0 {
 		return n.install(f)
 	}
