@@ -46,6 +46,19 @@ func TestHeadline_GivesNoRatioWithoutEnoughValidRounds(t *testing.T) {
 	}
 }
 
+func TestHeadline_WithoutAStoringBoundIsNotInvalid(t *testing.T) {
+	var engine []Round
+	for _, r := range rounds(10000, 20000, "") {
+		if r.Target == TargetEngine {
+			engine = append(engine, r)
+		}
+	}
+	text := (&Report{Headline: headline(engine, 5), Rounds: engine}).Text()
+	if strings.Contains(text, "INVALID") || strings.Contains(text, " x fasthttp") || !strings.Contains(text, "none that stores was measured") {
+		t.Errorf("the text of rounds without a bare handler:\n%s", text)
+	}
+}
+
 func TestReport_OfALossyRunGivesNoFigures(t *testing.T) {
 	r := &Report{Lost: 1, Acknowledged: 1000, Rounds: rounds(12345, 20000, ""), Headline: headline(rounds(12345, 20000, ""), 5)}
 	text := r.Text()

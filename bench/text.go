@@ -68,9 +68,13 @@ func (r *Report) textHeadline(b *strings.Builder) {
 	if h.ThreeRatio > 0 {
 		fmt.Fprintf(b, "three nodes on this machine, acks only = %.2f x one\n", h.ThreeRatio)
 	}
+	_, plain := h.Bounds[BoundPebble]
+	_, tuned := h.Bounds[BoundPebbleTuned]
 	switch {
 	case h.Valid:
 		fmt.Fprintf(b, "engine, acks only = %.2f x %s\n\n", h.Ratio, boundName(h.Against))
+	case !plain && !tuned:
+		fmt.Fprintf(b, "no ratio to a bare handler: none that stores was measured\n\n")
 	default:
 		fmt.Fprintf(b, "INVALID: too few valid rounds, so no ratio. The rounds below say why.\n\n")
 	}
