@@ -97,13 +97,19 @@ func (c *Conversation) applyAttempt(e Event) {
 		entry.State, entry.N, entry.Epoch, entry.At = SendAttempting, e.Attempt.N, e.Attempt.Epoch, e.At
 		return
 	case AttemptEnded:
-		entry.State, entry.At = SendQueued, e.At
-		return
+		if !entry.Proven {
+			entry.State, entry.At = SendQueued, e.At
+			return
+		}
 	case MessageAccepted:
 		if entry.Covers >= c.LastIn {
 			c.answered()
 		} else if c.WaitingFrom != 0 && c.WaitingFrom <= entry.Covers {
 			c.WaitingFrom, c.WaitingSince, c.Deadline = entry.Covers+1, e.Time, e.Deadline
+		}
+		if entry.State == SendAttempting && entry.N != e.Attempt.N {
+			entry.Proven = true
+			return
 		}
 	}
 	c.dropEntry(e.Attempt.Message)

@@ -80,6 +80,9 @@ type OutboxEntry struct {
 	// Doubtful is true once an attempt ended without telling whether it went.
 	// Such an entry is never shown as failed or cancelled: it may have arrived.
 	Doubtful bool
+	// Proven is true once an earlier attempt is known to have gone while another is
+	// under way: there will be no more, and who must outlive attempts waits for it.
+	Proven bool
 	// N counts attempts; Epoch is of the latest.
 	N     int
 	Epoch Epoch
@@ -90,6 +93,18 @@ type OutboxEntry struct {
 	Covers Seq
 	// TextHash lets an echo that arrives before the send response find its entry.
 	TextHash uint64
+}
+
+// again reports whether an attempt is under way after one that may have gone.
+func (e *OutboxEntry) again() bool { return e.State == SendAttempting && e.Doubtful }
+
+// told is the number of the attempt that a status or an echo tells of: 0 when it
+// may be another than the latest.
+func (e *OutboxEntry) told() int {
+	if e.again() {
+		return 0
+	}
+	return e.N
 }
 
 // Conversation is the state of one conversation: small, without personal data,

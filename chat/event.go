@@ -89,7 +89,8 @@ type Event struct {
 // Attempt is what happened to an outbound message at Graph.
 type Attempt struct {
 	Message MessageID
-	// N counts attempts from 1; 0 when the message never was attempted.
+	// N counts attempts from 1; 0 when the message never was attempted, or when it is
+	// not known which of its attempts this is about.
 	N int
 	// Epoch is the epoch the attempt was started in.
 	Epoch Epoch

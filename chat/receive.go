@@ -136,7 +136,7 @@ func (p *step) echoed(f *Inbound) {
 	}
 	p.begin(f)
 	if entry := p.echoOf(f); entry != nil {
-		p.accept(*entry, entry.N, f.Remote, "echo", 0)
+		p.accept(*entry, entry.told(), f.Remote, "echo", 0)
 		return
 	}
 	id := MessageIDAt(p.c.ID, p.next())

@@ -45,15 +45,20 @@ func (p *step) reported(f *Inbound) {
 	}
 }
 
-// resolve ends an outbox entry whose fate a status tells.
+// resolve ends an outbox entry whose fate a status tells. What it tells of an
+// entry that was attempted before may be of that attempt: the one under way can
+// still arrive, and the entry stays until it has ended.
 func (p *step) resolve(entry OutboxEntry, f *Inbound, status Status) {
-	if status == StatusFailed {
+	again := entry.again()
+	switch {
+	case again && (entry.Proven || status == StatusFailed):
+	case status == StatusFailed:
 		p.refused(entry, SendOutcome{Code: f.Code, Reason: "failed"})
-		return
+	default:
+		p.emit(Event{Kind: MessageAccepted, Deadline: p.nextDeadline(entry), Attempt: &Attempt{
+			Message: entry.Message, N: entry.told(), Remote: f.Remote, Reason: "status"}})
+		p.settled(entry)
 	}
-	p.emit(Event{Kind: MessageAccepted, Deadline: p.nextDeadline(entry), Attempt: &Attempt{
-		Message: entry.Message, N: entry.N, Remote: f.Remote, Reason: "status"}})
-	p.released(ReleaseSend{Message: entry.Message})
 }
 
 // tickOutbox looks at the sends that are owed.
@@ -67,6 +72,10 @@ func (p *step) tickOutbox() {
 		case entry.State == SendAttempting && (entry.Epoch != p.in.Epoch || !entry.At.After(p.now)):
 			if failpoint.Planted(failpoint.BugAttemptingIsQueued) {
 				p.requeue(entry, SendOutcome{Reason: "restarted"}, 0)
+				continue
+			}
+			if entry.Proven {
+				p.ended(entry, SendOutcome{Reason: "lost"})
 				continue
 			}
 			p.ambiguous(entry, SendOutcome{Reason: "lost"})

@@ -56,6 +56,10 @@ func (p *step) attemptFinished(f AttemptFinished) {
 		p.effect(ReleaseSend{Message: f.Message})
 		return
 	}
+	if entry.Proven {
+		p.ended(entry, o)
+		return
+	}
 	switch o.Result {
 	case SendRefused:
 		p.fail(entry, o)
@@ -96,7 +100,27 @@ func (p *step) accept(entry OutboxEntry, n int, remote RemoteID, reason string, 
 	}
 	p.emit(Event{Kind: MessageAccepted, Deadline: p.nextDeadline(entry), Attempt: &Attempt{
 		Message: entry.Message, N: n, Epoch: entry.Epoch, Remote: remote, Reason: reason}})
-	p.released(ReleaseSend{Message: entry.Message})
+	p.settled(entry)
+}
+
+// settled frees the sender for the conversation's next entry, unless an attempt
+// of this one is still under way.
+func (p *step) settled(entry OutboxEntry) {
+	if p.c.Entry(entry.Message) == nil {
+		p.released(ReleaseSend{Message: entry.Message})
+	}
+}
+
+// ended settles a send that is known to have gone before, when its latest attempt
+// is over and was not accepted.
+func (p *step) ended(entry OutboxEntry, o SendOutcome) {
+	p.emit(Event{Kind: AttemptEnded, Attempt: &Attempt{
+		Message: entry.Message, N: entry.N, Epoch: entry.Epoch, Code: o.Code, Subcode: o.Subcode, Reason: o.Reason}})
+	r := ReleaseSend{Message: entry.Message, Blocked: o.Result == SendBlocked}
+	if r.Blocked || o.Result == SendThrottled {
+		r.RetryAfter = backoff(entry.N, o.RetryAfter)
+	}
+	p.released(r)
 }
 
 // lateAccept records an acceptance that came after the entry was settled, so

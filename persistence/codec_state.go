@@ -57,6 +57,9 @@ func encodeState(a *arena, pepper *seal.Pepper, c *chat.Conversation, contact []
 		if o.Doubtful {
 			w.uint(11, 1)
 		}
+		if o.Proven {
+			w.uint(12, 1)
+		}
 		w.close(at)
 	}
 	w.stamp(16, c.Armed)
@@ -85,7 +88,7 @@ func decodeState(pepper *seal.Pepper, t chat.TenantID, c chat.ConversationID, v 
 	}
 	for _, o := range r.Outbox {
 		s.Outbox = append(s.Outbox, chat.OutboxEntry{Message: messageOf(c, o.Message), Seq: chat.Seq(o.Seq),
-			Author: chat.Author(o.Author), State: chat.SendState(o.State), Class: chat.Class(o.Class), N: int(o.N), Doubtful: o.Doubtful,
+			Author: chat.Author(o.Author), State: chat.SendState(o.State), Class: chat.Class(o.Class), N: int(o.N), Doubtful: o.Doubtful, Proven: o.Proven,
 			Epoch: chat.Epoch(o.Epoch), At: unstamp(o.At), Covers: chat.Seq(o.Covers),
 			TextHash: o.Masked ^ outboxMask(pepper, c, chat.Seq(o.Seq))})
 	}

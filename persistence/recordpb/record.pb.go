@@ -1263,7 +1263,9 @@ type Outbox struct {
 	// masked is the text's hash under a keyed mask: texts are not guessable from it.
 	Masked uint64 `protobuf:"fixed64,10,opt,name=masked,proto3" json:"masked,omitempty"`
 	// doubtful tells that an attempt ended without telling whether it went.
-	Doubtful      bool `protobuf:"varint,11,opt,name=doubtful,proto3" json:"doubtful,omitempty"`
+	Doubtful bool `protobuf:"varint,11,opt,name=doubtful,proto3" json:"doubtful,omitempty"`
+	// proven tells that an earlier attempt went, while another is under way.
+	Proven        bool `protobuf:"varint,12,opt,name=proven,proto3" json:"proven,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1371,6 +1373,13 @@ func (x *Outbox) GetMasked() uint64 {
 func (x *Outbox) GetDoubtful() bool {
 	if x != nil {
 		return x.Doubtful
+	}
+	return false
+}
+
+func (x *Outbox) GetProven() bool {
+	if x != nil {
+		return x.Proven
 	}
 	return false
 }
@@ -1717,7 +1726,7 @@ const file_record_proto_rawDesc = "" +
 	"\x05up_to\x18\x06 \x01(\x04R\x04upTo\x12\x13\n" +
 	"\x02at\x18\a \x01(\x03H\x00R\x02at\x88\x01\x01\x12\x1a\n" +
 	"\brestarts\x18\b \x01(\x03R\brestartsB\x05\n" +
-	"\x03_at\"\x97\x02\n" +
+	"\x03_at\"\xaf\x02\n" +
 	"\x06Outbox\x12+\n" +
 	"\amessage\x18\x01 \x01(\v2\x11.chumi.record.RefR\amessage\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x16\n" +
@@ -1730,7 +1739,8 @@ const file_record_proto_rawDesc = "" +
 	"\x06covers\x18\t \x01(\x04R\x06covers\x12\x16\n" +
 	"\x06masked\x18\n" +
 	" \x01(\x06R\x06masked\x12\x1a\n" +
-	"\bdoubtful\x18\v \x01(\bR\bdoubtfulB\x05\n" +
+	"\bdoubtful\x18\v \x01(\bR\bdoubtful\x12\x16\n" +
+	"\x06proven\x18\f \x01(\bR\x06provenB\x05\n" +
 	"\x03_at\"|\n" +
 	"\x03Row\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\fR\fconversation\x12\x10\n" +
