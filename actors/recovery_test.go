@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,6 +30,42 @@ func TestSystem_TakeOverOutlivesTheAttempt(t *testing.T) {
 		synctest.Wait()
 		if len(done) != 0 {
 			t.Fatalf("takeover acknowledged while a request is under way")
+		}
+		close(answered)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestSystem_TakeOverOutlivesARepeatedAttempt(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *System, store *memStore, graph *ledgerGraph) {
+		answered := make(chan struct{})
+		var attempts atomic.Int32
+		graph.f = func(context.Context, chat.Outbound) chat.SendOutcome {
+			if attempts.Add(1) == 1 {
+				return chat.SendOutcome{Result: chat.SendAmbiguous}
+			}
+			<-answered
+			return chat.SendOutcome{Result: chat.SendAccepted, Remote: "out-2"}
+		}
+		deliver(t, s, textFrom("1555", "wamid.1", "a"))
+		settle(2 * time.Minute)
+		if n := attempts.Load(); n != 2 {
+			t.Fatalf("%d attempts, want the second under way", n)
+		}
+		// Meta tells of the first attempt while the second is on its way.
+		deliver(t, s, chat.Inbound{Kind: chat.InboundStatus, App: "meta", ChannelKind: chat.WhatsApp, Account: "acme-wa",
+			Remote: "out-1", Type: "delivered", Callback: string(graph.sent[0].Message),
+			Customer: []chat.Address{{Kind: chat.WaID, Value: "1555"}}})
+		done := make(chan error, 1)
+		go func() {
+			_, err := s.Ingress().TakeOver(t.Context(), "acme", conversationOf("1555"), chat.TakeOver{Member: "ann"})
+			done <- err
+		}()
+		synctest.Wait()
+		if len(done) != 0 {
+			t.Error("takeover acknowledged while a request is under way")
 		}
 		close(answered)
 		if err := <-done; err != nil {
