@@ -79,6 +79,7 @@ var refused = []struct {
 	{"data dir empty", "data_dir: \"\"\n", []string{"data_dir", "empty"}},
 	{"key file missing", "keys:\n  file: /nonexistent/kek\n", []string{"keys.file", "does not exist"}},
 	{"key file is a directory", "keys:\n  file: /\n", []string{"keys.file", "directory"}},
+	{"send too long", "meta:\n  send_timeout: 90s\n", []string{"meta.send_timeout", "1m0s", "1m30s"}},
 	{"drain too long", "engine:\n  drain_timeout: 1m\n", []string{"engine.drain_timeout"}},
 	{"anchor", "data_dir: &d data\n", []string{":1:", "anchor"}},
 	{"two documents", "data_dir: a\n---\ndata_dir: b\n", []string{"more than one"}},

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/chumiai/chumi/chat"
 )
 
 // validate refuses values that no start should accept. Each problem names the
@@ -45,6 +47,10 @@ func (l *Loaded) validate() error {
 	if c.Engine.DrainTimeout > drainMax {
 		refuse("engine.drain_timeout", "must be at most %s, so that a stop ends within 30 s", drainMax)
 	}
+	if c.Meta.SendTimeout > sendMax {
+		refuse("meta.send_timeout", "must be at most %s: %s after it began a send counts as lost and may be made again, also while the first is under way",
+			sendMax, chat.AttemptOverdue)
+	}
 	for _, file := range [][2]string{{"cluster.key_file", c.Cluster.KeyFile}, {"cluster.ca_file", c.Cluster.CAFile}} {
 		if (file[1] == "") != (c.Cluster.CertFile == "") {
 			refuse(file[0], "cluster.cert_file, cluster.key_file and cluster.ca_file are set together or not at all; chumi cluster init makes them")
@@ -71,6 +77,8 @@ const (
 	logEntriesMin = 100
 	// answerMin is the least time a turn needs after the quiet period.
 	answerMin = time.Second
+	// sendMax leaves a sender time to say what became of a request.
+	sendMax = chat.AttemptOverdue - 30*time.Second
 	// drainMax leaves time to close the store within the 30 s a stop may take.
 	drainMax = 28 * time.Second
 )
