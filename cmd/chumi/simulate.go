@@ -93,6 +93,7 @@ func (c *cli) simulateCommand() *cobra.Command {
 		graph                                  metasim.Plan
 		model                                  openaisim.Plan
 		modelKey                               string
+		windows                                bool
 	)
 	cmd := &cobra.Command{Use: "simulate", Short: "Run the simulators of WhatsApp, Instagram and a model alone",
 		Long: `simulate stands in for Meta and for a model, so that an engine can be tried
@@ -110,7 +111,7 @@ file. Customers write through POST /simulator/api/messages on the Graph address.
 			}
 			graph.Reports = patient
 			s, err := startSimulators(graphAddr, modelAddr,
-				metasim.Options{Accounts: simulatedAccounts(b), Hooks: hooks, Plan: graph, LedgerMax: ledgerMax},
+				metasim.Options{Accounts: simulatedAccounts(b), Hooks: hooks, Plan: graph, Windows: windows, LedgerMax: ledgerMax},
 				openaisim.Options{APIKey: modelKey, Plan: model, LedgerMax: ledgerMax})
 			if err != nil {
 				return err
@@ -124,6 +125,7 @@ file. Customers write through POST /simulator/api/messages on the Graph address.
 	f.StringVar(&modelAddr, "model-addr", "127.0.0.1:9081", "address of the model simulator")
 	f.StringVar(&hooks, "hooks", "http://127.0.0.1:8080", "base URL webhooks are posted to, at /hooks/{app}; several, with commas between them, in turn")
 	f.StringVar(&bootstrap, "bootstrap", "", "bootstrap file of the engine: its channels are the accounts (default: any account, without reports)")
+	f.BoolVar(&windows, "windows", false, "refuse messages to customers who have not written here in the last 24 hours")
 	f.StringVar(&modelKey, "model-key", "", "the only model key accepted (default: any)")
 	f.Uint64Var(&graph.Seed, "seed", 1, "seed of faults and delays")
 	f.DurationVar(&graph.Latency.Median, "graph-latency", 100*time.Millisecond, "median time Graph takes to answer")

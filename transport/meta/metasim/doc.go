@@ -17,7 +17,14 @@
 //   - Faults, delays and ids depend on the seeds and on the message they are
 //     about, never on the order in which requests happen to arrive.
 //
-// Simplifications, on purpose: only text is accepted for sending, the customer
-// service window is not enforced, and a reset request is read before the
-// connection is reset, so that its fault can depend on its content.
+// Every type of message that Meta documents is accepted for sending and checked
+// against its documented limits, but for those of single markets, of groups and of
+// calls. Media and templates are taken at their word: that an id or a name exists
+// is not checked.
+//
+// Simplifications, on purpose: the window after a customer's message is enforced
+// only with Options.Windows, because customers may have written to the engine on
+// other ways; a message outside it is refused at once, where WhatsApp mostly tells
+// by a status; and a reset request is read before the connection is reset, so that
+// its fault can depend on its content.
 package metasim

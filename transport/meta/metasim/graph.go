@@ -112,9 +112,12 @@ func (s *Server) serveRequest(w http.ResponseWriter, a Account, body []byte) {
 		s.acknowledgeSign(w, a, req)
 		return
 	}
+	if refusal == nil && s.o.Windows {
+		refusal = s.windows.refusal(a, req, s.o.Now())
+	}
 	s.answering.Add(1)
 	defer s.answering.Add(-1)
-	e := Send{Time: s.o.Now().UTC(), Kind: a.Kind, Account: a.ID, To: req.to, Text: req.text, Callback: req.callback}
+	e := Send{Time: s.o.Now().UTC(), Kind: a.Kind, Account: a.ID, To: req.to, Type: req.kind, Text: req.text, Callback: req.callback}
 	var pause time.Duration
 	e, refusal, pause = s.decide(e, refusal)
 	e = s.ledger.addSend(e)
@@ -195,6 +198,9 @@ func (s *Server) moment(m SendMoment, e Send) {
 // acceptance is the body of a 200.
 func acceptance(a Account, req request, e Send) []byte {
 	o := object{"recipient_id": req.to, "message_id": e.RemoteID}
+	if req.kind == "reaction" {
+		delete(o, "message_id") // an Instagram reaction is no message
+	}
 	if a.Kind == WhatsApp {
 		c := object{"input": req.input}
 		if req.userID {

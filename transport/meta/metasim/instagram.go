@@ -18,6 +18,14 @@ func (e *entry) addInstagram(u Update) error {
 	return nil
 }
 
+func (u Update) instagramEcho() object {
+	if u.Attachment == "" {
+		return object{"mid": u.RemoteID, "text": u.Text, "is_echo": true}
+	}
+	return object{"mid": u.RemoteID, "is_echo": true, "attachments": []object{
+		{"type": u.Attachment, "payload": object{"url": "https://lookaside.example/ig/" + u.RemoteID}}}}
+}
+
 func (u Update) instagram() (object, error) {
 	o := object{
 		"sender":    object{"id": u.Customer.ID},
@@ -34,7 +42,7 @@ func (u Update) instagram() (object, error) {
 		o["hologram"] = object{"mid": u.RemoteID, "projection": u.Text}
 	case UpdateEcho:
 		o["sender"], o["recipient"] = object{"id": u.Account.ID}, object{"id": u.Customer.ID}
-		o["message"] = object{"mid": u.RemoteID, "text": u.Text, "is_echo": true}
+		o["message"] = u.instagramEcho()
 	case UpdateRead:
 		o["read"] = object{"mid": u.RemoteID}
 	default:

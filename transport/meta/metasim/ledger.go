@@ -27,7 +27,9 @@ type Send struct {
 	Kind    Kind      `json:"channel"`
 	Account string    `json:"account"`
 	To      string    `json:"to"`
-	Text    string    `json:"text"`
+	// Type is the message's type, Text what the phone shows of it.
+	Type string `json:"type"`
+	Text string `json:"text"`
 	// Callback is biz_opaque_callback_data.
 	Callback string `json:"callback,omitempty"`
 	// Attempt counts requests with the same account and callback from 1, or

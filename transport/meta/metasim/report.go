@@ -26,7 +26,13 @@ func (s *Server) accepted(a Account, req request, e Send) {
 	skip, unread, failed := r.Float64() < rep.SkipDelivered, r.Float64() < rep.Unread, r.Float64() < rep.Failed
 
 	if a.Kind == Instagram {
+		if e.Type == "reaction" {
+			return // nobody is told of what the business itself did
+		}
 		base.Kind, base.Text = UpdateEcho, e.Text
+		if e.Type != "text" {
+			base.Text, base.Attachment = "", e.Type
+		}
 		s.report(sent, base)
 		if !unread {
 			base.Kind, base.Text = UpdateRead, ""
@@ -83,6 +89,7 @@ func (s *Server) Unknown(a Account, c Customer, text string) Update {
 
 func (s *Server) message(k UpdateKind, a Account, c Customer, text string) Update {
 	key := ConversationKey(a, c)
+	s.windows.wrote(a, c, s.o.Now())
 	n := s.ledger.nextNumber(key)
 	return Update{Kind: k, Account: a, Customer: c, Number: n, Text: text, At: s.o.Now(),
 		RemoteID: remoteID(a.Kind, s.o.Seed, "inbound", key, strconv.FormatInt(n, 10))}

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
+	"net/url"
 	"unicode/utf8"
 )
 
@@ -17,148 +17,22 @@ const (
 	requestMax       = 1 << 20
 )
 
-// request is a well-formed request to an account's messages edge: a text, or a
+// request is a well-formed request to an account's messages edge: a message, or a
 // sign (read, typing) without one.
 type request struct {
-	to, text, callback string
+	to, callback string
+	// kind is the type of the message, text what the phone shows of it.
+	kind, text string
 	// input is the recipient as the client wrote it.
 	input string
 	// userID is set when the recipient was given as a business-scoped user id.
 	userID bool
 	// sign is "" for a message, else "read", "typing" or "typing_off".
 	sign string
+	// human is true when a person is said to have written it, on Instagram.
+	human bool
 	// about is the message a read or typing sign is about, on WhatsApp.
 	about string
-}
-
-type whatsAppRequest struct {
-	Product   string `json:"messaging_product"`
-	Recipient string `json:"recipient_type"`
-	To        string `json:"to"`
-	UserID    string `json:"recipient"`
-	Type      string `json:"type"`
-	Text      *struct {
-		Body    string `json:"body"`
-		Preview bool   `json:"preview_url"`
-	} `json:"text"`
-	Context *struct {
-		MessageID string `json:"message_id"`
-	} `json:"context"`
-	Callback  string `json:"biz_opaque_callback_data"`
-	Status    string `json:"status"`
-	MessageID string `json:"message_id"`
-	Typing    *struct {
-		Type string `json:"type"`
-	} `json:"typing_indicator"`
-}
-
-func parseWhatsApp(body []byte) (request, *graphError) {
-	var in whatsAppRequest
-	if e := decodeStrict(body, &in); e != nil {
-		return request{}, e
-	}
-	r := request{to: strings.TrimPrefix(in.To, "+"), input: in.To, callback: in.Callback, about: in.MessageID}
-	if in.Text != nil {
-		r.text = in.Text.Body
-	}
-	if r.to == "" && in.UserID != "" {
-		r.to, r.input, r.userID = in.UserID, in.UserID, true
-	}
-	if in.Product != "whatsapp" {
-		return r, badParameter("The parameter messaging_product is required and must be whatsapp.")
-	}
-	if in.Status != "" || in.Typing != nil {
-		return r, r.whatsAppSign(in)
-	}
-	switch {
-	case in.MessageID != "":
-		return r, badParameter("Unexpected key message_id.")
-	case in.Recipient != "" && in.Recipient != "individual":
-		return r, badParameter("Param recipient_type must be one of {INDIVIDUAL} - got \"" + in.Recipient + "\".")
-	case r.to == "":
-		return r, badParameter("The parameter to is required.")
-	case !r.userID && !digits(r.to, 5, 20):
-		return r, badParameter("Param to must be a phone number.")
-	case in.Type != "text":
-		return r, badParameter("Param type must be one of {TEXT} - got \"" + in.Type + "\".")
-	case in.Text == nil:
-		return r, badParameter("The parameter text is required.")
-	case strings.TrimSpace(r.text) == "":
-		return r, badParameter("The parameter text['body'] is required.")
-	case utf8.RuneCountInString(r.text) > WhatsAppTextMax:
-		return r, badParameter(fmt.Sprintf("Param text['body'] must be at most %d characters long.", WhatsAppTextMax))
-	case utf8.RuneCountInString(in.Callback) > CallbackMax:
-		return r, badParameter(fmt.Sprintf("Param biz_opaque_callback_data must be at most %d characters long.", CallbackMax))
-	case in.Context != nil && in.Context.MessageID == "":
-		return r, badParameter("The parameter context['message_id'] is required.")
-	}
-	return r, nil
-}
-
-func (r *request) whatsAppSign(in whatsAppRequest) *graphError {
-	switch {
-	case in.Status != "read":
-		return badParameter("Param status must be one of {READ}.")
-	case in.MessageID == "":
-		return badParameter("The parameter message_id is required.")
-	case in.To != "" || in.Type != "" || in.Text != nil:
-		return badParameter("A status takes no message.")
-	case in.Typing != nil && in.Typing.Type != "text":
-		return badParameter("Param typing_indicator['type'] must be one of {TEXT}.")
-	}
-	r.sign = signRead
-	if in.Typing != nil {
-		r.sign = signTyping
-	}
-	return nil
-}
-
-type instagramRequest struct {
-	Recipient *struct {
-		ID string `json:"id"`
-	} `json:"recipient"`
-	Message *struct {
-		Text *string `json:"text"`
-	} `json:"message"`
-	MessagingType string `json:"messaging_type"`
-	Tag           string `json:"tag"`
-	Action        string `json:"sender_action"`
-}
-
-func parseInstagram(body []byte) (request, *graphError) {
-	var in instagramRequest
-	if e := decodeStrict(body, &in); e != nil {
-		return request{}, e
-	}
-	var r request
-	if in.Recipient != nil {
-		r.to, r.input = in.Recipient.ID, in.Recipient.ID
-	}
-	if in.Message != nil && in.Message.Text != nil {
-		r.text = *in.Message.Text
-	}
-	if !digits(r.to, 1, 40) {
-		return r, badParameter("The parameter recipient['id'] is required.")
-	}
-	if in.Action != "" {
-		signs := map[string]string{"mark_seen": signRead, "typing_on": signTyping, "typing_off": signTypingOff}
-		r.sign = signs[in.Action]
-		if r.sign == "" || in.Message != nil {
-			return r, badParameter("Param sender_action must be one of {mark_seen, typing_on, typing_off}, without a message.")
-		}
-		return r, nil
-	}
-	switch {
-	case in.MessagingType == "MESSAGE_TAG" && in.Tag != "HUMAN_AGENT":
-		return r, badParameter("Param tag must be one of {HUMAN_AGENT}.")
-	case in.MessagingType != "" && in.MessagingType != "RESPONSE" && in.MessagingType != "MESSAGE_TAG":
-		return r, badParameter("Param messaging_type must be one of {RESPONSE, MESSAGE_TAG}.")
-	case r.text == "":
-		return r, badParameter("The parameter message['text'] is required.")
-	case len(r.text) > InstagramTextMax:
-		return r, badParameter(fmt.Sprintf("Length of param message[text] must be less than or equal to %d", InstagramTextMax))
-	}
-	return r, nil
 }
 
 // The signs a business can give without a message.
@@ -167,6 +41,15 @@ const (
 	signTyping    = "typing"
 	signTypingOff = "typing_off"
 )
+
+// shown is what a phone shows of a message of some type: its words, or where it
+// has none the type in brackets.
+func shown(kind, words string) string {
+	if words == "" {
+		return "[" + kind + "]"
+	}
+	return words
+}
 
 // decodeStrict refuses what Meta would refuse or silently ignore: both are
 // mistakes of the client.
@@ -195,4 +78,47 @@ func digits(s string, min, max int) bool {
 		}
 	}
 	return true
+}
+
+// length checks the characters of a value that must be there.
+func length(name, value string, max int) *graphError {
+	if value == "" {
+		return badParameter(fmt.Sprintf("The parameter %s is required.", name))
+	}
+	return atMost(name, value, max)
+}
+
+// atMost checks the characters of a value that may be absent.
+func atMost(name, value string, max int) *graphError {
+	if n := utf8.RuneCountInString(value); n > max {
+		return badParameter(fmt.Sprintf("Param %s must be at most %d characters long, it has %d.", name, max, n))
+	}
+	return nil
+}
+
+// count checks how many items a list has.
+func count(name string, n, min, max int) *graphError {
+	if n < min || n > max {
+		return badParameter(fmt.Sprintf("Param %s must have %d to %d items, it has %d.", name, min, max, n))
+	}
+	return nil
+}
+
+// webLink checks the address of something on the web.
+func webLink(name, link string) *graphError {
+	u, err := url.Parse(link)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		return badParameter("Param " + name + " is not a valid URL.")
+	}
+	return nil
+}
+
+// first is the first refusal.
+func first(list ...*graphError) *graphError {
+	for _, e := range list {
+		if e != nil {
+			return e
+		}
+	}
+	return nil
 }

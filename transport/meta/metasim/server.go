@@ -29,6 +29,9 @@ type Options struct {
 	Seed uint64
 	// Plan scripts faults and delays.
 	Plan Plan
+	// Windows makes it refuse messages to customers who have not written within
+	// the time Meta allows. It counts what customers wrote through it.
+	Windows bool
 	// Now is the clock of timestamps; time.Now when nil.
 	Now func() time.Time
 
@@ -95,9 +98,11 @@ type Server struct {
 	o      Options
 	ledger *ledger
 	phone  *phone
-	mux    *http.ServeMux
-	client *http.Client
-	hooks  atomic.Pointer[[]string]
+	// windows is told of every message, also where Options.Windows is false.
+	windows *windows
+	mux     *http.ServeMux
+	client  *http.Client
+	hooks   atomic.Pointer[[]string]
 	// tries numbers posts: each goes to the next of hooks.
 	tries atomic.Uint64
 	// answering and posting count what is under way.
@@ -126,7 +131,7 @@ func New(o Options) *Server {
 	o = o.withDefaults()
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
-		o: o, ledger: newLedger(o.LedgerMax), phone: newPhone(o.Now), mux: http.NewServeMux(),
+		o: o, ledger: newLedger(o.LedgerMax), phone: newPhone(o.Now), windows: newWindows(), mux: http.NewServeMux(),
 		slots: make(chan struct{}, o.ReportsMax), ctx: ctx, cancel: cancel, stop: ctx.Done(),
 		idle: make(chan struct{}), timers: map[*time.Timer]struct{}{},
 		client: &http.Client{

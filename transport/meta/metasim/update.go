@@ -33,6 +33,8 @@ type Update struct {
 	// carries it.
 	Number int64
 	Text   string
+	// Attachment is the type of what an Instagram echo shows instead of a text.
+	Attachment string
 	// Status is sent, delivered, read, played or failed, of an UpdateStatus.
 	Status string
 	// Code is the error code of a failed status.
