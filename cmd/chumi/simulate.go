@@ -99,7 +99,10 @@ func (c *cli) simulateCommand() *cobra.Command {
 		Long: `simulate stands in for Meta and for a model, so that an engine can be tried
 without accounts. Point the engine's meta.graph_url, meta.instagram_url and
 assistant.base_url at the addresses it prints, and give both the same bootstrap
-file. Customers write through POST /simulator/api/messages on the Graph address.`,
+file. Customers write through POST /simulator/api/messages on the Graph address:
+{"channel": "acme-wa", "from": "4915550100042", "type": "image", "text": "this one?"}.
+A type it does not have is answered with the list of those it has. What is sent is
+held against Meta's documented limits; GET /simulator/api/ledger lists it all.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			b := &Bootstrap{}

@@ -19,9 +19,12 @@ type Said struct {
 	// From is the customer's WhatsApp or Instagram-scoped id: digits.
 	From string `json:"from"`
 	Name string `json:"name"`
-	// Type is "text" (also when empty), "image", "unknown" or "echo".
+	// Type is an UpdateKind of what customers do, "text" when empty, or "echo".
 	Type string `json:"type"`
 	Text string `json:"text"`
+	// About is the message it is about: needed by reaction, unreaction, edit and
+	// revoke, and the message that is answered for others.
+	About string `json:"about"`
 	// ID, when set, is used as the message's id: writing the same id twice is
 	// what a redelivery by Meta looks like.
 	ID string `json:"id"`
@@ -74,21 +77,20 @@ func (s *Server) compose(said Said) (Update, error) {
 		return Update{}, fmt.Errorf("text must be at most %d characters of UTF-8", WhatsAppTextMax)
 	}
 	c := Customer{ID: said.From, Name: said.Name}
+	if said.Type == "" {
+		said.Type = string(UpdateText)
+	}
+	if said.Type == string(UpdateText) && strings.TrimSpace(said.Text) == "" {
+		return Update{}, fmt.Errorf("text is empty")
+	}
 	var u Update
-	switch said.Type {
-	case "", string(UpdateText):
-		if strings.TrimSpace(said.Text) == "" {
-			return Update{}, fmt.Errorf("text is empty")
-		}
-		u = s.Text(a, c, said.Text)
-	case string(UpdateImage):
-		u = s.Image(a, c, said.Text)
-	case string(UpdateUnknown):
-		u = s.Unknown(a, c, said.Text)
-	case string(UpdateEcho):
+	if said.Type == string(UpdateEcho) {
 		u = s.Echo(a, c, said.Text)
-	default:
-		return Update{}, fmt.Errorf("type must be text, image, unknown or echo")
+	} else {
+		var err error
+		if u, err = s.Does(UpdateKind(said.Type), a, c, said.Text, said.About); err != nil {
+			return Update{}, err
+		}
 	}
 	if said.ID != "" {
 		u.RemoteID = said.ID
@@ -107,7 +109,7 @@ func (s *Server) postMessage(w http.ResponseWriter, r *http.Request) {
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<10))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(&said); err != nil {
-		problem(w, http.StatusBadRequest, "the body must be a JSON object with channel, from, name, text, type, id")
+		problem(w, http.StatusBadRequest, "the body must be a JSON object with channel, from, name, text, type, about, id")
 		return
 	}
 	heard, err := s.Say(r.Context(), said)

@@ -23,7 +23,7 @@ func (u Update) instagramEcho() object {
 		return object{"mid": u.RemoteID, "text": u.Text, "is_echo": true}
 	}
 	return object{"mid": u.RemoteID, "is_echo": true, "attachments": []object{
-		{"type": u.Attachment, "payload": object{"url": "https://lookaside.example/ig/" + u.RemoteID}}}}
+		{"type": u.Attachment, "payload": object{"url": link(u.RemoteID)}}}}
 }
 
 func (u Update) instagram() (object, error) {
@@ -33,20 +33,17 @@ func (u Update) instagram() (object, error) {
 		"timestamp": u.At.UnixMilli(),
 	}
 	switch u.Kind {
-	case UpdateText:
-		o["message"] = object{"mid": u.RemoteID, "text": u.Text}
-	case UpdateImage:
-		o["message"] = object{"mid": u.RemoteID, "attachments": []object{
-			{"type": "image", "payload": object{"url": "https://lookaside.example/ig/" + u.RemoteID}}}}
-	case UpdateUnknown:
-		o["hologram"] = object{"mid": u.RemoteID, "projection": u.Text}
 	case UpdateEcho:
 		o["sender"], o["recipient"] = object{"id": u.Account.ID}, object{"id": u.Customer.ID}
 		o["message"] = u.instagramEcho()
 	case UpdateRead:
 		o["read"] = object{"mid": u.RemoteID}
 	default:
-		return nil, fmt.Errorf("metasim: Instagram has no %q update", u.Kind)
+		set := instagramKinds[u.Kind]
+		if set == nil {
+			return nil, fmt.Errorf("metasim: Instagram has no %q update", u.Kind)
+		}
+		set(&u, o)
 	}
 	return o, nil
 }

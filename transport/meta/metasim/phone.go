@@ -87,7 +87,7 @@ func (p *phone) wait(ctx context.Context, n uint64) (events []PhoneEvent, last u
 }
 
 func (u Update) fromCustomer() bool {
-	return u.Kind == UpdateText || u.Kind == UpdateImage || u.Kind == UpdateUnknown
+	return u.Kind != UpdateStatus && u.Kind != UpdateEcho && u.Kind != UpdateRead
 }
 
 func (u Update) phoneEvent(typ string) PhoneEvent {
@@ -101,7 +101,7 @@ func (u Update) phoneEvent(typ string) PhoneEvent {
 // wrote shows what a customer, or the business from another app, has written.
 func (p *phone) wrote(u Update) {
 	e := u.phoneEvent("message")
-	e.Text = u.Text
+	e.Text = shown(string(u.Kind), u.Text)
 	switch {
 	case u.fromCustomer():
 		e.From, e.Status = "customer", "sent"

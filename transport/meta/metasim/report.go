@@ -1,6 +1,8 @@
 package metasim
 
 import (
+	"fmt"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -77,14 +79,34 @@ func (s *Server) Text(a Account, c Customer, text string) Update {
 	return s.message(UpdateText, a, c, text)
 }
 
-// Image makes the next message of a customer, an image.
-func (s *Server) Image(a Account, c Customer, caption string) Update {
-	return s.message(UpdateImage, a, c, caption)
+// Does makes the next thing of any kind that a customer does, about an earlier
+// message or none. The error says that the account's product has no such kind.
+func (s *Server) Does(k UpdateKind, a Account, c Customer, text, about string) (Update, error) {
+	if kinds := Kinds(a.Kind); !slices.Contains(kinds, k) {
+		return Update{}, fmt.Errorf("type must be echo or one of %v", kinds)
+	}
+	switch k {
+	case UpdateReaction, UpdateUnreaction, UpdateEdit, UpdateRevoke:
+		if about == "" {
+			return Update{}, fmt.Errorf("about is empty: type %s is about an earlier message", k)
+		}
+	}
+	u := s.message(k, a, c, text)
+	u.About = about
+	return u, nil
 }
 
-// Unknown makes the next message of a customer, of a type nobody knows.
-func (s *Server) Unknown(a Account, c Customer, text string) Update {
-	return s.message(UpdateUnknown, a, c, text)
+// Kinds lists what customers can do on a product, by name.
+func Kinds(product Kind) (list []UpdateKind) {
+	kinds := whatsAppKinds
+	if product == Instagram {
+		kinds = instagramKinds
+	}
+	for k := range kinds {
+		list = append(list, k)
+	}
+	slices.Sort(list)
+	return list
 }
 
 func (s *Server) message(k UpdateKind, a Account, c Customer, text string) Update {

@@ -10,14 +10,40 @@ import (
 // UpdateKind tells what one update is.
 type UpdateKind string
 
-// The update kinds.
+// The update kinds. What customers do is WhatsApp's and Instagram's unless said
+// otherwise; the words in brackets are what Instagram makes of it.
 const (
-	UpdateText    UpdateKind = "text"
-	UpdateImage   UpdateKind = "image"   // with Text as the caption on WhatsApp
-	UpdateUnknown UpdateKind = "unknown" // a message type no client knows yet
-	UpdateStatus  UpdateKind = "status"  // WhatsApp only
-	UpdateEcho    UpdateKind = "echo"    // the business wrote: from another app, or Instagram's echo of a send
-	UpdateRead    UpdateKind = "read"    // Instagram only
+	UpdateText         UpdateKind = "text"
+	UpdateImage        UpdateKind = "image" // with Text as the caption on WhatsApp
+	UpdateVideo        UpdateKind = "video" // likewise
+	UpdateAudio        UpdateKind = "audio"
+	UpdateVoice        UpdateKind = "voice"           // WhatsApp only
+	UpdateDocument     UpdateKind = "document"        // with Text as the caption on WhatsApp (file)
+	UpdateSticker      UpdateKind = "sticker"         // (like_heart)
+	UpdateLocation     UpdateKind = "location"        // WhatsApp only; Text is the place's name
+	UpdateContacts     UpdateKind = "contacts"        // WhatsApp only; Text is a name
+	UpdateButton       UpdateKind = "button"          // a template's button (a postback)
+	UpdateButtonReply  UpdateKind = "button_reply"    // (a quick reply)
+	UpdateListReply    UpdateKind = "list_reply"      // WhatsApp only
+	UpdateFormReply    UpdateKind = "form_reply"      // WhatsApp only: a flow was filled in
+	UpdateOrder        UpdateKind = "order"           // WhatsApp only
+	UpdateReaction     UpdateKind = "reaction"        // Text is the emoji, About the message
+	UpdateUnreaction   UpdateKind = "unreaction"      // a reaction taken back
+	UpdateSystem       UpdateKind = "system"          // WhatsApp only: the customer's identity changed
+	UpdateWelcome      UpdateKind = "request_welcome" // WhatsApp only: the chat was opened for the first time
+	UpdateEdit         UpdateKind = "edit"            // Text is the new text of About
+	UpdateRevoke       UpdateKind = "revoke"          // About was withdrawn
+	UpdateUnsupported  UpdateKind = "unsupported"
+	UpdateShare        UpdateKind = "share"         // Instagram only: a post
+	UpdateReel         UpdateKind = "reel"          // Instagram only
+	UpdateStoryMention UpdateKind = "story_mention" // Instagram only
+	UpdateStoryReply   UpdateKind = "story_reply"   // Instagram only
+	UpdateReferral     UpdateKind = "referral"      // Instagram only: a link led into the chat
+	UpdateUnknown      UpdateKind = "unknown"       // a type no client knows yet
+
+	UpdateStatus UpdateKind = "status" // WhatsApp only
+	UpdateEcho   UpdateKind = "echo"   // the business wrote: from another app, or Instagram's echo of a send
+	UpdateRead   UpdateKind = "read"   // Instagram only
 )
 
 // Update is one thing Meta tells the business. The zero value of a field means
@@ -33,6 +59,8 @@ type Update struct {
 	// carries it.
 	Number int64
 	Text   string
+	// About is the message that is answered, reacted to, edited or withdrawn.
+	About string
 	// Attachment is the type of what an Instagram echo shows instead of a text.
 	Attachment string
 	// Status is sent, delivered, read, played or failed, of an UpdateStatus.

@@ -93,32 +93,16 @@ func (u Update) whatsApp() (json.RawMessage, string, error) {
 		field = fieldEchoes
 		o["from"], o["to"] = u.Account.display(), u.Customer.ID
 		o["type"], o["text"] = "text", object{"body": u.Text}
-	case UpdateText, UpdateImage, UpdateUnknown:
+	default:
+		if whatsAppKinds[u.Kind] == nil {
+			return nil, "", fmt.Errorf("metasim: WhatsApp has no %q update", u.Kind)
+		}
 		setIf(o, "from", u.Customer.ID)
 		setIf(o, "from_user_id", u.Customer.UserID)
-		u.whatsAppContent(o)
-	default:
-		return nil, "", fmt.Errorf("metasim: WhatsApp has no %q update", u.Kind)
+		u.whatsAppMessage(o)
 	}
 	node, err := raw(o)
 	return node, field, err
-}
-
-func (u Update) whatsAppContent(o object) {
-	switch u.Kind {
-	case UpdateImage:
-		image := object{
-			"id":        mediaID(u.RemoteID),
-			"mime_type": "image/jpeg",
-			"sha256":    mediaHash(u.RemoteID),
-		}
-		setIf(image, "caption", u.Text)
-		o["type"], o["image"] = "image", image
-	case UpdateUnknown:
-		o["type"], o["hologram"] = "hologram", object{"projection": u.Text}
-	default:
-		o["type"], o["text"] = "text", object{"body": u.Text}
-	}
 }
 
 func (u Update) whatsAppStatus(o object) {
@@ -131,11 +115,5 @@ func (u Update) whatsAppStatus(o object) {
 			"error_data": object{"details": "Message Undeliverable."}}}
 	case "sent", "delivered":
 		o["pricing"] = object{"billable": false, "pricing_model": "PMP", "category": "service", "type": "free_customer_service"}
-	}
-}
-
-func setIf(o object, key, v string) {
-	if v != "" {
-		o[key] = v
 	}
 }
