@@ -13,6 +13,25 @@ import (
 	"github.com/chumiai/chumi/chat"
 )
 
+// takeOverWaits takes 1555 over while a request is under way, which ends when
+// answered is closed.
+func takeOverWaits(t *testing.T, s *System, answered chan struct{}) {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.Ingress().TakeOver(t.Context(), "acme", conversationOf("1555"), chat.TakeOver{Member: "ann"})
+		done <- err
+	}()
+	synctest.Wait()
+	if len(done) != 0 {
+		t.Error("takeover acknowledged while a request is under way")
+	}
+	close(answered)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestSystem_TakeOverOutlivesTheAttempt(t *testing.T) {
 	inBubble(t, nil, func(t *testing.T, s *System, store *memStore, graph *ledgerGraph) {
 		answered := make(chan struct{})
@@ -22,19 +41,7 @@ func TestSystem_TakeOverOutlivesTheAttempt(t *testing.T) {
 		}
 		deliver(t, s, textFrom("1555", "wamid.1", "a"))
 		settle(3 * time.Second)
-		done := make(chan error, 1)
-		go func() {
-			_, err := s.Ingress().TakeOver(t.Context(), "acme", conversationOf("1555"), chat.TakeOver{Member: "ann"})
-			done <- err
-		}()
-		synctest.Wait()
-		if len(done) != 0 {
-			t.Fatalf("takeover acknowledged while a request is under way")
-		}
-		close(answered)
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
+		takeOverWaits(t, s, answered)
 	})
 }
 
@@ -58,19 +65,7 @@ func TestSystem_TakeOverOutlivesARepeatedAttempt(t *testing.T) {
 		deliver(t, s, chat.Inbound{Kind: chat.InboundStatus, App: "meta", ChannelKind: chat.WhatsApp, Account: "acme-wa",
 			Remote: "out-1", Type: "delivered", Callback: string(graph.sent[0].Message),
 			Customer: []chat.Address{{Kind: chat.WaID, Value: "1555"}}})
-		done := make(chan error, 1)
-		go func() {
-			_, err := s.Ingress().TakeOver(t.Context(), "acme", conversationOf("1555"), chat.TakeOver{Member: "ann"})
-			done <- err
-		}()
-		synctest.Wait()
-		if len(done) != 0 {
-			t.Error("takeover acknowledged while a request is under way")
-		}
-		close(answered)
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
+		takeOverWaits(t, s, answered)
 	})
 }
 
