@@ -52,6 +52,7 @@ func (p *step) resolve(entry OutboxEntry, f *Inbound, status Status) {
 	again := entry.again()
 	switch {
 	case again && (entry.Proven || status == StatusFailed):
+		// The attempt under way will tell.
 	case status == StatusFailed:
 		p.refused(entry, SendOutcome{Code: f.Code, Reason: "failed"})
 	default:

@@ -21,6 +21,9 @@ const (
 	rowTitleMax        = 24
 	rowTextMax         = 72
 	productsMax        = 30
+	// The simulator's own bounds: Meta names none.
+	catalogIDMax = 64
+	productIDMax = 256
 )
 
 type interactive struct {

@@ -156,7 +156,7 @@ func oneProduct(action json.RawMessage) *graphError {
 		Catalog string `json:"catalog_id"`
 		Product string `json:"product_retailer_id"`
 	}
-	return first(decodeStrict(action, &in), length("action['catalog_id']", in.Catalog, 64), length("action['product_retailer_id']", in.Product, 256))
+	return first(decodeStrict(action, &in), length("action['catalog_id']", in.Catalog, catalogIDMax), length("action['product_retailer_id']", in.Product, productIDMax))
 }
 
 func productSections(action json.RawMessage) *graphError {
@@ -169,7 +169,7 @@ func productSections(action json.RawMessage) *graphError {
 			} `json:"product_items"`
 		} `json:"sections"`
 	}
-	e := first(decodeStrict(action, &in), length("action['catalog_id']", in.Catalog, 64), count("action['sections']", len(in.Sections), 1, sectionsMax))
+	e := first(decodeStrict(action, &in), length("action['catalog_id']", in.Catalog, catalogIDMax), count("action['sections']", len(in.Sections), 1, sectionsMax))
 	if e != nil {
 		return e
 	}
@@ -180,7 +180,7 @@ func productSections(action json.RawMessage) *graphError {
 			return e
 		}
 		for j, item := range s.Items {
-			if e := length(fmt.Sprintf("%s['product_items'][%d]['product_retailer_id']", name, j), item.Product, 256); e != nil {
+			if e := length(fmt.Sprintf("%s['product_items'][%d]['product_retailer_id']", name, j), item.Product, productIDMax); e != nil {
 				return e
 			}
 			products++

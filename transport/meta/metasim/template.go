@@ -6,8 +6,11 @@ import (
 	"slices"
 )
 
-// templateNameMax is the characters of a template's name.
-const templateNameMax = 512
+// The characters of a template's name and of its language's code.
+const (
+	templateNameMax = 512
+	languageMax     = 15
+)
 
 type templateParameter struct {
 	Type     string          `json:"type"`
@@ -45,7 +48,7 @@ func readTemplate(kind string, content json.RawMessage) (string, *graphError) {
 	if e := decodeStrict(content, &in); e != nil {
 		return "", e
 	}
-	e := first(length("template['name']", in.Name, templateNameMax), length("template['language']['code']", in.Language.Code, 15))
+	e := first(length("template['name']", in.Name, templateNameMax), length("template['language']['code']", in.Language.Code, languageMax))
 	for i := range in.Components {
 		e = first(e, in.Components[i].check(fmt.Sprintf("template['components'][%d]", i)))
 	}

@@ -6,8 +6,13 @@ import (
 	"strings"
 )
 
-// captionMax is the characters of a caption.
-const captionMax = 1024
+const (
+	// captionMax is the characters of a caption.
+	captionMax = 1024
+	// contactsMax is how many contacts a message may hold: the simulator's own
+	// bound, Meta names none.
+	contactsMax = 257
+)
 
 func readText(_ string, content json.RawMessage) (string, *graphError) {
 	var in struct {
@@ -107,7 +112,7 @@ func readContacts(kind string, content json.RawMessage) (string, *graphError) {
 	if e := decodeStrict(content, &in); e != nil {
 		return "", e
 	}
-	if e := count("contacts", len(in), 1, 257); e != nil {
+	if e := count("contacts", len(in), 1, contactsMax); e != nil {
 		return "", e
 	}
 	var names []string
