@@ -66,7 +66,7 @@ func (a *activation) draft(items []item) (*draft, error) {
 func (d *draft) dirty() bool {
 	c := &d.commit
 	return d.moved || len(c.Events) > 0 || len(c.Rows) > 0 || len(c.Claims) > 0 ||
-		len(c.Reserve) > 0 || c.Contact != nil
+		len(c.Reserve) > 0 || len(c.Docs) > 0 || c.Contact != nil
 }
 
 // add decides about one fact.
@@ -145,6 +145,9 @@ func (d *draft) take(fact chat.Fact, decision chat.Decision) {
 	}
 	c.Claims = adopt(c.Claims, decision.Claims)
 	c.Reserve = adopt(c.Reserve, decision.Reserve)
+	for _, doc := range decision.Docs {
+		c.Docs = setDoc(c.Docs, doc)
+	}
 	if decision.Contact != nil {
 		c.Contact = decision.Contact
 	}
@@ -167,6 +170,17 @@ func adopt[T any](list, more []T) []T {
 		return more
 	}
 	return append(list, more...)
+}
+
+// setDoc adds a document; a later one of the same id replaces the earlier.
+func setDoc(docs []chat.Doc, doc chat.Doc) []chat.Doc {
+	for i := range docs {
+		if docs[i].Noun == doc.Noun && docs[i].ID == doc.ID {
+			docs[i] = doc
+			return docs
+		}
+	}
+	return append(docs, doc)
 }
 
 // setRow adds a row; a later one of the same key replaces the earlier, which

@@ -49,9 +49,28 @@ func (d *draft) knownInbound(it *item, in *chat.Inbound) (k chat.Known, err erro
 		}
 	}
 	if in.Digest != "" {
-		k.Original, k.Seen, err = d.claimed(chat.ClaimDigest, in.Digest)
+		if k.Original, k.Seen, err = d.claimed(chat.ClaimDigest, in.Digest); err != nil {
+			return k, err
+		}
 	}
+	k.Doc, err = d.document(in)
 	return k, err
+}
+
+// document is what the tenant knows of the channel or template that an update is
+// news about; nil for other updates.
+func (d *draft) document(in *chat.Inbound) ([]byte, error) {
+	noun, id, ok := chat.DocOf(in, d.a.state.Channel)
+	if !ok {
+		return nil, nil
+	}
+	for i := range d.commit.Docs {
+		if c := &d.commit.Docs[i]; c.Noun == noun && c.ID == id {
+			return c.Value, nil
+		}
+	}
+	value, _, err := d.a.core.opt.Documents.Doc(d.a.state.Tenant, noun, id)
+	return value, err
 }
 
 // place is where the fact's addresses lead, as seen by this draft.

@@ -29,6 +29,7 @@ type Options struct {
 	Journal    Journal
 	Index      Index
 	Contacts   Contacts
+	Documents  Documents
 	Barrier    Barrier
 	Directory  Directory
 	Quarantine Quarantine
@@ -111,7 +112,7 @@ func (o *Options) Validate() error {
 		name    string
 		missing bool
 	}{
-		{"Journal", o.Journal == nil}, {"Index", o.Index == nil}, {"Contacts", o.Contacts == nil},
+		{"Journal", o.Journal == nil}, {"Index", o.Index == nil}, {"Contacts", o.Contacts == nil}, {"Documents", o.Documents == nil},
 		{"Barrier", o.Barrier == nil}, {"Directory", o.Directory == nil}, {"Quarantine", o.Quarantine == nil},
 		{"Leadership", o.Leadership == nil}, {"Elections", o.Elections == nil}, {"Agenda", o.Agenda == nil}, {"Graph", o.Graph == nil},
 		{"Clock", o.Clock == nil},

@@ -43,6 +43,13 @@ type Contacts interface {
 	Contact(t chat.TenantID, id chat.ContactID) (chat.Contact, error)
 }
 
+// Documents reads the tenant's documents, unsealed. It may see what is not yet
+// durable.
+type Documents interface {
+	// Doc returns the JSON of a document; found is false when there is none.
+	Doc(t chat.TenantID, noun chat.DocNoun, id string) (value []byte, found bool, err error)
+}
+
 // Barrier waits until all that can be read of a tenant now is durable. A reader
 // that answers "duplicate" from a row must wait first: rows are visible before
 // their fsync returned.

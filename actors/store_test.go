@@ -25,6 +25,7 @@ type memStore struct {
 	rows    map[string]chat.RemoteRow
 	claims  map[string]chat.Original
 	people  map[chat.ContactID]chat.Contact
+	docs    map[string][]byte
 	count   map[string]int64
 	kept    []chat.Inbound
 	commits []chat.Commit
@@ -41,7 +42,7 @@ func newMemStore() *memStore {
 	s := &memStore{epoch: 1, groups: 2, states: map[chat.ConversationID]chat.Conversation{},
 		events: map[chat.ConversationID][]chat.Event{}, rows: map[string]chat.RemoteRow{},
 		claims: map[string]chat.Original{}, people: map[chat.ContactID]chat.Contact{},
-		count: map[string]int64{}, stored: make(chan struct{}), elected: make(chan struct{})}
+		docs: map[string][]byte{}, count: map[string]int64{}, stored: make(chan struct{}), elected: make(chan struct{})}
 	s.set.Assistant = true
 	s.set.EnsureDefaults()
 	return s
@@ -86,6 +87,9 @@ func (s *memStore) Append(_ context.Context, c chat.Commit) (chat.Receipt, error
 			return chat.Receipt{Answer: chat.Duplicate, Original: o}, nil
 		}
 	}
+	for _, d := range c.Docs {
+		s.docs[string(rune(d.Noun))+d.ID] = d.Value
+	}
 	for _, r := range c.Reserve {
 		if r.Limit > 0 && s.count[r.Counter]+r.Amount > r.Limit {
 			return chat.Receipt{Answer: chat.LimitReached, Counter: r.Counter}, nil
@@ -125,6 +129,14 @@ func (s *memStore) apply(c chat.Commit) {
 	s.commits = append(s.commits, c)
 	close(s.stored)
 	s.stored = make(chan struct{})
+}
+
+// Doc implements Documents.
+func (s *memStore) Doc(_ chat.TenantID, noun chat.DocNoun, id string) ([]byte, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.docs[string(rune(noun))+id]
+	return v, v != nil, nil
 }
 
 // Load implements Journal.

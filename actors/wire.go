@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/chumiai/chumi/actors/mailpb"
@@ -15,7 +16,10 @@ func inboundMail(in *chat.Inbound) *mailpb.Inbound {
 		Remote: []byte(in.Remote), Type: []byte(in.Type), Revision: []byte(in.Revision), Name: []byte(in.Name),
 		Text: []byte(in.Text), ReplyTo: []byte(in.ReplyTo), Group: []byte(in.Group), Callback: []byte(in.Callback),
 		Code: int64(in.Code), Detail: []byte(in.Detail), Participant: []byte(in.Participant), Digest: []byte(in.Digest),
-		Raw: in.Raw,
+		Raw: in.Raw, Ours: in.Ours,
+	}
+	if in.Content != nil {
+		m.Content, _ = json.Marshal(in.Content) // a content is made of texts and numbers: it can
 	}
 	if !in.Time.IsZero() {
 		m.TimeMs = in.Time.UnixMilli()
@@ -33,13 +37,20 @@ func inboundFrom(app chat.AppID, m *mailpb.Inbound) chat.Inbound {
 		Account: string(m.GetAccount()), WABA: string(m.GetWaba()), Remote: chat.RemoteID(m.GetRemote()), Type: string(m.GetType()),
 		Revision: string(m.GetRevision()), Name: string(m.GetName()), Text: string(m.GetText()), ReplyTo: chat.RemoteID(m.GetReplyTo()),
 		Group: string(m.GetGroup()), Callback: string(m.GetCallback()), Code: int(m.GetCode()), Detail: string(m.GetDetail()),
-		Participant: string(m.GetParticipant()), Digest: string(m.GetDigest()), Raw: m.GetRaw(),
+		Participant: string(m.GetParticipant()), Digest: string(m.GetDigest()), Raw: m.GetRaw(), Ours: m.GetOurs(),
 	}
 	if ms := m.GetTimeMs(); ms != 0 {
 		in.Time = time.UnixMilli(ms).UTC()
 	}
 	for _, a := range m.GetCustomer() {
 		in.Customer = append(in.Customer, chat.Address{Kind: chat.AddressKind(a.GetKind()), Value: string(a.GetValue())})
+	}
+	if b := m.GetContent(); len(b) > 0 {
+		in.Content = new(chat.Content)
+		if json.Unmarshal(b, in.Content) != nil {
+			// A newer node says what this one cannot read: kept as received, without effect.
+			in.Content = nil
+		}
 	}
 	return in
 }

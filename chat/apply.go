@@ -35,7 +35,8 @@ func (c *Conversation) Apply(e Event) {
 		c.answered()
 	case HandoffReturned:
 		c.Holder, c.PausedUntil = HolderAssistant, time.Time{}
-	case ContactLinked, UpdateReceived, ReceivedQuarantined, Erased:
+	case ContactLinked, UpdateReceived, ReceivedQuarantined, Erased, MessageEdited, MessageRevoked, ContactMerged,
+		ContactSplit, ConsentChanged, ChannelChanged, TemplateChanged, MediaStored, MediaFailed, MessageImported:
 	}
 }
 

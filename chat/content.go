@@ -32,6 +32,32 @@ type Contact struct {
 	ID        ContactID
 	Name      string
 	Addresses []Address
+	// Links are the contacts that are known to be the same person, on other channels
+	// or under other identifiers; each of them links back.
+	Links []ContactID
+	// Consents are the categories the customer allowed or forbade, latest per category.
+	Consents []ConsentAt
+	// Profile is what the product shows of the person.
+	Profile *Profile
+}
+
+// ConsentAt is a Consent and when it was given or withdrawn.
+type ConsentAt struct {
+	Consent
+	At time.Time `json:"at"`
+}
+
+// Profile is a person's public profile, as last fetched.
+type Profile struct {
+	Username string `json:"username,omitempty"`
+	// Picture names the stored picture, empty for none; PictureKey opens it.
+	Picture    string    `json:"picture,omitempty"`
+	PictureKey []byte    `json:"picture_key,omitempty"`
+	Followers  int64     `json:"followers,omitempty"`
+	Verified   bool      `json:"verified,omitempty"`
+	Fetched    time.Time `json:"fetched_at,omitzero"`
+	// Refused says why there is none: the person must write first, or blocked us.
+	Refused string `json:"refused,omitempty"`
 }
 
 // Direction tells who a message travels to. Stored; values never change.
@@ -109,6 +135,8 @@ type Message struct {
 	Class Class
 	// Simulated is true when the built-in model simulator wrote it.
 	Simulated bool
+	// Content is what it holds beyond its text; nil for plain text.
+	Content *Content
 	// Raw is the update as Meta sent it, kept whenever the fields above do not
 	// say all of it.
 	Raw []byte

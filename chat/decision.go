@@ -14,6 +14,8 @@ type Decision struct {
 	Reserve []Reservation
 	// Contact is the contact's new full state when it changed.
 	Contact *Contact
+	// Docs are documents of the tenant that changed.
+	Docs []Doc
 	// Due is the due time to store; equal to the state's Armed when unchanged.
 	Due     time.Time
 	Effects []Effect
@@ -154,6 +156,7 @@ type Commit struct {
 	Claims  []Claim
 	Reserve []Reservation
 	Contact *Contact
+	Docs    []Doc
 	// State is the conversation after the events, including Armed.
 	State *Conversation
 }

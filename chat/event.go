@@ -30,6 +30,16 @@ const (
 	UpdateReceived      EventKind = 20 // Update: anything without a mapping, kept raw
 	ReceivedQuarantined EventKind = 21 // Update: an update that broke the engine, kept raw
 	Erased              EventKind = 22 // the skeleton of an erased record, Update.Type its kind; without one: the erase itself
+	MessageEdited       EventKind = 23 // Message: the message it is about, with its new text
+	MessageRevoked      EventKind = 24 // Message: the message it is about; its content is gone
+	ContactMerged       EventKind = 25 // Contact: with the links it has now
+	ContactSplit        EventKind = 26 // Contact: with the links it has now
+	ConsentChanged      EventKind = 27 // Contact: with its consents
+	ChannelChanged      EventKind = 28 // State
+	TemplateChanged     EventKind = 29 // Template
+	MediaStored         EventKind = 30 // Media: a file of a message was fetched and kept
+	MediaFailed         EventKind = 31 // Media: a file of a message cannot be had
+	MessageImported     EventKind = 32 // Message: written before the channel was connected
 )
 
 var eventWords = [...]string{
@@ -44,6 +54,11 @@ var eventWords = [...]string{
 	HandoffRequested: "handoff_requested", HandoffTaken: "handoff_taken",
 	HandoffReturned: "handoff_returned", UpdateReceived: "update_received",
 	ReceivedQuarantined: "received_quarantined", Erased: "erased",
+	MessageEdited: "message_edited", MessageRevoked: "message_revoked",
+	ContactMerged: "contact_merged", ContactSplit: "contact_split",
+	ConsentChanged: "consent_changed", ChannelChanged: "channel_changed",
+	TemplateChanged: "template_changed", MediaStored: "media_stored",
+	MediaFailed: "media_failed", MessageImported: "message_imported",
 }
 
 // String returns the API word, or "" for an unknown kind.
@@ -84,6 +99,10 @@ type Event struct {
 	Turn    *TurnRecord
 	Handoff *Handoff
 	Update  *Update
+	// State, Template and Media are documents as they were then.
+	State    *ChannelState
+	Template *Template
+	Media    *MediaRecord
 }
 
 // Attempt is what happened to an outbound message at Graph.
@@ -118,6 +137,7 @@ type StatusChange struct {
 	// Participant is the group member it is about.
 	Participant  string
 	ProviderTime time.Time
+	Content      *Content
 	Raw          []byte
 }
 
@@ -160,5 +180,6 @@ type Update struct {
 	Reason   string
 	// ProviderTime is when Meta says it happened.
 	ProviderTime time.Time
+	Content      *Content
 	Raw          []byte
 }

@@ -134,6 +134,9 @@ type Known struct {
 	// Remote. RowFound tells whether there is one.
 	Row      RemoteRow
 	RowFound bool
+	// Doc is the document that the fact is news about, see DocOf; nil when there is
+	// none yet.
+	Doc []byte
 	// Seen is true when the inbound's digest (if it has one) or a client's
 	// idempotency key was claimed before; Original is what holds the claim.
 	Seen     bool

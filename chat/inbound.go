@@ -11,7 +11,8 @@ const (
 	InboundStatus  InboundKind = 2 // a delivery report for a message of the business
 	InboundEcho    InboundKind = 3 // the business wrote from somewhere
 	InboundRead    InboundKind = 4 // Instagram: the customer read up to a message
-	InboundUpdate  InboundKind = 5 // anything else: kept raw, shown, no effect yet
+	InboundUpdate  InboundKind = 5 // anything else: kept raw, shown, with the effect its Content says
+	InboundImport  InboundKind = 6 // a message from before the channel was connected: history, never answered
 )
 
 // Inbound is one thing the outside did, decoded from a webhook. Every string
@@ -42,6 +43,10 @@ type Inbound struct {
 	Group    string
 	// Time is when Meta says it happened; zero when absent or unreadable.
 	Time time.Time
+	// Content is what the update says beyond Text; nil when that is all.
+	Content *Content
+	// Ours is true for an InboundImport that the business wrote.
+	Ours bool
 	// Callback is biz_opaque_callback_data as echoed in a status.
 	Callback string
 	// Code and Detail describe the first error of a failed status.

@@ -70,6 +70,10 @@ func (k *checker) tenantRow(r realm, kind byte, rest, key, value []byte) error {
 			return nil
 		}
 		t.stored[string(rest)] = n
+	case kindDoc:
+		if _, err := t.known.openDoc(id16(rest[1:]), value); err != nil {
+			k.broken(InvariantSealed, key, "does not open")
+		}
 	case kindView:
 		return k.viewRow(rest, key)
 	case kindLoose:
@@ -84,6 +88,8 @@ func restLen(kind byte) int {
 	switch kind {
 	case kindAddress, kindState, kindClaim, kindKey, kindContact, kindRow:
 		return idLen
+	case kindDoc:
+		return 1 + idLen
 	case kindEvent, kindView:
 		return idLen + 8
 	case kindFeed, kindLoose:

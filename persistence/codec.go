@@ -103,6 +103,11 @@ func encodeContact(a *arena, box sealer, t chat.TenantID, id id16, c *chat.Conta
 	defer s.release()
 	s.private.text(2, c.Name)
 	s.private.addresses(3, c.Addresses)
+	extra, err := contactExtra(c)
+	if err != nil {
+		return nil, err
+	}
+	s.private.bytes(13, extra)
 	sealed, err := s.sealed(box, idPlace(placeContact, t, id))
 	if err != nil {
 		return nil, err
@@ -122,7 +127,11 @@ func decodeContact(box opener, t chat.TenantID, id id16, v []byte) (chat.Contact
 	if err != nil {
 		return chat.Contact{}, err
 	}
-	return chat.Contact{ID: id.contactID(), Name: string(p.Name), Addresses: addressesOf(p.Addresses)}, nil
+	c := chat.Contact{ID: id.contactID(), Name: string(p.Name), Addresses: addressesOf(p.Addresses)}
+	if err := readContactExtra(p.Content, &c); err != nil {
+		return chat.Contact{}, err
+	}
+	return c, nil
 }
 
 func marshal(m proto.Message) ([]byte, error) {

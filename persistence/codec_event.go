@@ -2,6 +2,7 @@ package persistence
 
 import (
 	"encoding/binary"
+	"encoding/json"
 
 	"google.golang.org/protobuf/proto"
 
@@ -15,7 +16,9 @@ import (
 func encodeEvent(a *arena, e *chat.Event, keeper []byte, box sealer, ad []byte) ([]byte, error) {
 	s := takeScratch()
 	defer s.release()
-	private(&s.private, e)
+	if err := private(&s.private, e); err != nil {
+		return nil, err
+	}
 	sealed, err := s.sealed(box, ad)
 	if err != nil {
 		return nil, err
@@ -37,13 +40,16 @@ func encodeEvent(a *arena, e *chat.Event, keeper []byte, box sealer, ad []byte) 
 
 // private writes recordpb.Private: everything a person could be known by, and
 // everything a person or a model wrote.
-func private(w *wire, e *chat.Event) {
+func private(w *wire, e *chat.Event) (err error) {
+	var content []byte
 	switch {
 	case e.Contact != nil:
+		content, err = contactExtra(e.Contact)
 		w.text(2, e.Contact.Name)
 		w.addresses(3, e.Contact.Addresses)
 	case e.Message != nil:
 		m := e.Message
+		content, err = encodeContent(m.Content)
 		w.text(1, m.Text)
 		w.text(2, m.Name)
 		w.bytes(4, m.Raw)
@@ -54,6 +60,7 @@ func private(w *wire, e *chat.Event) {
 		w.text(5, string(e.Attempt.Remote))
 	case e.Status != nil:
 		s := e.Status
+		content, err = encodeContent(s.Content)
 		w.bytes(4, s.Raw)
 		w.text(5, string(s.Remote))
 		w.text(8, s.Detail)
@@ -68,7 +75,16 @@ func private(w *wire, e *chat.Event) {
 		w.bytes(4, u.Raw)
 		w.text(5, string(u.Remote))
 		w.text(10, u.Revision)
+		content, err = encodeContent(u.Content)
+	case e.State != nil:
+		content, err = json.Marshal(e.State)
+	case e.Template != nil:
+		content, err = json.Marshal(e.Template)
+	case e.Media != nil:
+		content, err = json.Marshal(e.Media)
 	}
+	w.bytes(13, content)
+	return err
 }
 
 // public writes the part of recordpb.Event that the kind names.
@@ -143,7 +159,8 @@ func public(w *wire, e *chat.Event) error {
 		w.text(2, u.Reason)
 		w.stamp(3, u.ProviderTime)
 		w.close(at)
-	case payloadNone:
+	case payloadNone, payloadState, payloadTemplate, payloadMedia:
+		// All of it is private.
 	case payloadUnknown:
 		return chat.E("persistence.encode", chat.KindInvalid, "an event has an unknown kind", nil)
 	}
@@ -176,6 +193,7 @@ func splitEvent(v []byte) (eventRow, error) {
 // empty for an 'x' row.
 func (row eventRow) event(t chat.TenantID, c chat.ConversationID, p *recordpb.Private) (chat.Event, error) {
 	r := row.record
+	var err error
 	e := chat.Event{Seq: chat.Seq(r.Seq), Pos: row.pos, Kind: chat.EventKind(r.Kind), Time: unstamp(r.Time),
 		Tenant: t, Channel: chat.ChannelID(r.Channel), Conversation: c, At: unstamp(r.At), Deadline: unstamp(r.Deadline)}
 	if k := r.Contact; k != nil {
@@ -184,12 +202,18 @@ func (row eventRow) event(t chat.TenantID, c chat.ConversationID, p *recordpb.Pr
 			return chat.Event{}, err
 		}
 		e.Contact = &chat.Contact{ID: id, Name: string(p.Name), Addresses: addressesOf(p.Addresses)}
+		if err := readContactExtra(p.Content, e.Contact); err != nil {
+			return chat.Event{}, err
+		}
 	}
 	if m := r.Message; m != nil {
 		e.Message = &chat.Message{ID: messageOf(c, m.Id), RemoteID: chat.RemoteID(p.Remote), Direction: chat.Direction(m.Direction),
 			Author: chat.Author(m.Author), Type: string(m.Type), Text: string(p.Text), ReplyTo: chat.RemoteID(p.ReplyTo),
 			Group: string(p.Group), ProviderTime: unstamp(m.ProviderTime), Name: string(p.Name), Turn: turnOf(c, m.Turn),
 			Class: chat.Class(m.Class), Simulated: m.Simulated, Raw: p.Raw}
+		if e.Message.Content, err = decodeContent(p.Content); err != nil {
+			return chat.Event{}, err
+		}
 	}
 	if a := r.Attempt; a != nil {
 		e.Attempt = &chat.Attempt{Message: messageOf(c, a.Message), N: int(a.N), Epoch: chat.Epoch(a.Epoch),
@@ -200,6 +224,9 @@ func (row eventRow) event(t chat.TenantID, c chat.ConversationID, p *recordpb.Pr
 		e.Status = &chat.StatusChange{Message: messageOf(c, s.Message), Remote: chat.RemoteID(p.Remote),
 			Status: chat.Status(s.Status), Word: string(s.Word), Code: int(s.Code), Detail: string(p.Detail),
 			Participant: string(p.Participant), ProviderTime: unstamp(s.ProviderTime), Raw: p.Raw}
+		if e.Status.Content, err = decodeContent(p.Content); err != nil {
+			return chat.Event{}, err
+		}
 	}
 	if k := r.Turn; k != nil {
 		e.Turn = &chat.TurnRecord{ID: turnOf(c, k.Id), Call: int(k.Call), Epoch: chat.Epoch(k.Epoch), From: chat.Seq(k.From),
@@ -212,8 +239,19 @@ func (row eventRow) event(t chat.TenantID, c chat.ConversationID, p *recordpb.Pr
 	if u := r.Update; u != nil {
 		e.Update = &chat.Update{Type: string(u.Type), Remote: chat.RemoteID(p.Remote), Revision: string(p.Revision),
 			Reason: string(u.Reason), ProviderTime: unstamp(u.ProviderTime), Raw: p.Raw}
+		if e.Update.Content, err = decodeContent(p.Content); err != nil {
+			return chat.Event{}, err
+		}
 	}
-	return e, nil
+	switch payloadOf(e.Kind) {
+	case payloadState:
+		e.State, err = decodeJSON[chat.ChannelState](p.Content)
+	case payloadTemplate:
+		e.Template, err = decodeJSON[chat.Template](p.Content)
+	case payloadMedia:
+		e.Media, err = decodeJSON[chat.MediaRecord](p.Content)
+	}
+	return e, err
 }
 
 // payloadIn tells which pointer of an event is set; payloadUnknown for several.
@@ -221,7 +259,8 @@ func payloadIn(e *chat.Event) payload {
 	found, n := payloadNone, 0
 	for p, set := range [...]bool{payloadContact: e.Contact != nil, payloadMessage: e.Message != nil,
 		payloadAttempt: e.Attempt != nil, payloadStatus: e.Status != nil, payloadTurn: e.Turn != nil,
-		payloadHandoff: e.Handoff != nil, payloadUpdate: e.Update != nil} {
+		payloadHandoff: e.Handoff != nil, payloadUpdate: e.Update != nil, payloadState: e.State != nil,
+		payloadTemplate: e.Template != nil, payloadMedia: e.Media != nil} {
 		if set {
 			found, n = payload(p), n+1
 		}
@@ -245,13 +284,16 @@ const (
 	payloadTurn
 	payloadHandoff
 	payloadUpdate
+	payloadState
+	payloadTemplate
+	payloadMedia
 )
 
 func payloadOf(k chat.EventKind) payload {
 	switch k {
-	case chat.ConversationStarted, chat.ContactLinked:
+	case chat.ConversationStarted, chat.ContactLinked, chat.ContactMerged, chat.ContactSplit, chat.ConsentChanged:
 		return payloadContact
-	case chat.MessageReceived, chat.MessageEchoed, chat.MessageQueued:
+	case chat.MessageReceived, chat.MessageEchoed, chat.MessageQueued, chat.MessageEdited, chat.MessageRevoked, chat.MessageImported:
 		return payloadMessage
 	case chat.AttemptStarted, chat.AttemptEnded, chat.MessageAccepted, chat.MessageFailed, chat.MessageCancelled:
 		return payloadAttempt
@@ -263,6 +305,12 @@ func payloadOf(k chat.EventKind) payload {
 		return payloadHandoff
 	case chat.UpdateReceived, chat.ReceivedQuarantined:
 		return payloadUpdate
+	case chat.ChannelChanged:
+		return payloadState
+	case chat.TemplateChanged:
+		return payloadTemplate
+	case chat.MediaStored, chat.MediaFailed:
+		return payloadMedia
 	case chat.Erased:
 		return payloadNone
 	}

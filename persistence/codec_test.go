@@ -24,15 +24,18 @@ var (
 func everyEvent() []chat.Event {
 	at := time.UnixMilli(1_790_000_000_123).UTC()
 	id, turn := chat.MessageIDAt(testConversation, 12), chat.TurnIDAt(testConversation, 11)
+	content := &chat.Content{Reaction: &chat.Reaction{Target: "wamid.5", Emoji: "👍"}, Cards: []chat.Card{{Name: "Ada"}}}
 	message := &chat.Message{ID: id, RemoteID: "wamid.\xff1", Direction: chat.DirectionOut, Author: chat.AuthorAssistant,
 		Type: "inter\xffactive", Text: "hello \xfe there", ReplyTo: "wamid.0", Group: "g1", ProviderTime: time.Unix(0, 0).UTC(),
-		Name: "Ada", Turn: turn, Class: chat.AtMostOnce, Simulated: true, Raw: []byte{0, 0xff}}
+		Name: "Ada", Turn: turn, Class: chat.AtMostOnce, Simulated: true, Content: content, Raw: []byte{0, 0xff}}
 	attempt := &chat.Attempt{Message: id, N: 3, Epoch: 9, Remote: "wamid.2", Code: 131047, Subcode: -7, Reason: "throttled", RetryAt: at}
 	step := &chat.TurnRecord{ID: turn, Call: 2, Epoch: 9, From: 4, UpTo: 10, Answer: "we open at 9", Model: "m-1",
 		PromptHash: "ab12", PromptTokens: 100, OutTokens: 7, Simulated: true, Reason: "timeout"}
 	handoff := &chat.Handoff{Reason: "requested", Member: "eve@acme.test", Until: at}
-	update := &chat.Update{Type: "reaction", Remote: "wamid.3", Revision: "edit-1", Reason: "panic", ProviderTime: at, Raw: []byte("{}")}
-	person := &chat.Contact{ID: testContact, Name: "Ada", Addresses: []chat.Address{{Kind: chat.WaID, Value: "4915112345678"}, {Kind: chat.BSUID, Value: "DE.1"}}}
+	update := &chat.Update{Type: "reaction", Remote: "wamid.3", Revision: "edit-1", Reason: "panic", ProviderTime: at, Content: content, Raw: []byte("{}")}
+	person := &chat.Contact{ID: testContact, Name: "Ada", Addresses: []chat.Address{{Kind: chat.WaID, Value: "4915112345678"}, {Kind: chat.BSUID, Value: "DE.1"}},
+		Links: []chat.ContactID{id16{7}.contactID()}, Profile: &chat.Profile{Username: "Ada", PictureKey: []byte{1}},
+		Consents: []chat.ConsentAt{{Consent: chat.Consent{Category: "marketing_messages", Word: "stop"}, At: at}}}
 	var out []chat.Event
 	for k := chat.ConversationStarted; k.String() != ""; k++ {
 		e := chat.Event{Seq: chat.Seq(k), Kind: k, Time: at, Tenant: "acme", Channel: "wa", Conversation: testConversation,
@@ -46,13 +49,21 @@ func everyEvent() []chat.Event {
 			e.Attempt = attempt
 		case payloadStatus:
 			e.Status = &chat.StatusChange{Message: "of-another-app", Remote: "wamid.4", Status: chat.StatusFailed, Word: "failed",
-				Code: 131026, Detail: "Message undeliverable", Participant: "4915199", ProviderTime: at, Raw: []byte("{}")}
+				Code: 131026, Detail: "Message undeliverable", Participant: "4915199", ProviderTime: at,
+				Content: &chat.Content{Pricing: &chat.Pricing{Category: "service"}}, Raw: []byte("{}")}
 		case payloadTurn:
 			e.Turn = step
 		case payloadHandoff:
 			e.Handoff = handoff
 		case payloadUpdate:
 			e.Update = update
+		case payloadState:
+			e.State = &chat.ChannelState{Channel: "wa", Restricted: "policy", Number: "4915112345678", Changed: at}
+		case payloadTemplate:
+			e.Template = &chat.Template{ID: "1", Name: "hello", Language: "de", Status: "APPROVED",
+				Components: []chat.TemplateComponent{{Type: "BODY", Text: "hello {{1}}"}}}
+		case payloadMedia:
+			e.Media = &chat.MediaRecord{Message: id, Index: 1, Blob: "b", Size: 9, SHA256: "ab12", MIME: "image/png", Key: []byte{1}}
 		case payloadNone, payloadUnknown:
 		}
 		out = append(out, e)
@@ -182,7 +193,7 @@ func TestWire_LongNestedRecords(t *testing.T) {
 }
 
 func TestEvent_UnknownKindIsAnError(t *testing.T) {
-	for _, kind := range []uint32{0, uint32(chat.Erased) + 1, 1 << 16, 1<<16 + uint32(chat.MessageReceived)} {
+	for _, kind := range []uint32{0, uint32(chat.MessageImported) + 1, 1 << 16, 1<<16 + uint32(chat.MessageReceived)} {
 		record, err := proto.Marshal(&recordpb.Event{Kind: kind, Seq: 1})
 		if err != nil {
 			t.Fatal(err)
@@ -191,7 +202,7 @@ func TestEvent_UnknownKindIsAnError(t *testing.T) {
 			t.Errorf("kind %d: %v, want corrupt", kind, err)
 		}
 	}
-	e := chat.Event{Kind: chat.Erased + 1}
+	e := chat.Event{Kind: chat.MessageImported + 1}
 	if _, err := encodeEvent(new(arena), &e, nil, testBox(t), nil); chat.KindOf(err) != chat.KindInvalid {
 		t.Errorf("encoding an unknown kind: %v, want invalid", err)
 	}

@@ -35,8 +35,12 @@ const (
 	// its nodes and their placements. A version before takes them for damage.
 	FormatCluster FormatVersion = 4
 
+	// FormatContent adds kinds of events, the content of messages, and documents of
+	// tenants. A version before takes them for damage.
+	FormatContent FormatVersion = 5
+
 	// FormatNewest is what this binary writes.
-	FormatNewest = FormatCluster
+	FormatNewest = FormatContent
 )
 
 // openFormat writes format, key fingerprint and number of groups into an empty

@@ -38,6 +38,7 @@ const (
 const (
 	kindAddress   byte = 'a'
 	kindState     byte = 'c'
+	kindDoc       byte = 'd'
 	kindEvent     byte = 'e'
 	kindFeed      byte = 'f'
 	kindClaim     byte = 'i'
@@ -223,13 +224,19 @@ func (r realm) id(dst []byte, k byte, i id16) []byte {
 	return append(r.kind(dst, k), i[:]...)
 }
 
-func (r realm) address(dst []byte, h id16) []byte   { return r.id(dst, kindAddress, h) }
-func (r realm) state(dst []byte, c id16) []byte     { return r.id(dst, kindState, c) }
-func (r realm) events(dst []byte, c id16) []byte    { return r.id(dst, kindEvent, c) }
-func (r realm) claim(dst []byte, h id16) []byte     { return r.id(dst, kindClaim, h) }
-func (r realm) wrapped(dst []byte, c id16) []byte   { return r.id(dst, kindKey, c) }
-func (r realm) contact(dst []byte, c id16) []byte   { return r.id(dst, kindContact, c) }
-func (r realm) row(dst []byte, h id16) []byte       { return r.id(dst, kindRow, h) }
+func (r realm) address(dst []byte, h id16) []byte { return r.id(dst, kindAddress, h) }
+func (r realm) state(dst []byte, c id16) []byte   { return r.id(dst, kindState, c) }
+func (r realm) events(dst []byte, c id16) []byte  { return r.id(dst, kindEvent, c) }
+func (r realm) claim(dst []byte, h id16) []byte   { return r.id(dst, kindClaim, h) }
+func (r realm) wrapped(dst []byte, c id16) []byte { return r.id(dst, kindKey, c) }
+func (r realm) contact(dst []byte, c id16) []byte { return r.id(dst, kindContact, c) }
+func (r realm) row(dst []byte, h id16) []byte     { return r.id(dst, kindRow, h) }
+
+// docs is the prefix of the documents of one noun.
+func (r realm) docs(dst []byte, noun chat.DocNoun) []byte {
+	return append(r.kind(dst, kindDoc), byte(noun))
+}
+
 func (r realm) meta(dst []byte) []byte              { return r.kind(dst, kindMeta) }
 func (r realm) counter(dst []byte, w string) []byte { return append(r.kind(dst, kindCounter), w...) }
 func (r realm) event(dst []byte, c id16, s chat.Seq) []byte {

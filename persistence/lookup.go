@@ -16,6 +16,7 @@ const (
 	hashConversation byte = 4 // channel, kind, address: the id a first commit claims
 	hashContact      byte = 5 // the same for the contact
 	hashOutbox       byte = 6 // mask of a text hash
+	hashDoc          byte = 7 // noun, id
 )
 
 // kindWord spells a kind as the one byte that is hashed for it.

@@ -17,6 +17,7 @@ const (
 	placeLoose      byte = 5 // tenant: an event without a conversation
 	placeContact    byte = 6 // tenant, contact
 	placeClaim      byte = 7 // tenant, claim hash
+	placeDoc        byte = 8 // tenant, document hash
 )
 
 func tenantPlace(what byte, t chat.TenantID) []byte {

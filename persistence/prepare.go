@@ -94,6 +94,13 @@ func (s *Store) prepare(t *tenant, c *chat.Commit) (*prepared, error) {
 			return nil, err
 		}
 	}
+	for i := range c.Docs {
+		w, err := docWrite(t, &c.Docs[i])
+		if err != nil {
+			return nil, err
+		}
+		p.commit.Writes = append(p.commit.Writes, w)
+	}
 	for _, r := range c.Reserve {
 		p.commit.Reserve = append(p.commit.Reserve, &recordpb.Count{Counter: r.Counter, Amount: r.Amount, Limit: r.Limit})
 	}

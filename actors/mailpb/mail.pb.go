@@ -321,13 +321,16 @@ type Inbound struct {
 	ReplyTo     []byte                 `protobuf:"bytes,11,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
 	Group       []byte                 `protobuf:"bytes,12,opt,name=group,proto3" json:"group,omitempty"`
 	// Unix milliseconds; 0 when Meta gave none.
-	TimeMs        int64  `protobuf:"varint,13,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
-	Callback      []byte `protobuf:"bytes,14,opt,name=callback,proto3" json:"callback,omitempty"`
-	Code          int64  `protobuf:"varint,15,opt,name=code,proto3" json:"code,omitempty"`
-	Detail        []byte `protobuf:"bytes,16,opt,name=detail,proto3" json:"detail,omitempty"`
-	Participant   []byte `protobuf:"bytes,17,opt,name=participant,proto3" json:"participant,omitempty"`
-	Digest        []byte `protobuf:"bytes,18,opt,name=digest,proto3" json:"digest,omitempty"`
-	Raw           []byte `protobuf:"bytes,19,opt,name=raw,proto3" json:"raw,omitempty"`
+	TimeMs      int64  `protobuf:"varint,13,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
+	Callback    []byte `protobuf:"bytes,14,opt,name=callback,proto3" json:"callback,omitempty"`
+	Code        int64  `protobuf:"varint,15,opt,name=code,proto3" json:"code,omitempty"`
+	Detail      []byte `protobuf:"bytes,16,opt,name=detail,proto3" json:"detail,omitempty"`
+	Participant []byte `protobuf:"bytes,17,opt,name=participant,proto3" json:"participant,omitempty"`
+	Digest      []byte `protobuf:"bytes,18,opt,name=digest,proto3" json:"digest,omitempty"`
+	Raw         []byte `protobuf:"bytes,19,opt,name=raw,proto3" json:"raw,omitempty"`
+	// content is a chat.Content as JSON.
+	Content       []byte `protobuf:"bytes,20,opt,name=content,proto3" json:"content,omitempty"`
+	Ours          bool   `protobuf:"varint,21,opt,name=ours,proto3" json:"ours,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -495,6 +498,20 @@ func (x *Inbound) GetRaw() []byte {
 	return nil
 }
 
+func (x *Inbound) GetContent() []byte {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
+func (x *Inbound) GetOurs() bool {
+	if x != nil {
+		return x.Ours
+	}
+	return false
+}
+
 // Address is chat.Address.
 type Address struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -573,7 +590,7 @@ const file_mail_proto_rawDesc = "" +
 	"\vUNSPECIFIED\x10\x00\x12\v\n" +
 	"\aDURABLE\x10\x01\x12\r\n" +
 	"\tNOT_OWNER\x10\x02\x12\v\n" +
-	"\aREFUSED\x10\x03\"\xed\x03\n" +
+	"\aREFUSED\x10\x03\"\x9b\x04\n" +
 	"\aInbound\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12!\n" +
 	"\fchannel_kind\x18\x02 \x01(\rR\vchannelKind\x12\x18\n" +
@@ -594,7 +611,9 @@ const file_mail_proto_rawDesc = "" +
 	"\x06detail\x18\x10 \x01(\fR\x06detail\x12 \n" +
 	"\vparticipant\x18\x11 \x01(\fR\vparticipant\x12\x16\n" +
 	"\x06digest\x18\x12 \x01(\fR\x06digest\x12\x10\n" +
-	"\x03raw\x18\x13 \x01(\fR\x03raw\"3\n" +
+	"\x03raw\x18\x13 \x01(\fR\x03raw\x12\x18\n" +
+	"\acontent\x18\x14 \x01(\fR\acontent\x12\x12\n" +
+	"\x04ours\x18\x15 \x01(\bR\x04ours\"3\n" +
 	"\aAddress\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05valueB(Z&github.com/chumiai/chumi/actors/mailpbb\x06proto3"

@@ -16,6 +16,7 @@ var (
 	_ actors.Journal    = (*persistence.Store)(nil)
 	_ actors.Index      = (*persistence.Store)(nil)
 	_ actors.Contacts   = (*persistence.Store)(nil)
+	_ actors.Documents  = (*persistence.Store)(nil)
 	_ actors.Barrier    = (*persistence.Store)(nil)
 	_ actors.Leadership = (*persistence.Store)(nil)
 	_ actors.Elections  = (*persistence.Store)(nil)

@@ -243,19 +243,21 @@ func (x *Event) GetUpdate() *Update {
 
 // Private is the part of a record that is stored sealed only.
 type Private struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Text          []byte                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
-	Name          []byte                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Addresses     []*Address             `protobuf:"bytes,3,rep,name=addresses,proto3" json:"addresses,omitempty"`
-	Raw           []byte                 `protobuf:"bytes,4,opt,name=raw,proto3" json:"raw,omitempty"`
-	Remote        []byte                 `protobuf:"bytes,5,opt,name=remote,proto3" json:"remote,omitempty"`
-	ReplyTo       []byte                 `protobuf:"bytes,6,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
-	Group         []byte                 `protobuf:"bytes,7,opt,name=group,proto3" json:"group,omitempty"`
-	Detail        []byte                 `protobuf:"bytes,8,opt,name=detail,proto3" json:"detail,omitempty"`
-	Participant   []byte                 `protobuf:"bytes,9,opt,name=participant,proto3" json:"participant,omitempty"`
-	Revision      []byte                 `protobuf:"bytes,10,opt,name=revision,proto3" json:"revision,omitempty"`
-	Member        []byte                 `protobuf:"bytes,11,opt,name=member,proto3" json:"member,omitempty"`
-	Digest        []byte                 `protobuf:"bytes,12,opt,name=digest,proto3" json:"digest,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Text        []byte                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	Name        []byte                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Addresses   []*Address             `protobuf:"bytes,3,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	Raw         []byte                 `protobuf:"bytes,4,opt,name=raw,proto3" json:"raw,omitempty"`
+	Remote      []byte                 `protobuf:"bytes,5,opt,name=remote,proto3" json:"remote,omitempty"`
+	ReplyTo     []byte                 `protobuf:"bytes,6,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
+	Group       []byte                 `protobuf:"bytes,7,opt,name=group,proto3" json:"group,omitempty"`
+	Detail      []byte                 `protobuf:"bytes,8,opt,name=detail,proto3" json:"detail,omitempty"`
+	Participant []byte                 `protobuf:"bytes,9,opt,name=participant,proto3" json:"participant,omitempty"`
+	Revision    []byte                 `protobuf:"bytes,10,opt,name=revision,proto3" json:"revision,omitempty"`
+	Member      []byte                 `protobuf:"bytes,11,opt,name=member,proto3" json:"member,omitempty"`
+	Digest      []byte                 `protobuf:"bytes,12,opt,name=digest,proto3" json:"digest,omitempty"`
+	// content is JSON: a chat.Content, or what the kind of the event names.
+	Content       []byte `protobuf:"bytes,13,opt,name=content,proto3" json:"content,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -370,6 +372,13 @@ func (x *Private) GetMember() []byte {
 func (x *Private) GetDigest() []byte {
 	if x != nil {
 		return x.Digest
+	}
+	return nil
+}
+
+func (x *Private) GetContent() []byte {
+	if x != nil {
+		return x.Content
 	}
 	return nil
 }
@@ -1620,7 +1629,7 @@ const file_record_proto_rawDesc = "" +
 	"\x06update\x18\x10 \x01(\v2\x14.chumi.record.UpdateR\x06updateB\a\n" +
 	"\x05_timeB\x05\n" +
 	"\x03_atB\v\n" +
-	"\t_deadline\"\xc7\x02\n" +
+	"\t_deadline\"\xe1\x02\n" +
 	"\aPrivate\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\fR\x04text\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\fR\x04name\x123\n" +
@@ -1634,7 +1643,8 @@ const file_record_proto_rawDesc = "" +
 	"\brevision\x18\n" +
 	" \x01(\fR\brevision\x12\x16\n" +
 	"\x06member\x18\v \x01(\fR\x06member\x12\x16\n" +
-	"\x06digest\x18\f \x01(\fR\x06digest\"3\n" +
+	"\x06digest\x18\f \x01(\fR\x06digest\x12\x18\n" +
+	"\acontent\x18\r \x01(\fR\acontent\"3\n" +
 	"\aAddress\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"1\n" +

@@ -98,6 +98,14 @@ func (p simStore) Contact(t chat.TenantID, id chat.ContactID) (chat.Contact, err
 	return p.node.store.Contact(t, id)
 }
 
+// Doc implements actors.Documents.
+func (p simStore) Doc(t chat.TenantID, noun chat.DocNoun, id string) ([]byte, bool, error) {
+	if !p.alive() {
+		return nil, false, errDown
+	}
+	return p.node.store.Doc(t, noun, id)
+}
+
 // Barrier implements actors.Barrier. The store's own is asked again and again:
 // it waits for a goroutine otherwise.
 func (p simStore) Barrier(ctx context.Context, t chat.TenantID) error {

@@ -54,6 +54,16 @@ func AppendEvent(dst []byte, e *chat.Event) []byte {
 	if e.Update != nil {
 		dst = appendUpdate(dst, e.Update)
 	}
+	switch {
+	case e.State != nil:
+		dst = appendJSON(dst, "channel", e.State)
+	case e.Template != nil:
+		dst = appendJSON(dst, "template", e.Template)
+	case e.Media != nil:
+		shown := *e.Media
+		shown.Key = nil
+		dst = appendJSON(dst, "media", &shown)
+	}
 	return append(dst, '}')
 }
 
@@ -74,6 +84,7 @@ func appendMessage(dst []byte, m *chat.Message) []byte {
 	if m.Simulated {
 		dst = append(dst, `,"simulated":true`...)
 	}
+	dst = appendContent(dst, m.Content)
 	dst = appendRaw(dst, m.Raw)
 	return append(dst, '}')
 }
@@ -109,6 +120,7 @@ func appendStatus(dst []byte, s *chat.StatusChange) []byte {
 	dst = appendOptional(dst, "detail", s.Detail)
 	dst = appendOptional(dst, "participant", s.Participant)
 	dst = appendOptionalTime(dst, "provider_time", s.ProviderTime)
+	dst = appendContent(dst, s.Content)
 	dst = appendRaw(dst, s.Raw)
 	return append(dst, '}')
 }
@@ -146,7 +158,19 @@ func appendContact(dst []byte, c *chat.Contact) []byte {
 		dst = appendMember(dst, "value", a.Value)
 		dst = append(dst, '}')
 	}
-	return append(dst, ']', '}')
+	dst = append(dst, ']')
+	if len(c.Links) > 0 {
+		dst = appendJSON(dst, "linked", c.Links)
+	}
+	if len(c.Consents) > 0 {
+		dst = appendJSON(dst, "consents", c.Consents)
+	}
+	if c.Profile != nil {
+		shown := *c.Profile
+		shown.PictureKey = nil
+		dst = appendJSON(dst, "profile", &shown)
+	}
+	return append(dst, '}')
 }
 
 func appendUpdate(dst []byte, u *chat.Update) []byte {
@@ -156,8 +180,28 @@ func appendUpdate(dst []byte, u *chat.Update) []byte {
 	dst = appendOptional(dst, "revision", u.Revision)
 	dst = appendOptional(dst, "reason", u.Reason)
 	dst = appendOptionalTime(dst, "provider_time", u.ProviderTime)
+	dst = appendContent(dst, u.Content)
 	dst = appendRaw(dst, u.Raw)
 	return append(dst, '}')
+}
+
+func appendContent(dst []byte, c *chat.Content) []byte {
+	if c == nil {
+		return dst
+	}
+	return appendJSON(dst, "content", c)
+}
+
+// appendJSON appends a member whose form in the API is that of its type.
+func appendJSON(dst []byte, name string, v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return dst
+	}
+	dst = append(dst, ',', '"')
+	dst = append(dst, name...)
+	dst = append(dst, '"', ':')
+	return append(dst, b...)
 }
 
 // appendRaw embeds what Meta sent: as JSON when it is, in base64 otherwise.

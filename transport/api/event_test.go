@@ -58,6 +58,19 @@ func sampleEvents() []chat.Event {
 		{Kind: chat.UpdateReceived, Update: &chat.Update{Type: "reaction", Remote: "wamid.IN", Revision: "r1", ProviderTime: noon, Raw: []byte(`{"emoji":"👍"}`)}},
 		{Kind: chat.ReceivedQuarantined, Update: &chat.Update{Type: "text", Reason: "panic", Raw: []byte("not json")}},
 		{Kind: chat.Erased},
+		{Kind: chat.MessageReceived, Message: &chat.Message{ID: in.ID, Direction: chat.DirectionIn, Author: chat.AuthorCustomer, Type: "reaction",
+			Content: &chat.Content{Reaction: &chat.Reaction{Target: "wamid.OUT", Emoji: "👍"}}}},
+		{Kind: chat.MessageEdited, Message: &chat.Message{ID: in.ID, RemoteID: "wamid.IN", Direction: chat.DirectionIn, Type: chat.TypeText, Text: "new"}},
+		{Kind: chat.MessageRevoked, Message: &chat.Message{ID: in.ID, RemoteID: "wamid.IN", Direction: chat.DirectionIn}},
+		{Kind: chat.MessageImported, Message: echo},
+		{Kind: chat.ContactMerged, Contact: &chat.Contact{ID: "contact_1", Links: []chat.ContactID{"contact_2"}}},
+		{Kind: chat.ContactSplit, Contact: contact},
+		{Kind: chat.ConsentChanged, Contact: &chat.Contact{ID: "contact_1", Profile: &chat.Profile{Username: "ada", Picture: "b", PictureKey: []byte{1}},
+			Consents: []chat.ConsentAt{{Consent: chat.Consent{Category: "marketing_messages", Word: "stop"}, At: noon}}}},
+		{Kind: chat.ChannelChanged, State: &chat.ChannelState{Channel: "acme-wa", Tier: "TIER_2K", Changed: noon}},
+		{Kind: chat.TemplateChanged, Template: &chat.Template{ID: "1", WABA: "w", Name: "hello", Language: "en", Status: "PAUSED"}},
+		{Kind: chat.MediaStored, Media: &chat.MediaRecord{Message: in.ID, Blob: "b", Size: 3, SHA256: "ab", MIME: "image/png", Key: []byte{1}}},
+		{Kind: chat.MediaFailed, Media: &chat.MediaRecord{Message: in.ID, Reason: "expired"}},
 	}
 	for i := range events {
 		e := &events[i]
