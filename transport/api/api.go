@@ -156,7 +156,7 @@ func (a *API) serveV1(ctx *fasthttp.RequestCtx, path string) {
 		elsewhere, fail = r.relay()
 	}
 	if fail == nil && !elsewhere {
-		r.conversation = chat.ConversationID(id)
+		r.object = id
 		fail = route.serve(r)
 	}
 	if fail != nil {

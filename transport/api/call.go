@@ -15,11 +15,12 @@ import (
 // call is one request under /v1. It lives as long as its handler.
 type call struct {
 	*API
-	ctx          *fasthttp.RequestCtx
-	id           string
-	principal    chat.Principal
-	conversation chat.ConversationID
-	streaming    bool
+	ctx       *fasthttp.RequestCtx
+	id        string
+	principal chat.Principal
+	// object is the id in the path, as the caller wrote it.
+	object    string
+	streaming bool
 }
 
 var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
@@ -101,3 +102,6 @@ func (r *call) limit(def, most int) (int, *failure) {
 	}
 	return int(n), nil // #nosec G115 -- at most `most`
 }
+
+// conversation is the conversation that the path names.
+func (r *call) conversation() chat.ConversationID { return chat.ConversationID(r.object) }

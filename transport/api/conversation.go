@@ -49,7 +49,7 @@ func (r *call) listConversations() *failure {
 func (r *call) showConversation() *failure {
 	ctx, cancel := r.reading()
 	defer cancel()
-	v, err := r.opt.Views.Conversation(ctx, r.principal.Tenant, r.conversation)
+	v, err := r.opt.Views.Conversation(ctx, r.principal.Tenant, r.conversation())
 	if err != nil {
 		return r.failed(err)
 	}

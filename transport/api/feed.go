@@ -20,7 +20,7 @@ func (r *call) listConversationEvents() *failure {
 	}
 	ctx, cancel := r.reading()
 	defer cancel()
-	events, err := r.opt.Views.ConversationEvents(ctx, r.principal.Tenant, r.conversation, chat.Seq(after), limit+1)
+	events, err := r.opt.Views.ConversationEvents(ctx, r.principal.Tenant, r.conversation(), chat.Seq(after), limit+1)
 	if err != nil {
 		return r.failed(err)
 	}

@@ -14,14 +14,14 @@ type nothing struct{}
 // message of the assistant is under way, and none will be until a handback.
 func (r *call) takeOver() *failure {
 	return r.hold(chat.HolderMember, func(ctx context.Context) (chat.Verdict, error) {
-		return r.opt.Commands.TakeOver(ctx, r.principal.Tenant, r.conversation, chat.TakeOver{Member: r.principal.Key})
+		return r.opt.Commands.TakeOver(ctx, r.principal.Tenant, r.conversation(), chat.TakeOver{Member: r.principal.Key})
 	})
 }
 
 // handBack is POST /v1/conversations/{id}/handback.
 func (r *call) handBack() *failure {
 	return r.hold(chat.HolderAssistant, func(ctx context.Context) (chat.Verdict, error) {
-		return r.opt.Commands.HandBack(ctx, r.principal.Tenant, r.conversation, chat.HandBack{Member: r.principal.Key})
+		return r.opt.Commands.HandBack(ctx, r.principal.Tenant, r.conversation(), chat.HandBack{Member: r.principal.Key})
 	})
 }
 
@@ -41,7 +41,7 @@ func (r *call) hold(holder chat.Holder, command func(context.Context) (chat.Verd
 	if verdict.Kind == chat.VerdictRefused {
 		return refused(verdict.Reason)
 	}
-	b := appendString([]byte(`{"conversation_id":`), string(r.conversation))
+	b := appendString([]byte(`{"conversation_id":`), string(r.conversation()))
 	b = appendMember(b, "holder", holder.String())
 	r.json(append(b, '}'))
 	return nil

@@ -48,8 +48,8 @@ func (r *call) sendMessage() *failure {
 	r.ctx.Response.Header.Set("Idempotency-Key", key)
 	ctx, cancel := r.writing()
 	defer cancel()
-	verdict, err := r.opt.Commands.Send(ctx, r.principal.Tenant, r.conversation, chat.MemberSend{
-		Text: m.Text, Member: r.principal.Key, Idempotency: key, Digest: digest("message", string(r.conversation), m.Type, m.Text),
+	verdict, err := r.opt.Commands.Send(ctx, r.principal.Tenant, r.conversation(), chat.MemberSend{
+		Text: m.Text, Member: r.principal.Key, Idempotency: key, Digest: digest("message", string(r.conversation()), m.Type, m.Text),
 	})
 	if err != nil {
 		return r.failed(err)
@@ -63,7 +63,7 @@ func (r *call) sendMessage() *failure {
 	}
 	b := append(make([]byte, 0, 256+len(m.Text)), `{"id":`...)
 	b = appendString(b, string(verdict.Message))
-	b = appendMember(b, "conversation_id", string(r.conversation))
+	b = appendMember(b, "conversation_id", string(r.conversation()))
 	b = appendMember(b, "direction", chat.DirectionOut.String())
 	b = appendMember(b, "author", chat.AuthorMember.String())
 	b = appendMember(b, "type", m.Type)

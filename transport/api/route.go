@@ -13,7 +13,7 @@ const (
 )
 
 // route is one method and path of the contract. A path holds at most one
-// conversation id, written {id}.
+// id, written {id}.
 type route struct {
 	name   string
 	method string
