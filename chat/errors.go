@@ -2,6 +2,7 @@ package chat
 
 import (
 	"errors"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -104,3 +105,44 @@ type ModelError struct {
 
 // Error names the reason.
 func (e *ModelError) Error() string { return "model call failed: " + e.Reason }
+
+// GraphError is a management call that Meta answered with an error, or did not
+// answer. It is the cause inside an *Error.
+type GraphError struct {
+	// Code and Subcode are Graph's; both zero when nothing was answered.
+	Code, Subcode int
+	// Result tells what it means, as for a send: refused for good, throttled,
+	// blocked with the whole channel, or ambiguous.
+	Result SendResult
+	// Reason is a word without personal data: "token_invalid", "call_limit", ...
+	Reason string
+	// RetryAfter is when another try is worth it; zero when none is, or nobody said.
+	RetryAfter time.Duration
+	// Trace is Meta's fbtrace_id, for asking Meta.
+	Trace string
+}
+
+// Error names the reason, the code and the trace.
+func (e *GraphError) Error() string {
+	text := "graph: " + e.Reason
+	if e.Code != 0 || e.Subcode != 0 {
+		text += " (code " + strconv.Itoa(e.Code)
+		if e.Subcode != 0 {
+			text += "/" + strconv.Itoa(e.Subcode)
+		}
+		text += ")"
+	}
+	if e.Trace != "" {
+		text += " trace " + e.Trace
+	}
+	return text
+}
+
+// GraphErrorOf is the *GraphError in err's chain, nil for none.
+func GraphErrorOf(err error) *GraphError {
+	var e *GraphError
+	if errors.As(err, &e) {
+		return e
+	}
+	return nil
+}

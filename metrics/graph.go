@@ -10,6 +10,8 @@ type Graph struct {
 	Attempt prometheus.Histogram
 	// Errors counts Graph errors by code.
 	Errors *prometheus.CounterVec
+	// Calls counts requests of management calls by operation and result.
+	Calls *prometheus.CounterVec
 	// Waiting is sends known to senders that are not under way.
 	Waiting prometheus.Gauge
 	// Engine is the engine's own time per reply: webhook in to Graph call out,
@@ -22,6 +24,7 @@ func newGraph(reg prometheus.Registerer) Graph {
 		Attempts: counters(reg, "chumi_send_attempts_total", "Send attempts by channel kind and result.", "channel", "result"),
 		Attempt:  histogram(reg, "chumi_send_attempt_seconds", "Duration of a send attempt."),
 		Errors:   counters(reg, "chumi_send_errors_total", "Graph errors by code.", "code"),
+		Calls:    counters(reg, "chumi_graph_calls_total", "Graph management requests by operation and result.", "operation", "result"),
 		Waiting:  gauge(reg, "chumi_sends_waiting", "Sends known to senders that are not under way."),
 		Engine:   histogram(reg, "chumi_reply_engine_seconds", "Engine time per reply, without model time and quiet period."),
 	}

@@ -94,7 +94,10 @@ func newTransport() *http.Transport {
 }
 
 // Client makes Graph calls. It is safe for concurrent use.
-type Client struct{ options Options }
+type Client struct {
+	options Options
+	usage   usage
+}
 
 // NewClient builds a Client.
 func NewClient(o Options) (*Client, error) {
@@ -106,7 +109,7 @@ func NewClient(o Options) (*Client, error) {
 	// A redirect would carry the token to wherever it points.
 	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	o.HTTPClient = &h
-	return &Client{options: o}, nil
+	return &Client{options: o, usage: usage{until: make(map[usageKey]time.Time), now: time.Now}}, nil
 }
 
 // Close lets go of idle connections. Sends under way go on.

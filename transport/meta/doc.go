@@ -5,6 +5,7 @@
 //	decode*.go, envelope.go webhook body -> []chat.Inbound     Decode
 //	client.go, request.go   chat.Outbound -> one Graph call    Client
 //	response.go, errors.go  Graph's answer -> SendOutcome      Classify
+//	call.go, quota.go       management calls: JSON or forms, pages, quotas
 //	limits.go               what the platform allows
 //
 // Decoding never loses anything: what has no mapping comes out as an update
