@@ -41,6 +41,7 @@ const (
 	cmp       = "github.com/google/go-cmp/cmp"
 	argon2    = "golang.org/x/crypto/argon2"
 	yaml      = "go.yaml.in/yaml/v3"
+	minio     = "github.com/minio/minio-go/v7"
 )
 
 // walls is the map of the house. A library is granted to the one package that
@@ -65,6 +66,7 @@ var walls = []wall{
 	{pkg: "persistence/persistencetest", inside: []string{"chat", "metrics", "persistence", "persistence/replica", "persistence/seal"},
 		outside: []string{pebble, cmp}},
 	{pkg: "persistence/seal", inside: []string{"chat"}, outside: []string{tink}},
+	{pkg: "persistence/blob", inside: []string{"chat", "persistence/seal"}, outside: []string{pebble + "/vfs", minio}},
 
 	{pkg: "transport"},
 	{pkg: "transport/edge", inside: []string{"chat", "metrics", "metrics/failpoint"}, outside: []string{fasthttp, prom}},
