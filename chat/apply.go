@@ -116,8 +116,9 @@ func (c *Conversation) applyAttempt(e Event) {
 	c.dropEntry(e.Attempt.Message)
 }
 
-// applyUnknown moves a send whose fate is not known into reconciliation, or out
-// of the outbox when there is nothing left to wait for.
+// applyUnknown moves a send whose fate is not known into reconciliation, or leaves
+// it when nobody will look for it any more. An event without a time is of a version
+// that forgot those.
 func (c *Conversation) applyUnknown(e Event) {
 	if e.Status.Status != StatusUnknown {
 		return
@@ -127,8 +128,24 @@ func (c *Conversation) applyUnknown(e Event) {
 	case entry == nil:
 	case e.At.IsZero():
 		c.dropEntry(e.Status.Message)
+	case !e.At.After(e.Time):
+		entry.State, entry.At, entry.Doubtful = SendLeft, e.At, true
+		c.forgetLeft()
 	default:
 		entry.State, entry.At, entry.Doubtful = SendUnknown, e.At, true
+	}
+}
+
+// forgetLeft drops the oldest of the sends that were left when they are too many.
+func (c *Conversation) forgetLeft() {
+	if len(c.Outbox)-c.Owing() <= LeftMax {
+		return
+	}
+	for i := range c.Outbox {
+		if c.Outbox[i].State == SendLeft {
+			c.dropEntry(c.Outbox[i].Message)
+			return
+		}
 	}
 }
 
@@ -179,7 +196,9 @@ func (c *Conversation) Owes() (at time.Time, ok bool) {
 		earliest(c.Turn.At)
 	}
 	for i := range c.Outbox {
-		earliest(c.Outbox[i].At)
+		if c.Outbox[i].State != SendLeft {
+			earliest(c.Outbox[i].At)
+		}
 	}
 	if c.Holder == HolderAssistant && !c.Deadline.IsZero() {
 		earliest(c.Deadline)

@@ -61,16 +61,30 @@ type Turn struct {
 // SendState is where an outbox entry stands. Stored; values never change.
 type SendState uint8
 
-// The states of entries that are still owed. Accepted, refused and cancelled
-// entries leave the outbox; unknown ones leave it when their class says so.
+// The states of entries. Accepted, refused and cancelled ones leave the outbox.
+// SendLeft was given up as unknown: it is not owed any more, and stays in sight
+// until a status or an echo tells what became of it.
 const (
 	SendQueued     SendState = 1
 	SendAttempting SendState = 2
 	SendUnknown    SendState = 3
+	SendLeft       SendState = 4
 )
 
-// OutboxEntry is a send that is still owed. Its text stays in the journal, at
-// the seq of its message_queued event.
+// String returns the API word: to whoever waits for it, a send that was left is as
+// unknown as one that is still looked for.
+func (s SendState) String() string {
+	switch s {
+	case SendQueued:
+		return "queued"
+	case SendAttempting:
+		return "attempting"
+	}
+	return StatusUnknown.String()
+}
+
+// OutboxEntry is a send whose end is not known yet. Its text stays in the journal,
+// at the seq of its message_queued event.
 type OutboxEntry struct {
 	Message MessageID
 	Seq     Seq
@@ -87,7 +101,8 @@ type OutboxEntry struct {
 	N     int
 	Epoch Epoch
 	// At is when the next attempt may begin (queued), when an attempt is
-	// overdue (attempting), or when reconciliation ends (unknown).
+	// overdue (attempting), when reconciliation ends (unknown), or when it was
+	// given up (left).
 	At time.Time
 	// Covers is the last customer message this entry answers.
 	Covers Seq
@@ -160,6 +175,27 @@ func (c *Conversation) Clone() Conversation {
 func (c *Conversation) Entry(id MessageID) *OutboxEntry {
 	for i := range c.Outbox {
 		if c.Outbox[i].Message == id {
+			return &c.Outbox[i]
+		}
+	}
+	return nil
+}
+
+// Owing counts the sends that are owed: all of the outbox but those left.
+func (c *Conversation) Owing() (n int) {
+	for i := range c.Outbox {
+		if c.Outbox[i].State != SendLeft {
+			n++
+		}
+	}
+	return n
+}
+
+// head is the send whose turn it is: sends of a conversation go one after another.
+// It is nil when none is owed.
+func (c *Conversation) head() *OutboxEntry {
+	for i := range c.Outbox {
+		if c.Outbox[i].State != SendLeft {
 			return &c.Outbox[i]
 		}
 	}

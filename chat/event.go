@@ -86,7 +86,8 @@ type Event struct {
 	// (MessageReceived, TurnFailed, TurnSuperseded), when a call or an attempt
 	// is overdue (TurnStarted, AttemptStarted), when the next attempt may begin
 	// (MessageQueued, AttemptEnded), when reconciliation ends (StatusChanged to
-	// unknown). Zero when it sets none.
+	// unknown; when that is the event's own time, it has ended). Zero when it sets
+	// none.
 	At time.Time
 	// Deadline is when the customer has waited too long, set by the first
 	// MessageReceived that is not answered yet.

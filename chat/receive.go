@@ -153,16 +153,25 @@ func (p *step) echoed(f *Inbound) {
 	p.emit(Event{Kind: HandoffTaken, Handoff: &Handoff{Reason: "echo", Until: p.now.Add(p.set.EchoPause)}})
 }
 
-// echoOf finds the send under way that an echo may be of: the echo can arrive
-// before the answer to the request that caused it.
+// echoSlack is how far Meta's clock may be ahead of ours.
+const echoSlack = time.Minute
+
+// echoOf finds the send that an echo may be of: the echo can arrive before the
+// answer to the request that caused it, or long after that was given up. A send
+// that was left is only meant by an echo written before that: people repeat texts.
 func (p *step) echoOf(f *Inbound) *OutboxEntry {
 	hash := TextHash(f.Text)
+	var left *OutboxEntry
 	for i := range p.c.Outbox {
-		if e := &p.c.Outbox[i]; e.N > 0 && e.TextHash == hash {
+		switch e := &p.c.Outbox[i]; {
+		case e.N == 0 || e.TextHash != hash:
+		case e.State != SendLeft:
 			return e
+		case left == nil && !f.Time.IsZero() && !f.Time.After(e.At.Add(echoSlack)):
+			left = e
 		}
 	}
-	return nil
+	return left
 }
 
 func (p *step) updated(f *Inbound) {

@@ -69,6 +69,7 @@ func runScript(t *testing.T, file string) {
 //	msg ID "text" [type=image] [age=25h] [group=g]
 //	status ID WORD [entry=0]     a report; entry= sends our callback data along
 //	echo ID "text" | read ID | update TYPE [digest=d] | poison ID
+//	outbox                       list the sends whose end is not known
 //	tick
 //	answer "text" [call=N] | fail REASON [permanent] | limit
 //	due I | finish I RESULT [remote=R] [code=N] [n=N]
@@ -137,6 +138,8 @@ func run(t *testing.T, wp **world, line string) string {
 		f = in
 	case "poison":
 		f = chat.Poison{Inbound: inbound(chat.InboundMessage), Reason: "panic"}
+	case "outbox":
+		return outbox(w)
 	case "tick":
 		f = chat.Tick{}
 	case "answer":
@@ -174,6 +177,18 @@ func run(t *testing.T, wp **world, line string) string {
 		t.Fatalf("%s: %v", line, err)
 	}
 	return describe(w)
+}
+
+func outbox(w *world) string {
+	var b strings.Builder
+	for _, e := range w.state.Outbox {
+		fmt.Fprintf(&b, "%d %s n=%d", e.Seq, e.State, e.N)
+		if e.State == chat.SendLeft {
+			b.WriteString(" left")
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
 }
 
 func settings(t *testing.T, s *chat.Settings, opt map[string]string) {

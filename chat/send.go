@@ -10,14 +10,14 @@ import (
 // one after another, in the order they were queued.
 func (p *step) attemptDue(id MessageID) {
 	entry := p.c.Entry(id)
-	if entry == nil || entry.State == SendUnknown {
+	if entry == nil || entry.State == SendUnknown || entry.State == SendLeft {
 		p.effect(ReleaseSend{Message: id})
 		return
 	}
 	if entry.State == SendAttempting {
 		return
 	}
-	if head := p.c.Outbox[0]; head.Message != id {
+	if head := p.c.head(); head.Message != id {
 		p.effect(ReleaseSend{Message: id})
 		p.wakeHead()
 		return
@@ -160,10 +160,10 @@ func (p *step) fail(entry OutboxEntry, o SendOutcome) {
 	p.refused(entry, o)
 }
 
-// leaveUnknown settles a send nobody will ever know the fate of: an earlier
-// attempt may have arrived.
+// leaveUnknown gives up a send that may have arrived. It stays in sight: a status
+// or an echo may still tell.
 func (p *step) leaveUnknown(entry OutboxEntry, o SendOutcome) {
-	p.emit(Event{Kind: StatusChanged, Status: &StatusChange{
+	p.emit(Event{Kind: StatusChanged, At: p.now, Status: &StatusChange{
 		Message: entry.Message, Status: StatusUnknown, Word: StatusUnknown.String(), Code: o.Code, Detail: o.Reason}})
 	p.released(ReleaseSend{Message: entry.Message})
 }
@@ -215,8 +215,8 @@ func (p *step) released(r ReleaseSend) {
 }
 
 func (p *step) wakeHead() {
-	if len(p.c.Outbox) > 0 && p.c.Outbox[0].State == SendQueued {
-		p.effect(WakeSender{Message: p.c.Outbox[0].Message, NotBefore: p.c.Outbox[0].At})
+	if head := p.c.head(); head != nil && head.State == SendQueued {
+		p.effect(WakeSender{Message: head.Message, NotBefore: head.At})
 	}
 }
 
@@ -251,7 +251,7 @@ func (p *step) memberSend(f MemberSend) {
 	case f.Text == "" || !FitsText(p.c.Kind, f.Text):
 		p.refuse("text_too_long")
 		return
-	case len(p.c.Outbox) >= OutboxMax:
+	case p.c.Owing() >= OutboxMax:
 		p.refuse("outbox_full")
 		return
 	}

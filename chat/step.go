@@ -6,6 +6,9 @@ import "time"
 const (
 	// OutboxMax bounds the sends a conversation may owe at once.
 	OutboxMax = 64
+	// LeftMax bounds the sends of a conversation that were given up as unknown and
+	// stay in sight.
+	LeftMax = 64
 	// RewakeAfter is when a conversation whose obligation is already due, and
 	// in other hands (a sender's queue), looks at it again.
 	RewakeAfter = 30 * time.Second
@@ -160,7 +163,7 @@ func (p *step) giveUp(reason string) {
 	}
 	waiting := p.c.WaitingFrom != 0
 	p.abandonTurn(reason)
-	if waiting && p.c.Window().Open(p.now) && len(p.c.Outbox) < OutboxMax {
+	if waiting && p.c.Window().Open(p.now) && p.c.Owing() < OutboxMax {
 		p.queue(Message{Author: AuthorEngine, Text: p.set.Apology})
 	}
 	p.handoff(reason)

@@ -189,6 +189,14 @@ const (
 	AtMostOnce  Class = 2
 )
 
+// String returns the API word.
+func (c Class) String() string {
+	if c == AtMostOnce {
+		return "at_most_once"
+	}
+	return "at_least_once"
+}
+
 // Principal is who an API request acts as.
 type Principal struct {
 	Tenant TenantID
@@ -202,4 +210,13 @@ type Principal struct {
 type ConversationView struct {
 	State   Conversation
 	Contact Contact
+}
+
+// SendView is a send whose end is not known, as lists show it.
+type SendView struct {
+	Conversation ConversationID
+	Channel      ChannelID
+	Entry        OutboxEntry
+	// Queued is when it was queued.
+	Queued time.Time
 }

@@ -103,7 +103,7 @@ func (p *step) modelAnswered(f ModelAnswered) {
 		e.At = p.now.Add(p.set.QuietPeriod)
 	}
 	p.emit(e)
-	if len(p.c.Outbox)+len(parts) > OutboxMax {
+	if p.c.Owing()+len(parts) > OutboxMax {
 		p.giveUp("outbox_full")
 		return
 	}

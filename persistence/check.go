@@ -32,6 +32,9 @@ const (
 	InvariantAgenda Invariant = "agenda"
 	// InvariantView: inbox rows and the activity of states are the same.
 	InvariantView Invariant = "view"
+	// InvariantSends: a conversation is in the index of sends iff its state says so,
+	// and one that is has sends.
+	InvariantSends Invariant = "sends"
 	// InvariantFeed: each event has one feed row, each feed row one event, and
 	// both agree on place and position.
 	InvariantFeed Invariant = "feed"

@@ -40,6 +40,10 @@ func (k *checker) stateRow(c id16, key, value []byte) error {
 	if s.Seq != h.seq || millis(s.Active) != h.active || millis(s.Armed) != h.armed || isLive(&s) != h.live {
 		k.broken(InvariantRecord, key, "the head is not of this state")
 	}
+	// A head of an older version may not say that it has sends.
+	if h.sends && len(s.Outbox) == 0 {
+		k.broken(InvariantSends, key, "says that it has sends, and has none")
+	}
 	if _, owes := s.Owes(); owes == s.Armed.IsZero() {
 		k.broken(InvariantOwes, key, "owes something: "+strconv.FormatBool(owes)+", has a due time: "+strconv.FormatBool(!s.Armed.IsZero()))
 	}
@@ -74,6 +78,14 @@ func (k *checker) mirrors(t *tenant, c id16, h head, key []byte) error {
 	}
 	if v == nil {
 		k.broken(InvariantView, key, "is not in the inbox")
+	}
+	if h.sends {
+		if v, err = k.get(t.realm.sends(nil, c)); err != nil {
+			return err
+		}
+		if v == nil {
+			k.broken(InvariantSends, key, "is not in the index of sends")
+		}
 	}
 	if h.armed == 0 {
 		return nil

@@ -74,6 +74,8 @@ func (k *checker) tenantRow(r realm, kind byte, rest, key, value []byte) error {
 		if _, err := t.known.openDoc(id16(rest[1:]), value); err != nil {
 			k.broken(InvariantSealed, key, "does not open")
 		}
+	case kindSends:
+		return k.sendsRow(id16(rest), key)
 	case kindView:
 		return k.viewRow(rest, key)
 	case kindLoose:
@@ -86,7 +88,7 @@ func (k *checker) tenantRow(r realm, kind byte, rest, key, value []byte) error {
 // Counters have any length.
 func restLen(kind byte) int {
 	switch kind {
-	case kindAddress, kindState, kindClaim, kindKey, kindContact, kindRow:
+	case kindAddress, kindState, kindClaim, kindKey, kindContact, kindRow, kindSends:
 		return idLen
 	case kindDoc:
 		return 1 + idLen
@@ -270,6 +272,14 @@ func (k *checker) viewRow(rest, key []byte) error {
 		k.broken(InvariantView, key, "the conversation was active at another time")
 	}
 	return nil
+}
+
+func (k *checker) sendsRow(c id16, key []byte) error {
+	h, found, err := k.head(k.tenant.realm, c)
+	if err == nil && (!found || !h.sends) {
+		k.broken(InvariantSends, key, "the conversation says that it has no such sends")
+	}
+	return err
 }
 
 // feedRow checks that a feed row and its event agree.

@@ -112,8 +112,16 @@ func TestCheck_NamesTheBrokenInvariant(t *testing.T) {
 		}},
 		"inbox row lost":       {InvariantView, func(v *vandal) { v.remove(v.r.view(nil, millis(v.k.state.Active), v.conv)) }},
 		"inbox row of nothing": {InvariantView, func(v *vandal) { v.put(v.r.view(nil, 5, id16{4}), nil) }},
-		"feed row lost":        {InvariantFeed, func(v *vandal) { v.remove(v.r.feed(nil, 2)) }},
-		"feed row elsewhere":   {InvariantFeed, func(v *vandal) { v.put(v.r.feed(nil, 2), v.value(v.r.feed(nil, 3))) }},
+		"sends without a row": {InvariantSends, func(v *vandal) {
+			at := v.r.state(nil, v.conv)
+			h, record, err := readHead(v.value(at))
+			mustPut(v.T, err)
+			h.sends = true
+			v.put(at, append(appendHead(nil, h), record...))
+		}},
+		"row of no sends":    {InvariantSends, func(v *vandal) { v.put(v.r.sends(nil, v.conv), nil) }},
+		"feed row lost":      {InvariantFeed, func(v *vandal) { v.remove(v.r.feed(nil, 2)) }},
+		"feed row elsewhere": {InvariantFeed, func(v *vandal) { v.put(v.r.feed(nil, 2), v.value(v.r.feed(nil, 3))) }},
 		"ciphertext damaged": {InvariantSealed, func(v *vandal) {
 			row, err := splitEvent(v.value(v.r.event(nil, v.conv, 2)))
 			mustPut(v.T, err)

@@ -105,5 +105,5 @@ func outboxMask(pepper *seal.Pepper, c chat.ConversationID, seq chat.Seq) uint64
 // isLive reports whether an obligation of the state dies with the process that
 // armed it, so that a start must resume it at once.
 func isLive(s *chat.Conversation) bool {
-	return s.Turn.Phase == chat.TurnRunning || len(s.Outbox) > 0
+	return s.Turn.Phase == chat.TurnRunning || s.Owing() > 0
 }

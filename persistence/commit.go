@@ -22,7 +22,7 @@ import (
 // unreadable: it is not an answer, and the caller must stop.
 //
 // A commit writes its events and their feed rows, the state, the inbox view,
-// the agenda row, the contact and its key, remote-id rows, claims with their
+// the agenda row, the row of sends, the contact and its key, remote-id rows, claims with their
 // expiry, and plain rows; one without events writes its position. Counters follow
 // once per batch. REQUIRES: the tenant has its meta row.
 func (s *stager) stage(c *recordpb.Commit) (Outcome, error) {
@@ -193,7 +193,7 @@ func (at *staging) applyEvents() {
 func (at *staging) applyHead() {
 	t, old, c := at.tenant, at.head, at.commit
 	next := head{seq: chat.Seq(c.Expected) + chat.Seq(len(c.Events)), active: c.Head.Active,
-		armed: c.Head.Armed, keyID: at.keyID, live: c.Head.Live}
+		armed: c.Head.Armed, keyID: at.keyID, live: c.Head.Live, sends: c.Head.Sends}
 	var room [headLen]byte
 	at.key = t.realm.state(at.key[:0], at.conversation)
 	at.note(at.key)
@@ -201,6 +201,20 @@ func (at *staging) applyHead() {
 	at.heads[headKey{t, at.conversation}] = next
 	at.applyView(old, next)
 	at.applyDue(old, next)
+	at.applySends(old, next)
+}
+
+// applySends indexes the conversations with sends whose end is not known.
+func (at *staging) applySends(old, next head) {
+	if old.sends == next.sends {
+		return
+	}
+	at.key = at.tenant.realm.sends(at.key[:0], at.conversation)
+	if next.sends {
+		at.writes.set(at.key)
+	} else {
+		at.writes.remove(at.key)
+	}
 }
 
 func (at *staging) applyView(old, next head) {

@@ -30,6 +30,7 @@
 //	    'm'                                    tenant meta: last pos without an event, wrapped tenant key, wrapped pepper
 //	    'p' contact                            contact, sealed
 //	    'r' h16(channel, revision, remote id)  remote-id row
+//	    's' conv                               the conversation has sends whose end is not known
 //	    'u' counter word                       usage and budget counters
 //	    'v' ^active64 conv                     inbox view, latest activity first, by the second
 //	    'x' pos64                              events without a conversation

@@ -18,11 +18,15 @@ type head struct {
 	// erase: the next commit must bring a new key.
 	keyID uint32
 	live  bool
+	// sends is true while there are sends whose end is not known: the conversation
+	// then has a row in the index of those.
+	sends bool
 }
 
 const (
-	headLen       = 8 + 8 + 8 + 4 + 1
-	headLive byte = 1
+	headLen        = 8 + 8 + 8 + 4 + 1
+	headLive  byte = 1
+	headSends byte = 2
 )
 
 func appendHead(dst []byte, h head) []byte {
@@ -33,6 +37,9 @@ func appendHead(dst []byte, h head) []byte {
 	var flags byte
 	if h.live {
 		flags |= headLive
+	}
+	if h.sends {
+		flags |= headSends
 	}
 	return append(dst, flags)
 }
@@ -46,7 +53,7 @@ func readHead(v []byte) (h head, record []byte, err error) {
 	h.active = int64(binary.BigEndian.Uint64(v[8:]))
 	h.armed = int64(binary.BigEndian.Uint64(v[16:]))
 	h.keyID = binary.BigEndian.Uint32(v[24:])
-	h.live = v[28]&headLive != 0
+	h.live, h.sends = v[28]&headLive != 0, v[28]&headSends != 0
 	return h, v[headLen:], nil
 }
 

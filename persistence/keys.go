@@ -46,6 +46,7 @@ const (
 	kindMeta      byte = 'm'
 	kindContact   byte = 'p'
 	kindRow       byte = 'r'
+	kindSends     byte = 's' // conversations with sends whose end is not known
 	kindCounter   byte = 'u'
 	kindView      byte = 'v'
 	kindLoose     byte = 'x' // events without a conversation
@@ -231,6 +232,7 @@ func (r realm) claim(dst []byte, h id16) []byte   { return r.id(dst, kindClaim, 
 func (r realm) wrapped(dst []byte, c id16) []byte { return r.id(dst, kindKey, c) }
 func (r realm) contact(dst []byte, c id16) []byte { return r.id(dst, kindContact, c) }
 func (r realm) row(dst []byte, h id16) []byte     { return r.id(dst, kindRow, h) }
+func (r realm) sends(dst []byte, c id16) []byte   { return r.id(dst, kindSends, c) }
 
 // docs is the prefix of the documents of one noun.
 func (r realm) docs(dst []byte, noun chat.DocNoun) []byte {

@@ -80,6 +80,7 @@ func (s *Store) prepare(t *tenant, c *chat.Commit) (*prepared, error) {
 		p.commit.ContactKey = p.key.wrapped
 		p.commit.Head = &p.head
 		p.head.Record, p.head.Live = encodeState(&p.records, t.pepper, c.State, keeper), isLive(c.State)
+		p.head.Sends = len(c.State.Outbox) > 0
 		p.head.Active, p.head.Armed = millis(c.State.Active), millis(c.State.Armed)
 	}
 	if err := p.events(t, c, keeper, box); err != nil {

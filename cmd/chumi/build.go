@@ -176,7 +176,7 @@ func (s *Server) appSecret(id chat.AppID) (chat.Secret, bool) {
 
 func (s *Server) buildAPI(context.Context) error {
 	o := api.Options{
-		Keys: s.directory, Views: s.store.Views(), Feed: s.store.Views(), Commands: s.system.Ingress(),
+		Keys: s.directory, Views: s.store.Views(), Sends: s.store.Views(), Feed: s.store.Views(), Commands: s.system.Ingress(),
 		Metrics: &s.metrics.API, Log: s.opt.Log,
 	}
 	if s.opt.Simulator != nil {

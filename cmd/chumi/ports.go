@@ -37,6 +37,7 @@ var (
 
 	_ api.Keys     = (*persistence.Directory)(nil)
 	_ api.Views    = (*persistence.Views)(nil)
+	_ api.Sends    = (*persistence.Views)(nil)
 	_ api.Feed     = (*persistence.Views)(nil)
 	_ api.Commands = (*actors.Ingress)(nil)
 	_ api.Home     = (*cluster.Node)(nil)

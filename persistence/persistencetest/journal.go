@@ -36,6 +36,7 @@ func TestOpened(t *testing.T, options func(testing.TB) persistence.Options, open
 		"Feed_WaitWakes":                      feedWaits,
 		"Views_LatestActivityFirst":           viewsOrder,
 		"Views_UnknownIsNotFound":             viewsUnknown,
+		"Views_SendsUntilTheirEndIsKnown":     viewsSends,
 		"Export_IsTheFeed":                    exportFeed,
 		"Erase_LeavesSkeletons":               eraseSkeletons,
 		"Quarantine_SurvivesReopening":        quarantineSurvives,

@@ -246,7 +246,9 @@ type Head struct {
 	// armed is the due time, 0 for none.
 	Armed int64 `protobuf:"varint,3,opt,name=armed,proto3" json:"armed,omitempty"`
 	// live tells that the obligation dies with the process that armed it.
-	Live          bool `protobuf:"varint,4,opt,name=live,proto3" json:"live,omitempty"`
+	Live bool `protobuf:"varint,4,opt,name=live,proto3" json:"live,omitempty"`
+	// sends tells that there are sends whose end is not known.
+	Sends         bool `protobuf:"varint,5,opt,name=sends,proto3" json:"sends,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -305,6 +307,13 @@ func (x *Head) GetArmed() int64 {
 func (x *Head) GetLive() bool {
 	if x != nil {
 		return x.Live
+	}
+	return false
+}
+
+func (x *Head) GetSends() bool {
+	if x != nil {
+		return x.Sends
 	}
 	return false
 }
@@ -553,12 +562,13 @@ const file_commit_proto_rawDesc = "" +
 	"\x06writes\x18\x0f \x03(\v2\x13.chumi.record.WriteR\x06writes\"3\n" +
 	"\x05Entry\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x16\n" +
-	"\x06record\x18\x02 \x01(\fR\x06record\"`\n" +
+	"\x06record\x18\x02 \x01(\fR\x06record\"v\n" +
 	"\x04Head\x12\x16\n" +
 	"\x06record\x18\x01 \x01(\fR\x06record\x12\x16\n" +
 	"\x06active\x18\x02 \x01(\x03R\x06active\x12\x14\n" +
 	"\x05armed\x18\x03 \x01(\x03R\x05armed\x12\x12\n" +
-	"\x04live\x18\x04 \x01(\bR\x04live\"p\n" +
+	"\x04live\x18\x04 \x01(\bR\x04live\x12\x14\n" +
+	"\x05sends\x18\x05 \x01(\bR\x05sends\"p\n" +
 	"\x06Insert\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x12\n" +
 	"\x04hash\x18\x02 \x01(\fR\x04hash\x12\x16\n" +

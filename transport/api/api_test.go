@@ -16,7 +16,7 @@ const messages = "/v1/conversations/" + string(ada) + "/messages"
 
 func TestAPI_TenantsDoNotSeeEachOther(t *testing.T) {
 	s := start(t, nil)
-	for _, path := range []string{"/v1/conversations", "/v1/conversations/" + string(ada) + "/events", "/v1/events?limit=1000"} {
+	for _, path := range []string{"/v1/conversations", "/v1/conversations/" + string(ada) + "/events", "/v1/events?limit=1000", "/v1/sends"} {
 		got := s.do(t, "GET", path, "acme-key", "")
 		if got.status != 200 || strings.Contains(got.body, "rival") || strings.Contains(got.body, string(other)) || strings.Contains(got.body, "not yours") {
 			t.Errorf("%s: %d %s", path, got.status, got.body)

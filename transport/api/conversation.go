@@ -81,7 +81,7 @@ func appendConversation(dst []byte, v *chat.ConversationView) []byte {
 	dst = strconv.AppendInt(dst, int64(s.Unread), 10)
 	dst = appendMember(dst, "turn", turnWord(s.Turn.Phase))
 	dst = append(dst, `,"sends_owed":`...)
-	dst = strconv.AppendInt(dst, int64(len(s.Outbox)), 10)
+	dst = strconv.AppendInt(dst, int64(s.Owing()), 10)
 	return append(dst, '}')
 }
 

@@ -23,6 +23,13 @@ type Views interface {
 	ConversationEvents(ctx context.Context, t chat.TenantID, id chat.ConversationID, after chat.Seq, limit int) ([]chat.Event, error)
 }
 
+// Sends reads what is not known to have ended. Safe for concurrent use.
+type Sends interface {
+	// Sends lists the sends whose end is not known, with an empty state all of
+	// them. cursor is as in Views; a page may be empty and not the last.
+	Sends(ctx context.Context, t chat.TenantID, state, cursor string, limit int) (page []chat.SendView, next string, err error)
+}
+
 // Feed reads the tenant's one ordered feed, never past the durable position.
 type Feed interface {
 	// Feed returns up to limit events with pos > after.

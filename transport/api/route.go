@@ -28,6 +28,7 @@ var routes = []route{
 	{"conversation", fasthttp.MethodGet, "/v1/conversations/{id}", scopeRead, (*call).showConversation},
 	{"conversation_events", fasthttp.MethodGet, "/v1/conversations/{id}/events", scopeRead, (*call).listConversationEvents},
 	{"events", fasthttp.MethodGet, "/v1/events", scopeRead, (*call).feed},
+	{"sends", fasthttp.MethodGet, "/v1/sends", scopeRead, (*call).listSends},
 	{"messages", fasthttp.MethodPost, "/v1/conversations/{id}/messages", scopeWrite, (*call).sendMessage},
 	{"takeover", fasthttp.MethodPost, "/v1/conversations/{id}/takeover", scopeWrite, (*call).takeOver},
 	{"handback", fasthttp.MethodPost, "/v1/conversations/{id}/handback", scopeWrite, (*call).handBack},

@@ -133,6 +133,29 @@ func (w *world) Conversations(_ context.Context, t chat.TenantID, cursor string,
 	return page, "", nil
 }
 
+func (w *world) Sends(_ context.Context, t chat.TenantID, state, cursor string, limit int) ([]chat.SendView, string, error) {
+	if cursor != "" {
+		return nil, "", chat.E("views", chat.KindInvalid, "cursor", nil)
+	}
+	if t != "acme" {
+		return nil, "", nil
+	}
+	entry := func(seq chat.Seq, s chat.SendState) chat.SendView {
+		return chat.SendView{Conversation: ada, Channel: "acme-wa", Queued: noon, Entry: chat.OutboxEntry{
+			Message: chat.MessageIDAt(ada, seq), Seq: seq, Author: chat.AuthorMember, State: s, Class: chat.AtMostOnce, N: 1, At: noon.Add(time.Minute)}}
+	}
+	var page []chat.SendView
+	for i, s := range []chat.SendState{chat.SendLeft, chat.SendUnknown, chat.SendAttempting, chat.SendQueued} {
+		if state == "" || s.String() == state {
+			page = append(page, entry(chat.Seq(i+6), s))
+		}
+	}
+	if len(page) > limit {
+		return page[:limit], "more", nil
+	}
+	return page, "", nil
+}
+
 func (w *world) mine(t chat.TenantID, c chat.ConversationID) error {
 	if w.err != nil {
 		return w.err
@@ -244,7 +267,7 @@ func start(t *testing.T, change func(*api.Options, *edge.Limits)) *site {
 	w := newWorld()
 	log := slog.New(slog.DiscardHandler)
 	set := metrics.New(nil)
-	o := api.Options{Keys: w, Views: w, Feed: w, Commands: w, Metrics: &set.API, Log: log}
+	o := api.Options{Keys: w, Views: w, Sends: w, Feed: w, Commands: w, Metrics: &set.API, Log: log}
 	limits := edge.DefaultAPILimits
 	if change != nil {
 		change(&o, &limits)
