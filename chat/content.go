@@ -17,10 +17,39 @@ const (
 	GroupAddress AddressKind = 7 // WhatsApp group id
 )
 
+var addressWords = [...]string{
+	WaID: "wa_id", BSUID: "bsuid", ParentBSUID: "parent_bsuid", IGSID: "igsid",
+	Username: "username", Phone: "phone", GroupAddress: "group",
+}
+
+// String returns the API word, "unknown" for a kind of a newer version.
+func (k AddressKind) String() string {
+	if int(k) < len(addressWords) && addressWords[k] != "" {
+		return addressWords[k]
+	}
+	return "unknown"
+}
+
+// MarshalText returns the API word: where a Content names an address, its kind is
+// a word in the store as well.
+func (k AddressKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText is the inverse of MarshalText. It fails, with KindInvalid, for a
+// word that this version does not know.
+func (k *AddressKind) UnmarshalText(word []byte) error {
+	for n, known := range addressWords {
+		if known != "" && known == string(word) {
+			*k = AddressKind(n) // #nosec G115 -- there are seven
+			return nil
+		}
+	}
+	return E("chat.AddressKind", KindInvalid, "no such kind of address", nil)
+}
+
 // Address is one identifier of a person on a channel.
 type Address struct {
-	Kind  AddressKind
-	Value string
+	Kind  AddressKind `json:"kind"`
+	Value string      `json:"value"`
 }
 
 // Routable reports whether the address may identify a conversation.

@@ -149,6 +149,8 @@ type Story struct {
 
 // Problem is an error of Meta's about a message. Detail is Meta's text.
 type Problem struct {
+	// Type is the kind of message Meta could not pass on, when it says so.
+	Type   string `json:"type,omitempty"`
 	Code   int    `json:"code,omitempty"`
 	Title  string `json:"title,omitempty"`
 	Detail string `json:"detail,omitempty"`
@@ -224,7 +226,8 @@ type Comment struct {
 }
 
 // Control is who owns an Instagram thread. Event is pass, take, request or roles;
-// Ours is true when this app owns the thread afterwards.
+// after a pass or a take, Ours tells whether this app owns the thread. A request and
+// roles hand over nothing, and Ours says nothing.
 type Control struct {
 	Event    string `json:"event"`
 	Ours     bool   `json:"ours"`

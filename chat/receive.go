@@ -81,7 +81,7 @@ func (p *step) received(f *Inbound) {
 	e := Event{Kind: MessageReceived, Message: &Message{
 		ID: id, RemoteID: f.Remote, Direction: DirectionIn, Author: AuthorCustomer,
 		Type: f.Type, Text: f.Text, ReplyTo: f.ReplyTo, Group: f.Group,
-		ProviderTime: f.Time, Name: f.Name, Raw: f.Raw,
+		ProviderTime: f.Time, Name: f.Name, Content: f.Content, Raw: f.Raw,
 	}}
 	wanted := p.c.Holder == HolderAssistant && f.Group == "" && answerable(f.Type)
 	problem := ""
@@ -143,7 +143,8 @@ func (p *step) echoed(f *Inbound) {
 	p.row(f.Remote, f.Revision, id, 0)
 	p.emit(Event{Kind: MessageEchoed, Message: &Message{
 		ID: id, RemoteID: f.Remote, Direction: DirectionOut, Author: AuthorElsewhere,
-		Type: f.Type, Text: f.Text, ReplyTo: f.ReplyTo, Group: f.Group, ProviderTime: f.Time, Raw: f.Raw,
+		Type: f.Type, Text: f.Text, ReplyTo: f.ReplyTo, Group: f.Group, ProviderTime: f.Time,
+		Content: f.Content, Raw: f.Raw,
 	}})
 	if p.c.Holder == HolderMember && p.c.PausedUntil.IsZero() {
 		return
@@ -201,7 +202,8 @@ func (p *step) claimDigest(f *Inbound) {
 func Day(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
 
 func updateOf(f *Inbound, reason string) *Update {
-	return &Update{Type: f.Type, Remote: f.Remote, Revision: f.Revision, Reason: reason, ProviderTime: f.Time, Raw: f.Raw}
+	return &Update{Type: f.Type, Remote: f.Remote, Revision: f.Revision, Reason: reason, ProviderTime: f.Time,
+		Content: f.Content, Raw: f.Raw}
 }
 
 // poison records an update that cannot be processed, in place of processing it.

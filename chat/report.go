@@ -37,7 +37,8 @@ func (p *step) reported(f *Inbound) {
 	}
 	p.emit(Event{Kind: StatusChanged, Status: &StatusChange{
 		Message: row.Message, Remote: f.Remote, Status: status, Word: word,
-		Code: f.Code, Detail: f.Detail, Participant: f.Participant, ProviderTime: f.Time, Raw: f.Raw,
+		Code: f.Code, Detail: f.Detail, Participant: f.Participant, ProviderTime: f.Time,
+		Content: f.Content, Raw: f.Raw,
 	}})
 	if single && row.Message != "" && before != StatusFailed && row.Mask.Effective() == StatusFailed {
 		p.abandonTurn("send_failed")

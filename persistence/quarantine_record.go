@@ -18,7 +18,9 @@ func inboundRecord(in *chat.Inbound) *recordpb.QuarantineInbound {
 		Revision: text(in.Revision), Name: text(in.Name), Text: text(in.Text), ReplyTo: text(string(in.ReplyTo)),
 		Group: text(in.Group), Callback: text(in.Callback), Code: int64(in.Code), Detail: text(in.Detail),
 		Participant: text(in.Participant), Digest: text(in.Digest), Raw: in.Raw, Problem: text(in.Problem),
+		Ours: in.Ours,
 	}
+	r.Content, _ = encodeContent(in.Content) // made of texts and numbers: it can be encoded
 	if !in.Time.IsZero() {
 		r.TimeMs = in.Time.UnixMilli()
 	}
@@ -36,7 +38,10 @@ func inboundFrom(r *recordpb.QuarantineInbound) chat.Inbound {
 		Revision: r.GetRevision(), Name: r.GetName(), Text: r.GetText(), ReplyTo: chat.RemoteID(r.GetReplyTo()),
 		Group: r.GetGroup(), Callback: r.GetCallback(), Code: int(r.GetCode()), Detail: r.GetDetail(),
 		Participant: r.GetParticipant(), Digest: r.GetDigest(), Raw: r.GetRaw(), Problem: r.GetProblem(),
+		Ours: r.GetOurs(),
 	}
+	// What a newer version wrote and this one cannot read is kept in Raw.
+	in.Content, _ = decodeContent(r.GetContent())
 	if ms := r.GetTimeMs(); ms != 0 {
 		in.Time = time.UnixMilli(ms).UTC()
 	}

@@ -19,7 +19,8 @@ func TestQuarantine_KeepsListsAndForgets(t *testing.T) {
 	for i := range 5 {
 		in := &chat.Inbound{Kind: chat.InboundMessage, App: "meta", ChannelKind: chat.WhatsApp, Account: "77",
 			Remote: chat.RemoteID("wamid." + string(rune('a'+i))), Type: "text", Text: "hi \xff", Time: strikeDay,
-			Customer: []chat.Address{{Kind: chat.WaID, Value: "4915"}}, Raw: []byte{0xff, byte(i)}}
+			Customer: []chat.Address{{Kind: chat.WaID, Value: "4915"}}, Ours: true, Raw: []byte{0xff, byte(i)},
+			Content: &chat.Content{Identity: &chat.IdentityChange{Kind: "number_changed", Became: []chat.Address{{Kind: chat.WaID, Value: "4916"}}}}}
 		mustPut(t, q.Keep(ctx, "meta", "unbound", in, strikeDay), q.Keep(ctx, "meta", "unbound", in, strikeDay.AddDate(0, 0, 1)))
 		want = append(want, string(in.Remote))
 	}
@@ -51,7 +52,8 @@ func TestQuarantine_KeepsListsAndForgets(t *testing.T) {
 	}
 	wantHeld := Held{ID: first.ID, App: "meta", Reason: "unbound", Kept: strikeDay, Inbound: chat.Inbound{
 		Kind: chat.InboundMessage, App: "meta", ChannelKind: chat.WhatsApp, Account: "77", Remote: "wamid.a", Type: "text",
-		Text: "hi \uFFFD", Time: strikeDay, Customer: []chat.Address{{Kind: chat.WaID, Value: "4915"}}, Raw: []byte{0xff, 0}}}
+		Text: "hi \uFFFD", Time: strikeDay, Customer: []chat.Address{{Kind: chat.WaID, Value: "4915"}}, Ours: true, Raw: []byte{0xff, 0},
+		Content: &chat.Content{Identity: &chat.IdentityChange{Kind: "number_changed", Became: []chat.Address{{Kind: chat.WaID, Value: "4916"}}}}}}
 	if diff := cmp.Diff(wantHeld, first); diff != "" {
 		t.Errorf("an item read back differs:\n%s", diff)
 	}

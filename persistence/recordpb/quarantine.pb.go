@@ -110,14 +110,17 @@ type QuarantineInbound struct {
 	ReplyTo     string                 `protobuf:"bytes,12,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
 	Group       string                 `protobuf:"bytes,13,opt,name=group,proto3" json:"group,omitempty"`
 	// Unix milliseconds; 0 when Meta gave none.
-	TimeMs        int64  `protobuf:"varint,14,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
-	Callback      string `protobuf:"bytes,15,opt,name=callback,proto3" json:"callback,omitempty"`
-	Code          int64  `protobuf:"varint,16,opt,name=code,proto3" json:"code,omitempty"`
-	Detail        string `protobuf:"bytes,17,opt,name=detail,proto3" json:"detail,omitempty"`
-	Participant   string `protobuf:"bytes,18,opt,name=participant,proto3" json:"participant,omitempty"`
-	Digest        string `protobuf:"bytes,19,opt,name=digest,proto3" json:"digest,omitempty"`
-	Raw           []byte `protobuf:"bytes,20,opt,name=raw,proto3" json:"raw,omitempty"`
-	Problem       string `protobuf:"bytes,21,opt,name=problem,proto3" json:"problem,omitempty"`
+	TimeMs      int64  `protobuf:"varint,14,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
+	Callback    string `protobuf:"bytes,15,opt,name=callback,proto3" json:"callback,omitempty"`
+	Code        int64  `protobuf:"varint,16,opt,name=code,proto3" json:"code,omitempty"`
+	Detail      string `protobuf:"bytes,17,opt,name=detail,proto3" json:"detail,omitempty"`
+	Participant string `protobuf:"bytes,18,opt,name=participant,proto3" json:"participant,omitempty"`
+	Digest      string `protobuf:"bytes,19,opt,name=digest,proto3" json:"digest,omitempty"`
+	Raw         []byte `protobuf:"bytes,20,opt,name=raw,proto3" json:"raw,omitempty"`
+	Problem     string `protobuf:"bytes,21,opt,name=problem,proto3" json:"problem,omitempty"`
+	// JSON of a chat.Content; absent for plain text.
+	Content       []byte `protobuf:"bytes,22,opt,name=content,proto3" json:"content,omitempty"`
+	Ours          bool   `protobuf:"varint,23,opt,name=ours,proto3" json:"ours,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -299,6 +302,20 @@ func (x *QuarantineInbound) GetProblem() string {
 	return ""
 }
 
+func (x *QuarantineInbound) GetContent() []byte {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
+func (x *QuarantineInbound) GetOurs() bool {
+	if x != nil {
+		return x.Ours
+	}
+	return false
+}
+
 // QuarantineAddress is one identifier of the customer.
 type QuarantineAddress struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -361,7 +378,7 @@ const file_quarantine_proto_rawDesc = "" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x17\n" +
 	"\akept_ms\x18\x03 \x01(\x03R\x06keptMs\x129\n" +
-	"\ainbound\x18\x04 \x01(\v2\x1f.chumi.record.QuarantineInboundR\ainbound\"\xaf\x04\n" +
+	"\ainbound\x18\x04 \x01(\v2\x1f.chumi.record.QuarantineInboundR\ainbound\"\xdd\x04\n" +
 	"\x11QuarantineInbound\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x10\n" +
 	"\x03app\x18\x02 \x01(\tR\x03app\x12!\n" +
@@ -384,7 +401,9 @@ const file_quarantine_proto_rawDesc = "" +
 	"\vparticipant\x18\x12 \x01(\tR\vparticipant\x12\x16\n" +
 	"\x06digest\x18\x13 \x01(\tR\x06digest\x12\x10\n" +
 	"\x03raw\x18\x14 \x01(\fR\x03raw\x12\x18\n" +
-	"\aproblem\x18\x15 \x01(\tR\aproblem\"=\n" +
+	"\aproblem\x18\x15 \x01(\tR\aproblem\x12\x18\n" +
+	"\acontent\x18\x16 \x01(\fR\acontent\x12\x12\n" +
+	"\x04ours\x18\x17 \x01(\bR\x04ours\"=\n" +
 	"\x11QuarantineAddress\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05valueB/Z-github.com/chumiai/chumi/persistence/recordpbb\x06proto3"

@@ -154,7 +154,7 @@ func appendContact(dst []byte, c *chat.Contact) []byte {
 			dst = append(dst, ',')
 		}
 		dst = append(dst, `{"kind":`...)
-		dst = appendString(dst, addressWord(a.Kind))
+		dst = appendString(dst, a.Kind.String())
 		dst = appendMember(dst, "value", a.Value)
 		dst = append(dst, '}')
 	}
@@ -276,24 +276,4 @@ func classWord(c chat.Class) string {
 		return "at_most_once"
 	}
 	return ""
-}
-
-func addressWord(k chat.AddressKind) string {
-	switch k {
-	case chat.WaID:
-		return "wa_id"
-	case chat.BSUID:
-		return "bsuid"
-	case chat.ParentBSUID:
-		return "parent_bsuid"
-	case chat.IGSID:
-		return "igsid"
-	case chat.Username:
-		return "username"
-	case chat.Phone:
-		return "phone"
-	case chat.GroupAddress:
-		return "group"
-	}
-	return "unknown"
 }

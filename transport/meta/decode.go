@@ -126,6 +126,8 @@ type scope struct {
 	// items beside them have the same sender.
 	people    []*fastjson.Value
 	oneSender bool
+	// errs are the errors beside the items; nil for none.
+	errs *fastjson.Value
 }
 
 // raw writes v as received, without the white space between tokens, into the

@@ -41,6 +41,12 @@ func (d *decoder) instagramUpdate(s *scope, value *fastjson.Value) {
 	}
 	if author := idOf(value.Get("from", "id")); author != "" && author != s.account {
 		in.Customer = []chat.Address{{Kind: chat.IGSID, Value: author}}
+		if name := idOf(value.Get("from", "username")); name != "" {
+			in.Customer = append(in.Customer, chat.Address{Kind: chat.Username, Value: name})
+		}
+	}
+	if comment := commentOf(s.field, value); comment != nil {
+		in.Content = &chat.Content{Comment: comment}
 	}
 	in.Digest = digestOf(value, s.entry, s.field)
 	// A comment on an ad is reported for the ad and for the post.
@@ -120,6 +126,7 @@ func (d *decoder) instagramMessage(s *scope, v *fastjson.Value, raw []byte) {
 	in.Time = timeOf(v.Get("timestamp"))
 	if truthy(m.Get("is_deleted")) {
 		in.Kind, in.Type, in.Revision = chat.InboundUpdate, "message_deleted", "deleted"
+		in.Content = &chat.Content{Revoke: &chat.Revoke{Target: in.Remote}}
 		d.emit(in, raw, true)
 		return
 	}
@@ -127,13 +134,17 @@ func (d *decoder) instagramMessage(s *scope, v *fastjson.Value, raw []byte) {
 		in.Kind = chat.InboundEcho
 	}
 	in.Type = instagramType(m)
-	in.Text = textOf(bytesOf(m.Get("text")))
-	if in.Text == "" {
-		in.Text = textOf(bytesOf(m.Get("quick_reply", "title")))
+	text := bytesOf(m.Get("text"))
+	if len(text) == 0 {
+		text = bytesOf(m.Get("quick_reply", "title"))
 	}
+	in.Text = clip(text, textMax)
 	in.ReplyTo = chat.RemoteID(idOf(m.Get("reply_to", "mid")))
 	plain := in.Type == chat.TypeText && !in.Time.IsZero() && lenOf(v) == 4 && onlyInstagramText(m)
-	d.emit(in, raw, !plain)
+	if !plain {
+		in.Content = instagramParts(m)
+	}
+	d.emit(in, raw, !plain || len(text) > textMax)
 }
 
 // instagramType names a message by what it holds.
@@ -189,7 +200,11 @@ func (d *decoder) instagramPostback(s *scope, v *fastjson.Value, raw []byte) {
 	if in.Remote == "" {
 		in.Remote = chat.RemoteID("pb:" + digestOf(p, s.entry, in.Customer[0].Value, string(bytesOf(v.Get("timestamp")))))
 	}
-	in.Text = textOf(bytesOf(p.Get("title")))
+	in.Text = clip(bytesOf(p.Get("title")), textMax)
+	in.Content = &chat.Content{Choice: choiceOf(p)}
+	if r := p.Get("referral"); r.GetObject() != nil {
+		in.Content.Referral = instagramReferral(r)
+	}
 	in.Time = timeOf(v.Get("timestamp"))
 	d.emit(in, raw, true)
 }
@@ -200,12 +215,17 @@ func (d *decoder) instagramRevision(s *scope, v *fastjson.Value, raw []byte, key
 	in.Type = key
 	in.Customer = partiesOf(s, v, false).customer
 	in.Time = timeOf(v.Get("timestamp"))
-	in.Text = textOf(bytesOf(v.Get(key, "text")))
+	in.Text = clip(bytesOf(v.Get(key, "text")), textMax)
 	in.Remote = chat.RemoteID(idOf(v.Get(key, "mid")))
-	if in.Remote == "" {
+	switch {
+	case in.Remote == "":
 		in.Digest = digestOf(v, s.entry, key)
-	} else {
+	case key == "reaction":
 		in.Revision = revision
+		in.Content = &chat.Content{Reaction: reactionOf(v.Get(key))}
+	default:
+		in.Revision = revision
+		in.Content = &chat.Content{Edit: editOf(v.Get(key))}
 	}
 	d.emit(in, raw, true)
 }
@@ -246,6 +266,14 @@ func (d *decoder) instagramOther(s *scope, v *fastjson.Value, raw []byte) {
 	in.Customer = partiesOf(s, v, false).customer
 	in.Time = timeOf(v.Get("timestamp"))
 	in.Digest = digestOf(v, s.entry, in.Type)
+	switch control := controlOf(v); {
+	case control != nil:
+		in.Content = &chat.Content{Control: control}
+	case v.Get("referral").GetObject() != nil:
+		in.Content = &chat.Content{Referral: instagramReferral(v.Get("referral"))}
+	case v.Get("optin").GetObject() != nil:
+		in.Content = &chat.Content{Consent: optinOf(v.Get("optin"))}
+	}
 	d.emit(in, raw, true)
 }
 
@@ -258,7 +286,8 @@ func (d *decoder) instagramStandby(s *scope, v *fastjson.Value) {
 	in.Type = "standby"
 	in.Customer = partiesOf(s, v, truthy(m.Get("is_echo"))).customer
 	in.Time = timeOf(v.Get("timestamp"))
-	in.Text = textOf(bytesOf(m.Get("text")))
+	in.Text = clip(bytesOf(m.Get("text")), textMax)
+	in.Content = instagramParts(m)
 	in.Remote = chat.RemoteID(idOf(m.Get("mid")))
 	if in.Remote == "" {
 		in.Digest = digestOf(v, s.entry, "standby")
@@ -266,6 +295,7 @@ func (d *decoder) instagramStandby(s *scope, v *fastjson.Value) {
 		in.Revision = "standby"
 		if truthy(m.Get("is_deleted")) {
 			in.Revision = "standby:deleted"
+			in.Content = &chat.Content{Revoke: &chat.Revoke{Target: in.Remote}}
 		}
 	}
 	d.emit(in, raw, true)

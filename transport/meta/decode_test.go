@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strconv"
 	"strings"
 	"sync"
@@ -258,7 +259,7 @@ func FuzzDecode(f *testing.F) {
 			t.Fatal("decodings differ")
 		}
 		for _, in := range list {
-			if in.Kind < chat.InboundMessage || in.Kind > chat.InboundUpdate {
+			if in.Kind < chat.InboundMessage || in.Kind > chat.InboundImport {
 				t.Fatalf("kind %d", in.Kind)
 			}
 			if in.Kind != chat.InboundUpdate && (in.Remote == "" || in.Customer == nil && in.Kind != chat.InboundStatus) {
@@ -276,8 +277,33 @@ func FuzzDecode(f *testing.F) {
 					t.Fatalf("not UTF-8: %q", s)
 				}
 			}
+			checkContent(t, in.Content, len(body))
 		}
 	})
+}
+
+// checkContent: a Content is JSON that says all of it, so it holds no broken text
+// and no number that JSON does not have, and it is not larger than what it came of.
+func checkContent(t *testing.T, c *chat.Content, size int) {
+	t.Helper()
+	if c == nil {
+		return
+	}
+	text, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := new(chat.Content)
+	if err := json.Unmarshal(text, back); err != nil || !reflect.DeepEqual(back, c) {
+		t.Fatalf("came back otherwise (%v): %s", err, text)
+	}
+	if string(text) == "{}" {
+		t.Fatal("a content that says nothing")
+	}
+	// JSON may escape a byte to six, and a byte that is no UTF-8 becomes three.
+	if len(text) > 512+20*size {
+		t.Fatalf("%d bytes of content from %d bytes", len(text), size)
+	}
 }
 
 func BenchmarkDecode_Text(b *testing.B) {

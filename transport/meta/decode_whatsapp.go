@@ -34,6 +34,7 @@ func (d *decoder) whatsappChange(entry *scope, c *fastjson.Value) {
 	// of different messages.
 	if errs := value.Get("errors"); !empty(errs) {
 		d.valueErrors(s, value, errs)
+		s.errs = errs
 	}
 	s.account = accountOf(value.Get("metadata", "phone_number_id"))
 	s.people = listOf(value.Get("contacts"), d.lone[:])
@@ -153,12 +154,16 @@ func (d *decoder) whatsappContent(s *scope, m *fastjson.Value, kind chat.Inbound
 	if in.Type == "" {
 		in.Type = untyped(m)
 	}
-	in.Text = textOf(whatsappText(m, in.Type))
+	text := whatsappText(m, in.Type)
+	in.Text = clip(text, textMax)
 	in.ReplyTo = chat.RemoteID(idOf(m.Get("context", "id")))
 	in.Group = idOf(m.Get("group_id"))
 	in.Time = timeOf(m.Get("timestamp"))
 	plain := in.Type == chat.TypeText && !in.Time.IsZero() && onlyText(m)
-	d.emit(in, raw, !plain)
+	if !plain {
+		in.Content = whatsappParts(m, s.errs, in.Type)
+	}
+	d.emit(in, raw, !plain || len(text) > textMax)
 }
 
 // untyped names a message without a type by what it holds.
@@ -264,18 +269,21 @@ func (d *decoder) whatsappStatus(s *scope, m *fastjson.Value) {
 	if _, known := chat.ParseStatus(in.Type); !known || in.Participant != "" {
 		in.Digest = digestOf(nil, s.account, string(in.Remote), in.Type, in.Participant)
 	}
-	lost := in.Time.IsZero() || in.Callback == "" && !empty(m.Get("biz_opaque_callback_data"))
+	content, all := pricingOf(m)
+	in.Content = content
+	lost := !all || in.Time.IsZero() || in.Callback == "" && !empty(m.Get("biz_opaque_callback_data"))
 	d.emit(in, raw, lost || !onlyStatus(m))
 }
 
 // onlyStatus reports whether a status says nothing beyond the fields of an Inbound.
+// How much of pricing and conversation they say is for pricingOf to tell.
 func onlyStatus(m *fastjson.Value) bool {
 	only := true
 	m.GetObject().Visit(func(k []byte, _ *fastjson.Value) {
 		switch string(k) {
 		case "id", "status", "timestamp", "recipient_id", "recipient_user_id", "recipient_type",
 			"recipient_participant_id", "recipient_participant_user_id", "biz_opaque_callback_data",
-			"recipient_parent_user_id", "parent_recipient_user_id":
+			"recipient_parent_user_id", "parent_recipient_user_id", "pricing", "conversation":
 		default:
 			only = false
 		}

@@ -114,7 +114,8 @@ func show(list []chat.Inbound, err error) string {
 func showOne(in *chat.Inbound) string {
 	var b strings.Builder
 	kinds := map[chat.InboundKind]string{chat.InboundMessage: "message", chat.InboundStatus: "status",
-		chat.InboundEcho: "echo", chat.InboundRead: "read", chat.InboundUpdate: "update"}
+		chat.InboundEcho: "echo", chat.InboundRead: "read", chat.InboundUpdate: "update",
+		chat.InboundImport: "import"}
 	b.WriteString(kinds[in.Kind])
 	put := func(key, value string) {
 		if value != "" {
@@ -155,7 +156,17 @@ func showOne(in *chat.Inbound) string {
 	put("participant", in.Participant)
 	put("digest", in.Digest)
 	quote("problem", in.Problem)
+	if in.Ours {
+		b.WriteString(" ours")
+	}
 	b.WriteByte('\n')
+	if in.Content != nil {
+		content, err := json.Marshal(in.Content)
+		if err != nil {
+			content = []byte(err.Error())
+		}
+		fmt.Fprintf(&b, "  content %s\n", content)
+	}
 	if in.Raw != nil {
 		fmt.Fprintf(&b, "  %s\n", in.Raw)
 	}

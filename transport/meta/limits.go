@@ -27,6 +27,15 @@ const (
 	// nameMax is the longest profile name, in bytes. WhatsApp allows 25
 	// characters.
 	nameMax = 1024
+	// textMax is the longest text, in bytes: far above WhatsApp's 4,096 characters
+	// and what a form can hold. The whole one stays in the raw update.
+	textMax = 64 << 10
+	// urlMax is the longest address. Those of Meta's files have signatures and reach
+	// about 1,000 bytes.
+	urlMax = 8 << 10
+	// listMax is how many files, cards, items and the like one message has in its
+	// Content. Meta's own bound on an order is the largest, 30 products.
+	listMax = 256
 	// pooledBodyMax is the largest body whose parser is kept for reuse: beyond
 	// it a rare import would pin megabytes for each processor.
 	pooledBodyMax = 256 << 10

@@ -286,6 +286,24 @@ func word(v *fastjson.Value) string {
 		return "interactive"
 	case "reaction":
 		return "reaction"
+	case "played":
+		return "played"
+	case "PMP":
+		return "PMP"
+	case "regular":
+		return "regular"
+	case "free_customer_service":
+		return "free_customer_service"
+	case "free_entry_point":
+		return "free_entry_point"
+	case "service":
+		return "service"
+	case "utility":
+		return "utility"
+	case "marketing":
+		return "marketing"
+	case "authentication":
+		return "authentication"
 	}
 	return clip(b, wordMax)
 }
