@@ -29,6 +29,9 @@ type Content struct {
 	// Problem is why Meta could not give the message: unsupported kinds.
 	Problem *Problem `json:"error,omitempty"`
 
+	// Offer is what only the business can say.
+	Offer *Offer `json:"offer,omitempty"`
+
 	// --- facts about other messages ---
 
 	Reaction *Reaction `json:"reaction,omitempty"`
@@ -65,6 +68,8 @@ type Media struct {
 	SHA256   string `json:"sha256,omitempty"` // as Meta spelled it: base64 or hex
 	Filename string `json:"filename,omitempty"`
 	Title    string `json:"title,omitempty"`
+	// Blob names a file that the engine keeps, in a message of the business.
+	Blob string `json:"blob,omitempty"`
 	// Animated is of a sticker.
 	Animated bool `json:"animated,omitempty"`
 }

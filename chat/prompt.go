@@ -84,6 +84,10 @@ type Outbound struct {
 	// To is where it goes: the best address of the contact.
 	To      Address
 	Message MessageID
+	// Type, Text, Content and ReplyTo are of the Message. Files of the engine in
+	// Content have been exchanged for Meta's ids.
+	Type    string
 	Text    string
+	Content *Content
 	ReplyTo RemoteID
 }

@@ -166,7 +166,7 @@ func (c *Client) send(ctx context.Context, out chat.Outbound) chat.SendOutcome {
 	if err != nil || len(answer) > responseMax {
 		return chat.SendOutcome{Result: chat.SendAmbiguous, Reason: "response_cut"}
 	}
-	return readOutcome(out.Channel.Kind, res.Header, answer)
+	return readOutcome(&out, res.Header, answer)
 }
 
 // connTrace watches whether a request got a connection. Before that nothing can

@@ -29,7 +29,7 @@ func whatsappOut() chat.Outbound {
 	return chat.Outbound{
 		Channel: chat.Channel{ID: "acme-wa", Tenant: "acme", App: "app", Kind: chat.WhatsApp, Account: "7001", WABA: "9001", Token: testToken},
 		To:      chat.Address{Kind: chat.WaID, Value: "491701"},
-		Message: "msg_1", Text: "hello",
+		Message: "msg_1", Type: chat.TypeText, Text: "hello",
 	}
 }
 
@@ -37,7 +37,7 @@ func instagramOut() chat.Outbound {
 	return chat.Outbound{
 		Channel: chat.Channel{ID: "acme-ig", Tenant: "acme", App: "app", Kind: chat.Instagram, Account: "5001", Token: testToken},
 		To:      chat.Address{Kind: chat.IGSID, Value: "3001"},
-		Message: "msg_2", Text: "hello",
+		Message: "msg_2", Type: chat.TypeText, Text: "hello",
 	}
 }
 
@@ -137,13 +137,19 @@ func TestClient_RefusesWhatNoChannelTakes(t *testing.T) {
 		reason string
 		out    chat.Outbound
 	}{
-		{"empty_text", change(whatsappOut(), func(o *chat.Outbound) { o.Text = " \n" })},
-		{"text_not_utf8", change(whatsappOut(), func(o *chat.Outbound) { o.Text = "a\xff" })},
+		{"parameter_missing", change(whatsappOut(), func(o *chat.Outbound) { o.Text = " \n" })},
+		{"parameter_invalid", change(whatsappOut(), func(o *chat.Outbound) { o.Text = "a\xff" })},
 		{"text_too_long", change(whatsappOut(), func(o *chat.Outbound) { o.Text = strings.Repeat("é", WhatsAppTextMax+1) })},
 		{"text_too_long", change(instagramOut(), func(o *chat.Outbound) { o.Text = strings.Repeat("é", InstagramTextMax/2+1) })},
 		{"no_recipient", change(whatsappOut(), func(o *chat.Outbound) { o.To.Value = "" })},
 		{"no_recipient", change(instagramOut(), func(o *chat.Outbound) { o.To.Value = "" })},
-		{"recipient_not_supported", change(whatsappOut(), func(o *chat.Outbound) { o.To.Kind = chat.GroupAddress })},
+		{"type_not_supported", change(whatsappOut(), func(o *chat.Outbound) { o.Type = "hologram" })},
+		{"groups_only", change(whatsappOut(), func(o *chat.Outbound) {
+			o.Type, o.Content = chat.TypePin, &chat.Content{Offer: &chat.Offer{Pin: &chat.Pin{Type: "pin", Target: "wamid.1", Days: 7}}}
+		})},
+		{"file_not_uploaded", change(whatsappOut(), func(o *chat.Outbound) {
+			o.Type, o.Content = chat.TypeImage, &chat.Content{Media: []chat.Media{{Kind: "image", Blob: "blob_1"}}}
+		})},
 		{"recipient_not_supported", change(whatsappOut(), func(o *chat.Outbound) { o.To.Kind = chat.Username })},
 		{"recipient_not_supported", change(instagramOut(), func(o *chat.Outbound) { o.To.Kind = chat.WaID })},
 		{"unknown_channel_kind", change(whatsappOut(), func(o *chat.Outbound) { o.Channel.Kind = 9 })},

@@ -151,7 +151,7 @@ func TestReadOutcome_SharedFixtures(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, kind := range []chat.ChannelKind{chat.WhatsApp, chat.Instagram} {
-				out := readOutcome(kind, nil, body)
+				out := readOutcome(&chat.Outbound{Channel: chat.Channel{Kind: kind}}, nil, body)
 				text := string(body)
 				isError := strings.Contains(text, `"error"`)
 				isSend := kind == chat.WhatsApp && strings.Contains(text, `"wamid.`) || kind == chat.Instagram && strings.Contains(text, `"message_id"`)

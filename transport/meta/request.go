@@ -7,97 +7,43 @@ import (
 	"encoding/json"
 	"net/url"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/chumiai/chumi/chat"
 )
 
-type whatsappSend struct {
-	Product       string       `json:"messaging_product"`
-	RecipientType string       `json:"recipient_type"`
-	To            string       `json:"to,omitempty"`
-	Recipient     string       `json:"recipient,omitempty"`
-	Context       *replyTo     `json:"context,omitempty"`
-	Type          string       `json:"type"`
-	Text          whatsappBody `json:"text"`
-	// Callback leads statuses back to the message, also one whose send was
-	// never answered.
-	Callback string `json:"biz_opaque_callback_data,omitempty"`
-}
-
-type replyTo struct {
-	ID chat.RemoteID `json:"message_id"`
-}
-
-type whatsappBody struct {
-	Body       string `json:"body"`
-	PreviewURL bool   `json:"preview_url"`
-}
-
-type instagramSend struct {
-	Recipient instagramUser `json:"recipient"`
-	Message   instagramBody `json:"message"`
-}
-
-type instagramUser struct {
-	ID string `json:"id"`
-}
-
-type instagramBody struct {
-	Text string `json:"text"`
-}
-
 // encode builds the body of a send. reason is a word when the message cannot be
-// sent on this channel at all.
+// sent on this channel at all: nothing that is over a limit leaves.
 func encode(out chat.Outbound) (body []byte, reason string) {
+	kind := out.Channel.Kind
+	if kind != chat.WhatsApp && kind != chat.Instagram {
+		return nil, "unknown_channel_kind"
+	}
+	m := chat.Message{Type: out.Type, Text: out.Text, Content: out.Content, ReplyTo: out.ReplyTo}
+	if wrong := chat.Check(kind, &m); wrong != nil {
+		return nil, wrong.Code
+	}
 	switch {
-	case strings.TrimSpace(out.Text) == "":
-		return nil, "empty_text"
-	case !utf8.ValidString(out.Text):
-		return nil, "text_not_utf8"
-	case out.Channel.Kind == chat.WhatsApp:
+	case len(out.Content.Blobs()) > 0:
+		return nil, "file_not_uploaded"
+	case kind == chat.WhatsApp:
 		return encodeWhatsApp(out)
-	case out.Channel.Kind == chat.Instagram:
-		return encodeInstagram(out)
 	}
-	return nil, "unknown_channel_kind"
+	return encodeInstagram(out)
 }
 
-func encodeWhatsApp(out chat.Outbound) ([]byte, string) {
-	if utf8.RuneCountInString(out.Text) > WhatsAppTextMax {
-		return nil, "text_too_long"
+// contentOf is what a message holds; never nil, never to be written to.
+func contentOf(out *chat.Outbound) *chat.Content {
+	if out.Content != nil {
+		return out.Content
 	}
-	m := whatsappSend{
-		Product: "whatsapp", RecipientType: "individual", Type: chat.TypeText,
-		Text: whatsappBody{Body: out.Text}, Callback: string(out.Message),
-	}
-	switch {
-	case out.To.Value == "":
-		return nil, "no_recipient"
-	case out.To.Kind == chat.WaID || out.To.Kind == chat.Phone:
-		// Without the plus Meta puts the business's own country code in front.
-		m.To = "+" + strings.TrimPrefix(out.To.Value, "+")
-	case out.To.Kind == chat.BSUID || out.To.Kind == chat.ParentBSUID:
-		m.Recipient = out.To.Value
-	default:
-		return nil, "recipient_not_supported"
-	}
-	if out.ReplyTo != "" {
-		m.Context = &replyTo{out.ReplyTo}
-	}
-	return marshal(m)
+	return &chat.Content{}
 }
 
-func encodeInstagram(out chat.Outbound) ([]byte, string) {
-	switch {
-	case len(out.Text) > InstagramTextMax:
-		return nil, "text_too_long"
-	case out.To.Value == "":
-		return nil, "no_recipient"
-	case out.To.Kind != chat.IGSID:
-		return nil, "recipient_not_supported"
+func offerOf(out *chat.Outbound) *chat.Offer {
+	if out.Content != nil && out.Content.Offer != nil {
+		return out.Content.Offer
 	}
-	return marshal(instagramSend{instagramUser{out.To.Value}, instagramBody{out.Text}})
+	return &chat.Offer{}
 }
 
 func marshal(v any) ([]byte, string) {

@@ -16,7 +16,8 @@ const retryAfterMax = time.Hour
 // readOutcome judges an answer by its content. The HTTP status is not looked
 // at: it varies for one and the same error. Whatever is neither an id nor a
 // named error may have sent the message.
-func readOutcome(kind chat.ChannelKind, header http.Header, body []byte) chat.SendOutcome {
+func readOutcome(sent *chat.Outbound, header http.Header, body []byte) chat.SendOutcome {
+	kind := sent.Channel.Kind
 	ambiguous := func(reason string) chat.SendOutcome {
 		return chat.SendOutcome{Result: chat.SendAmbiguous, Reason: reason}
 	}
@@ -41,6 +42,9 @@ func readOutcome(kind chat.ChannelKind, header http.Header, body []byte) chat.Se
 		return ambiguous("contradictory_response")
 	case id != "":
 		return chat.SendOutcome{Result: chat.SendAccepted, Remote: chat.RemoteID(id), Reason: "accepted"}
+	case kind == chat.Instagram && sent.Type == chat.TypeReaction && empty(e) && idOf(v.Get("recipient_id")) != "":
+		// A reaction is no message there and has no id.
+		return chat.SendOutcome{Result: chat.SendAccepted, Reason: "accepted"}
 	case e.GetObject() == nil:
 		return ambiguous("unrecognised_response")
 	case !coded:

@@ -23,7 +23,8 @@ const (
 // instagramRequest is the body of POST /{ig-id}/messages.
 type instagramRequest struct {
 	Recipient *struct {
-		ID string `json:"id"`
+		ID      string `json:"id"`
+		Comment string `json:"comment_id"`
 	} `json:"recipient"`
 	Message       *instagramMessage `json:"message"`
 	MessagingType string            `json:"messaging_type"`
@@ -85,10 +86,18 @@ func parseInstagram(body []byte) (request, *graphError) {
 	}
 	var r request
 	if in.Recipient != nil {
-		r.to, r.input = in.Recipient.ID, in.Recipient.ID
+		if r.to = in.Recipient.ID; r.to == "" {
+			r.to, r.comment = in.Recipient.Comment, true
+		} else if in.Recipient.Comment != "" {
+			return r, badParameter("The parameter recipient takes either id or comment_id.")
+		}
+		r.input = r.to
 	}
-	if !digits(r.to, 1, 40) {
+	switch {
+	case !digits(r.to, 1, 40):
 		return r, badParameter("The parameter recipient['id'] is required.")
+	case r.comment && (in.Action != "" || in.Tag != "" || in.Message == nil || in.Message.Text == nil):
+		return r, badParameter("The reply to a comment is a text.")
 	}
 	if in.Action != "" {
 		return r, r.instagramAction(&in)

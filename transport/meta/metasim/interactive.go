@@ -21,6 +21,11 @@ const (
 	rowTitleMax        = 24
 	rowTextMax         = 72
 	productsMax        = 30
+	flowCTAMax         = 30
+	cardsMin           = 2
+	cardsMax           = 10
+	cardBodyMax        = 160
+	cardLinesMax       = 3
 	// The simulator's own bounds: Meta names none.
 	catalogIDMax = 64
 	productIDMax = 256
@@ -60,11 +65,15 @@ var interactiveKinds = map[string]interactiveKind{
 	"button":                   {header: "text image video document", bodyMax: interactiveBodyMax, action: replyButtons},
 	"list":                     {header: "text", bodyMax: listBodyMax, action: listSections},
 	"cta_url":                  {header: "text image video document", bodyMax: interactiveBodyMax, action: linkButton},
-	"location_request_message": {bodyMax: interactiveBodyMax, plain: true, action: sendLocation},
+	"location_request_message": {bodyMax: interactiveBodyMax, plain: true, action: onlyNamed("send_location")},
 	"flow":                     {header: "text image video document", bodyMax: interactiveBodyMax, action: flowAction},
 	"product":                  {action: oneProduct},
 	"product_list":             {header: "text", bodyMax: interactiveBodyMax, action: productSections},
 	"catalog_message":          {bodyMax: interactiveBodyMax, action: wholeCatalog},
+	"address_message":          {header: "text", bodyMax: interactiveBodyMax, action: addressForm},
+	"request_contact_info":     {bodyMax: interactiveBodyMax, plain: true, action: onlyNamed("request_contact_info")},
+	"call_permission_request":  {plain: true, action: onlyNamed("call_permission_request")},
+	"carousel":                 {bodyMax: interactiveBodyMax, plain: true, action: carousel},
 }
 
 // notValid is Meta's refusal of an interactive message.

@@ -96,14 +96,17 @@ func linkButton(action json.RawMessage) *graphError {
 		length("action['parameters']['display_text']", in.Parameters.Text, buttonTitleMax), webLink("action['parameters']['url']", in.Parameters.URL))
 }
 
-func sendLocation(action json.RawMessage) *graphError {
-	var in struct {
-		Name string `json:"name"`
+// onlyNamed reads an action that is a name and nothing else.
+func onlyNamed(name string) func(json.RawMessage) *graphError {
+	return func(action json.RawMessage) *graphError {
+		var in struct {
+			Name string `json:"name"`
+		}
+		if e := decodeStrict(action, &in); e != nil {
+			return e
+		}
+		return named(in.Name, name)
 	}
-	if e := decodeStrict(action, &in); e != nil {
-		return e
-	}
-	return named(in.Name, "send_location")
 }
 
 func named(got, want string) *graphError {
@@ -148,7 +151,7 @@ func flowAction(action json.RawMessage) *graphError {
 	case p.Payload != nil && p.Payload.Screen == "":
 		return badParameter("The parameter action['parameters']['flow_action_payload']['screen'] is required.")
 	}
-	return length("action['parameters']['flow_cta']", p.CTA, buttonTitleMax)
+	return length("action['parameters']['flow_cta']", p.CTA, flowCTAMax)
 }
 
 func oneProduct(action json.RawMessage) *graphError {

@@ -31,6 +31,8 @@ type request struct {
 	sign string
 	// human is true when a person is said to have written it, on Instagram.
 	human bool
+	// comment is set when the recipient was given as the comment they wrote.
+	comment bool
 	// about is the message a read or typing sign is about, on WhatsApp.
 	about string
 }

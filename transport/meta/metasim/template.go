@@ -6,10 +6,11 @@ import (
 	"slices"
 )
 
-// The characters of a template's name and of its language's code.
+// The characters of a template's name, of its language's code and of a coupon.
 const (
 	templateNameMax = 512
 	languageMax     = 15
+	couponMax       = 15
 )
 
 type templateParameter struct {
@@ -126,6 +127,9 @@ func (p *templateParameter) check(name string) *graphError {
 		there = p.Payload != nil
 	case "coupon_code":
 		there = p.Coupon != nil
+		if there && len(*p.Coupon) > couponMax {
+			return badParameter(fmt.Sprintf("Param %s['coupon_code'] must be at most %d characters long.", name, couponMax))
+		}
 	case "action":
 		there = p.Action != nil
 	default:

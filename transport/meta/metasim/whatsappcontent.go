@@ -12,6 +12,8 @@ const (
 	// contactsMax is how many contacts a message may hold: the simulator's own
 	// bound, Meta names none.
 	contactsMax = 257
+	// pinDaysMax is how long a message of a group may be pinned.
+	pinDaysMax = 30
 )
 
 func readText(_ string, content json.RawMessage) (string, *graphError) {
@@ -143,4 +145,25 @@ func readReaction(kind string, content json.RawMessage) (string, *graphError) {
 		return "", badParameter("The parameter reaction['emoji'] is required; an empty one takes the reaction back.")
 	}
 	return shown(kind, *in.Emoji), nil
+}
+
+func readPin(kind string, content json.RawMessage) (string, *graphError) {
+	var in struct {
+		Type      string      `json:"type"`
+		MessageID string      `json:"message_id"`
+		Days      json.Number `json:"expiration_days"`
+	}
+	if e := decodeStrict(content, &in); e != nil {
+		return "", e
+	}
+	days, _ := in.Days.Int64()
+	switch {
+	case in.Type != "pin" && in.Type != "unpin":
+		return "", badParameter("Param pin['type'] must be one of {PIN, UNPIN}.")
+	case in.MessageID == "":
+		return "", badParameter("The parameter pin['message_id'] is required.")
+	case in.Type == "pin" && (days < 1 || days > pinDaysMax):
+		return "", badParameter("Param pin['expiration_days'] must be a number from 1 to 30.")
+	}
+	return shown(kind, ""), nil
 }

@@ -38,6 +38,7 @@ type whatsAppContents struct {
 	Reaction    json.RawMessage `json:"reaction"`
 	Interactive json.RawMessage `json:"interactive"`
 	Template    json.RawMessage `json:"template"`
+	Pin         json.RawMessage `json:"pin"`
 }
 
 // whatsAppTypes are the types of messages, as Meta lists them, each with its field
@@ -58,6 +59,7 @@ var whatsAppTypes = []struct {
 	{"reaction", func(c *whatsAppContents) json.RawMessage { return c.Reaction }, readReaction},
 	{"interactive", func(c *whatsAppContents) json.RawMessage { return c.Interactive }, readInteractive},
 	{"template", func(c *whatsAppContents) json.RawMessage { return c.Template }, readTemplate},
+	{"pin", func(c *whatsAppContents) json.RawMessage { return c.Pin }, readPin},
 }
 
 func parseWhatsApp(body []byte) (request, *graphError) {
@@ -75,19 +77,24 @@ func parseWhatsApp(body []byte) (request, *graphError) {
 	if in.Status != "" || in.Typing != nil {
 		return r, r.whatsAppSign(&in)
 	}
+	group := in.Recipient == "group"
 	switch {
 	case in.MessageID != "":
 		return r, badParameter("Unexpected key message_id.")
-	case in.Recipient != "" && in.Recipient != "individual":
-		return r, badParameter("Param recipient_type must be one of {INDIVIDUAL} - got \"" + in.Recipient + "\".")
+	case in.Recipient != "" && in.Recipient != "individual" && !group:
+		return r, badParameter("Param recipient_type must be one of {INDIVIDUAL, GROUP} - got \"" + in.Recipient + "\".")
 	case r.to == "":
 		return r, badParameter("The parameter to is required.")
-	case !r.userID && !digits(r.to, 5, 20):
+	case !r.userID && !group && !digits(r.to, 5, 20):
 		return r, badParameter("Param to must be a phone number.")
+	case group && (r.userID || digits(r.to, 1, 20)):
+		return r, badParameter("Param to must be the id of a group.")
+	case in.Type == "pin" && !group:
+		return r, badParameter("Messages are pinned in groups only.")
 	case in.Context != nil && in.Context.MessageID == "":
 		return r, badParameter("The parameter context['message_id'] is required.")
-	case in.Context != nil && in.Type == "reaction":
-		return r, badParameter("Unexpected key context: a reaction names its message itself.")
+	case in.Context != nil && (in.Type == "reaction" || in.Type == "pin"):
+		return r, badParameter("Unexpected key context: a " + in.Type + " names its message itself.")
 	}
 	return r, first(r.readContent(&in), atMost("biz_opaque_callback_data", in.Callback, CallbackMax))
 }

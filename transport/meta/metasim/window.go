@@ -45,9 +45,9 @@ func (w *windows) wrote(a Account, c Customer, now time.Time) {
 }
 
 // refusal is Meta's answer to a message outside the windows; nil inside. Templates
-// may be sent at any time.
+// and the replies to comments may be sent at any time.
 func (w *windows) refusal(a Account, r request, now time.Time) *graphError {
-	if a.Kind == WhatsApp && r.kind == "template" {
+	if a.Kind == WhatsApp && r.kind == "template" || r.comment {
 		return nil
 	}
 	w.mu.Lock()
