@@ -102,6 +102,10 @@ type Choice struct {
 	// Kind is button, button_reply, list_reply, quick_reply, postback or
 	// call_permission_reply.
 	Kind string `json:"kind"`
+	// Until and Permanent are of a permission to call: when it ends, or that it does
+	// not.
+	Until     time.Time `json:"until,omitzero"`
+	Permanent bool      `json:"permanent,omitempty"`
 }
 
 // Form is what a customer filled in. Response is JSON as Meta passed it on, an
@@ -210,12 +214,12 @@ type Consent struct {
 
 // Call is a voice call that rang or ended.
 type Call struct {
-	ID        string `json:"id"`
-	Event     string `json:"event"` // connect, terminate, or a status word
-	Inbound   bool   `json:"inbound,omitempty"`
-	Status    string `json:"status,omitempty"`
-	Seconds   int    `json:"seconds,omitempty"`
-	Permanent bool   `json:"permanent,omitempty"`
+	ID    string `json:"id"`
+	Event string `json:"event"` // connect, terminate, or a status word
+	// Inbound is true when the customer called.
+	Inbound bool   `json:"inbound,omitempty"`
+	Status  string `json:"status,omitempty"`
+	Seconds int    `json:"seconds,omitempty"`
 }
 
 // Comment is a public comment or mention on Instagram.
@@ -245,6 +249,9 @@ type Control struct {
 type Standing struct {
 	// Event is Meta's word, of the field the update came in.
 	Event string `json:"event"`
+	// Number is the number it is about, as Meta displays it; empty when it is about
+	// the whole account.
+	Number string `json:"number,omitempty"`
 	// Restricted is "", "restricted" (sending is refused) or "lifted".
 	Restricted string    `json:"restricted,omitempty"`
 	Until      time.Time `json:"until,omitzero"`

@@ -112,6 +112,8 @@ type decoder struct {
 	lone              [1]*fastjson.Value
 	// entries counts entries of all envelopes of the body.
 	entries int
+	// given is the field that stands on the envelope, in samples that have it there.
+	given string
 }
 
 // scope is what the items of one entry and one change have in common.
@@ -121,13 +123,19 @@ type scope struct {
 	// account is phone_number_id or the Instagram account; waba is set on WhatsApp.
 	account, waba string
 	field         string
-	time          time.Time
+	// given is the field of a whole entry or body, in samples that have it there.
+	given string
+	time  time.Time
 	// people are the contacts[] beside the items, and oneSender tells that all
 	// items beside them have the same sender.
 	people    []*fastjson.Value
 	oneSender bool
 	// errs are the errors beside the items; nil for none.
 	errs *fastjson.Value
+	// number is the business's own display number, thread the customer of a thread
+	// of history.
+	number []byte
+	thread person
 }
 
 // raw writes v as received, without the white space between tokens, into the

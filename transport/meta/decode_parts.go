@@ -90,7 +90,8 @@ func interactiveParts(p *parts, v *fastjson.Value) {
 		}
 	}
 	if reply := v.Get("call_permission_reply"); reply.GetObject() != nil {
-		p.add().Choice = &chat.Choice{ID: word(reply.Get("response")), Kind: "call_permission_reply"}
+		p.add().Choice = &chat.Choice{ID: word(reply.Get("response")), Kind: "call_permission_reply",
+			Until: timeOf(reply.Get("expiration_timestamp")), Permanent: truthy(reply.Get("is_permanent"))}
 		return
 	}
 	if reply := v.Get("nfm_reply"); reply.GetObject() != nil {

@@ -13,14 +13,19 @@ func (d *decoder) whatsappChange(entry *scope, c *fastjson.Value) {
 	d.inChange = *entry
 	s := &d.inChange
 	value := c.Get("value")
+	s.field = word(c.Get("field"))
 	if empty(value) {
-		if field := word(c.Get("field")); field != "" {
-			s.field = field
-			d.update(s, field, c)
+		if s.field != "" {
+			d.update(s, s.field, c)
 		}
 		return
 	}
-	s.field = word(c.Get("field"))
+	if s.field == "" {
+		s.field = fieldOf(entry, value)
+	}
+	if d.whatsappLists(s, value) {
+		return
+	}
 	isMessages := s.field == "messages" || s.field == ""
 	isEchoes := s.field == "smb_message_echoes" || s.field == "message_echoes"
 	if !(isMessages && hasAny(value, "messages", "statuses", "errors") || (isMessages || isEchoes) && hasAny(value, "message_echoes")) {
@@ -30,14 +35,11 @@ func (d *decoder) whatsappChange(entry *scope, c *fastjson.Value) {
 	if s.field == "" {
 		s.field = "messages"
 	}
-	// The digest of errors covers the whole value: it tells apart equal errors
-	// of different messages.
+	d.numberScope(s, value)
 	if errs := value.Get("errors"); !empty(errs) {
 		d.valueErrors(s, value, errs)
 		s.errs = errs
 	}
-	s.account = accountOf(value.Get("metadata", "phone_number_id"))
-	s.people = listOf(value.Get("contacts"), d.lone[:])
 
 	messages := value.Get("messages")
 	s.oneSender = oneSender(messages.GetArray(), "from", "from_user_id")
@@ -87,6 +89,11 @@ func (d *decoder) whatsappUpdate(s *scope, value *fastjson.Value, isMessages boo
 	}
 	in := d.base(s, chat.InboundUpdate)
 	in.Type = s.field
+	if template := templateOf(value); template != nil {
+		in.Content = &chat.Content{Template: template}
+	} else if standing := standingOf(s.field, value); standing != nil {
+		in.Content = &chat.Content{Standing: standing}
+	}
 	in.Digest = digestOf(value, s.entry, s.field)
 	in.Time = s.time
 	if t := timeOf(value.Get("timestamp")); !t.IsZero() {
@@ -95,20 +102,23 @@ func (d *decoder) whatsappUpdate(s *scope, value *fastjson.Value, isMessages boo
 	d.emit(in, raw, true)
 }
 
-// valueErrors keeps errors that belong to the number or to messages beside them.
+// valueErrors keeps errors that belong to the number or to items beside them. The
+// digest covers those: it tells apart equal errors of different messages.
 func (d *decoder) valueErrors(s *scope, value, errs *fastjson.Value) {
 	raw := d.raw(errs)
-	digest := digestOf(errs, s.entry, accountOf(value.Get("metadata", "phone_number_id")), s.field)
+	digest := digestOf(errs, s.entry, s.account, s.field)
 	var lone [1]*fastjson.Value
-	for _, m := range listOf(value.Get("messages"), lone[:]) {
-		digest = digestOf(errs, digest, string(bytesOf(m.Get("id"))))
+	for _, key := range [...]string{"messages", "calls"} {
+		for _, m := range listOf(value.Get(key), lone[:]) {
+			digest = digestOf(errs, digest, string(bytesOf(m.Get("id"))))
+		}
 	}
 	in := d.base(s, chat.InboundUpdate)
-	in.Account = accountOf(value.Get("metadata", "phone_number_id"))
 	in.Type = s.field + "/errors"
 	in.Digest = digest
 	in.Time = s.time
 	in.Code, in.Detail = firstError(errs)
+	in.Content = &chat.Content{Problem: problemOf(errs)}
 	d.emit(in, raw, true)
 }
 
@@ -121,7 +131,7 @@ func (d *decoder) whatsappMessage(s *scope, m *fastjson.Value) {
 		parent: bytesOf(m.Get("from_parent_user_id")),
 	}
 	p.contact = s.contactOf(p)
-	d.whatsappContent(s, m, chat.InboundMessage, p, raw)
+	d.whatsappContent(s, m, d.base(s, chat.InboundMessage), p, raw)
 }
 
 // whatsappEcho decodes one message_echoes[] item: the business wrote from its
@@ -134,11 +144,11 @@ func (d *decoder) whatsappEcho(s *scope, m *fastjson.Value) {
 		parent: bytesOf(m.Get("to_parent_user_id")),
 	}
 	p.contact = s.contactOf(p)
-	d.whatsappContent(s, m, chat.InboundEcho, p, raw)
+	d.whatsappContent(s, m, d.base(s, chat.InboundEcho), p, raw)
 }
 
-func (d *decoder) whatsappContent(s *scope, m *fastjson.Value, kind chat.InboundKind, p person, raw []byte) {
-	in := d.base(s, kind)
+// whatsappContent fills in what a message, echo or import holds.
+func (d *decoder) whatsappContent(s *scope, m *fastjson.Value, in chat.Inbound, p person, raw []byte) {
 	in.Remote = chat.RemoteID(idOf(m.Get("id")))
 	in.Customer = p.addresses()
 	switch {

@@ -49,10 +49,12 @@ func (d *decoder) envelope(v *fastjson.Value) {
 	if d.entries += len(list); d.entries > entryMax {
 		return
 	}
+	d.given = word(v.Get("field"))
 	for _, e := range list {
 		d.entry(kind, object, e)
 	}
-	d.leftovers(&scope{kind: kind}, v, knownEnvelopeKey)
+	d.given = ""
+	d.leftovers(&scope{kind: kind}, v, func(k []byte) bool { return knownEnvelopeKey(k) || string(k) == "field" })
 }
 
 func knownEnvelopeKey(k []byte) bool { return string(k) == "object" || string(k) == "entry" }
@@ -65,7 +67,7 @@ func (d *decoder) entry(kind chat.ChannelKind, object, e *fastjson.Value) {
 		d.problem(&scope{kind: kind}, e, "an entry is not an object")
 		return
 	}
-	d.inEntry = scope{kind: kind}
+	d.inEntry = scope{kind: kind, given: d.given}
 	s := &d.inEntry
 	if kind == 0 && !empty(object) {
 		s.account = idOf(e.Get("id"))
@@ -86,6 +88,10 @@ func (d *decoder) entryItems(s *scope, e *fastjson.Value) {
 	s.entry = accountOf(e.Get("id"))
 	s.time = timeOf(e.Get("time"))
 	change := (*decoder).whatsappChange
+	flat := e.Exists("field") || e.Exists("value")
+	if flat && e.Exists("changes") && !e.Exists("value") {
+		flat, s.given = false, word(e.Get("field"))
+	}
 	if s.kind == chat.Instagram {
 		s.account = s.entry
 		change = (*decoder).instagramChange
@@ -98,7 +104,7 @@ func (d *decoder) entryItems(s *scope, e *fastjson.Value) {
 	}
 	s.field = "changes"
 	d.items(s, e.Get("changes"), change)
-	if e.Exists("field") || e.Exists("value") {
+	if flat {
 		d.guard(s, e, change)
 	}
 	s.field = ""
