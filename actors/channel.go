@@ -207,6 +207,9 @@ func (s *System) request(w *sendWork, e chat.StartAttempt) (out chat.Outbound, b
 	if out, unsent = s.outbound(w, e); unsent.Result != 0 {
 		return out, began, unsent
 	}
+	if unsent = s.upload(&out); unsent.Result != 0 {
+		return out, began, unsent
+	}
 	if began = s.opt.Clock.Now(); began.Sub(w.at) > attemptStartMax {
 		unsent = chat.SendOutcome{Result: chat.SendUnstarted, Reason: "started_late"}
 	}

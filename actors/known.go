@@ -20,9 +20,9 @@ func (d *draft) known(it *item) (k chat.Known, err error) {
 			k.Row, k.RowFound, err = d.row(f.Outcome.Remote, "")
 		}
 	case chat.MemberSend:
-		if f.Idempotency != "" {
-			k.Original, k.Seen, err = d.claimed(chat.ClaimIdempotency, f.Idempotency)
-		}
+		k, err = d.knownSend(f)
+	case chat.AttemptDue:
+		k, err = d.knownAttempt(f)
 	}
 	return k, err
 }

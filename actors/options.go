@@ -25,7 +25,8 @@ const (
 // Options is what a System needs.
 type Options struct {
 	// The ports. Model may be nil: every turn then fails for good. Strikes may
-	// be nil: updates that kill the process are then not recognised.
+	// be nil: updates that kill the process are then not recognised. Uploads may be
+	// nil: messages with files of the engine then fail.
 	Journal    Journal
 	Index      Index
 	Contacts   Contacts
@@ -38,6 +39,7 @@ type Options struct {
 	Agenda     Agenda
 	Model      Model
 	Graph      Graph
+	Uploads    Uploads
 	Strikes    Strikes
 	Clock      Clock
 	// Node is this node's number in its cluster; the others know the other nodes.

@@ -155,6 +155,14 @@ type Graph interface {
 	Send(ctx context.Context, out chat.Outbound) chat.SendOutcome
 }
 
+// Uploads knows under which id Meta has a file of the engine.
+type Uploads interface {
+	// MediaID returns the id that a channel may send blob under now, and uploads it
+	// when Meta has it no more or not for long. KindInvalid and KindNotFound are for
+	// good: the file cannot be sent on this channel, or there is none.
+	MediaID(ctx context.Context, ch chat.Channel, blob string) (id string, err error)
+}
+
 // Strikes remembers, across a crash of the process, which updates were in Step.
 type Strikes interface {
 	// Enter marks fingerprint as being processed and returns a slot for Leave

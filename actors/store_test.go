@@ -139,6 +139,12 @@ func (s *memStore) Doc(_ chat.TenantID, noun chat.DocNoun, id string) ([]byte, b
 	return v, v != nil, nil
 }
 
+func (s *memStore) setDoc(noun chat.DocNoun, id string, value []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.docs[string(rune(noun))+id] = value
+}
+
 // Load implements Journal.
 func (s *memStore) Load(_ chat.TenantID, id chat.ConversationID) (chat.Conversation, bool, error) {
 	s.mu.Lock()
@@ -232,7 +238,7 @@ func (s *memStore) Channel(app chat.AppID, kind chat.ChannelKind, account, _ str
 func (s *memStore) ChannelByID(id chat.ChannelID) (chat.Channel, bool) {
 	switch id {
 	case "acme-wa":
-		return chat.Channel{ID: id, Tenant: "acme", App: "meta", Kind: chat.WhatsApp, Account: string(id), Token: "t"}, true
+		return chat.Channel{ID: id, Tenant: "acme", App: "meta", Kind: chat.WhatsApp, Account: string(id), WABA: "waba-1", Token: "t"}, true
 	case "bolt-ig":
 		return chat.Channel{ID: id, Tenant: "bolt", App: "meta", Kind: chat.Instagram, Account: string(id), Token: "t"}, true
 	}

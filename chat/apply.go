@@ -78,13 +78,16 @@ func (c *Conversation) applyReceived(e Event) {
 func (c *Conversation) applyQueued(e Event) {
 	m := e.Message
 	covers := c.LastIn
-	if m.Author == AuthorAssistant {
+	switch {
+	case m.Author == AuthorAssistant:
 		covers = c.Turn.UpTo
+	case !answers(m.Type):
+		covers = 0
 	}
 	c.Active, c.Unread = e.Time, 0
 	c.Outbox = append(c.Outbox, OutboxEntry{
 		Message: m.ID, Seq: e.Seq, Author: m.Author, State: SendQueued, Class: m.Class,
-		At: e.At, Covers: covers, TextHash: TextHash(m.Text),
+		At: e.At, Covers: covers, TextHash: echoHash(m), Pass: PassOf(m), Until: e.Deadline,
 	})
 }
 

@@ -91,6 +91,8 @@ type OutboxEntry struct {
 	Author  Author
 	State   SendState
 	Class   Class
+	// Pass is what lets it out.
+	Pass Pass
 	// Doubtful is true once an attempt ended without telling whether it went.
 	// Such an entry is never shown as failed or cancelled: it may have arrived.
 	Doubtful bool
@@ -108,6 +110,8 @@ type OutboxEntry struct {
 	Covers Seq
 	// TextHash lets an echo that arrives before the send response find its entry.
 	TextHash uint64
+	// Until is when a private reply no longer may leave.
+	Until time.Time
 }
 
 // again reports whether an attempt is under way after one that may have gone.

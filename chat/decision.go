@@ -31,6 +31,8 @@ type Verdict struct {
 	Message MessageID
 	// Reason is a word for the caller of a refused request.
 	Reason string
+	// Limit says which part of a refused message is over a limit; nil for others.
+	Limit *LimitError
 	// Pending lists attempts under way that a TakeOver must outlive.
 	Pending []MessageID
 }

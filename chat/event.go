@@ -90,7 +90,8 @@ type Event struct {
 	// none.
 	At time.Time
 	// Deadline is when the customer has waited too long, set by the first
-	// MessageReceived that is not answered yet.
+	// MessageReceived that is not answered yet; of a MessageQueued, when a private
+	// reply may no longer leave.
 	Deadline time.Time
 
 	Contact *Contact

@@ -54,8 +54,14 @@ type AttemptFinished struct {
 
 // MemberSend is a person or an API client writing to the customer.
 type MemberSend struct {
-	Text   string
-	Member string
+	// Type is a type of message, "" for text. Text is the text or the caption;
+	// Content holds the rest, nil for plain text.
+	Type    string
+	Text    string
+	Content *Content
+	// ReplyTo is the message that this one quotes.
+	ReplyTo RemoteID
+	Member  string
 	// Idempotency is the client's key, scoped by tenant; empty for none.
 	Idempotency string
 	// Digest is a hash of the request, to refuse a key reused for another one.
@@ -126,7 +132,7 @@ type Input struct {
 type Known struct {
 	// Place is where the inbound's addresses lead.
 	Place Place
-	// Contact is the stored contact; needed only when the place is found and
+	// Contact is the stored contact, of a template or a pin that is to be sent too; needed only when the place is found and
 	// has Missing addresses.
 	Contact Contact
 	// Row is the index row of the inbound's (Remote, Revision); for a status,
@@ -134,9 +140,15 @@ type Known struct {
 	// Remote. RowFound tells whether there is one.
 	Row      RemoteRow
 	RowFound bool
-	// Doc is the document that the fact is news about, see DocOf; nil when there is
-	// none yet.
+	// Doc is the document that the fact is news about, see DocOf, or of the template
+	// that is to be sent; nil when there is none.
 	Doc []byte
+	// Comment is the update that brought the comment of a private reply, when it was
+	// in this conversation, and Commented when it came. Replied is true once there
+	// was one.
+	Comment   *Update
+	Commented time.Time
+	Replied   bool
 	// Seen is true when the inbound's digest (if it has one) or a client's
 	// idempotency key was claimed before; Original is what holds the claim.
 	Seen     bool

@@ -191,6 +191,9 @@ func anyFact(t *rapid.T, w *world, i int) chat.Fact {
 	case 11:
 		return rapid.SampledFrom([]chat.Fact{chat.TakeOver{}, chat.HandBack{}, chat.TurnLimitReached{}}).Draw(t, "desk")
 	case 12:
+		if m := anyOffer(t, w); m != nil {
+			return *m
+		}
 		return chat.MemberSend{Text: "hi", Idempotency: fmt.Sprint(rapid.IntRange(0, 3).Draw(t, "key")), Digest: "d"}
 	}
 	return nil

@@ -162,10 +162,20 @@ const echoSlack = time.Minute
 // that was left is only meant by an echo written before that: people repeat texts.
 func (p *step) echoOf(f *Inbound) *OutboxEntry {
 	hash := TextHash(f.Text)
+	plain := f.Type == TypeText
+	switch {
+	case plain:
+	case f.ChannelKind != Instagram:
+		return nil // the phone app writes these, never this engine
+	default:
+		hash = echoHash(&Message{Type: f.Type})
+	}
 	var left *OutboxEntry
 	for i := range p.c.Outbox {
 		switch e := &p.c.Outbox[i]; {
 		case e.N == 0 || e.TextHash != hash:
+		case !plain && e.State != SendAttempting && e.State != SendUnknown:
+			// Nothing but the kind is known of it: only what is on its way now.
 		case e.State != SendLeft:
 			return e
 		case left == nil && !f.Time.IsZero() && !f.Time.After(e.At.Add(echoSlack)):
@@ -186,6 +196,7 @@ func (p *step) updated(f *Inbound) {
 	} else {
 		p.claimDigest(f)
 	}
+	p.commentRow(f)
 	p.emit(Event{Kind: UpdateReceived, Update: updateOf(f, "")})
 }
 

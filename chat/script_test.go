@@ -73,7 +73,7 @@ func runScript(t *testing.T, file string) {
 //	tick
 //	answer "text" [call=N] | fail REASON [permanent] | limit
 //	due I | finish I RESULT [remote=R] [code=N] [n=N]
-//	send "text" [key=K] [digest=D] | takeover | handback
+//	takeover | handback, and the commands of sending
 func run(t *testing.T, wp **world, line string) string {
 	w := *wp
 	words := fields(line)
@@ -164,14 +164,18 @@ func run(t *testing.T, wp **world, line string) string {
 		}
 		f = chat.AttemptFinished{Message: id, N: n, Outcome: chat.SendOutcome{
 			Result: results[arg(2)], Remote: chat.RemoteID(opt["remote"]), Code: num(opt["code"]), Reason: arg(2)}}
-	case "send":
-		f = chat.MemberSend{Text: arg(1), Member: "ana", Idempotency: opt["key"], Digest: opt["digest"]}
 	case "takeover":
 		f = chat.TakeOver{Member: "ana"}
 	case "handback":
 		f = chat.HandBack{Member: "ana"}
 	default:
-		t.Fatalf("unknown command %q", line)
+		var done, known bool
+		if f, done, known = sending(t, w, words, opt); !known {
+			t.Fatalf("unknown command %q", line)
+		}
+		if done {
+			return ""
+		}
 	}
 	if err := w.do(f); err != nil {
 		t.Fatalf("%s: %v", line, err)
@@ -256,7 +260,7 @@ func describe(w *world) string {
 	case chat.VerdictDuplicate:
 		fmt.Fprintf(&b, "duplicate\n")
 	case chat.VerdictRefused:
-		fmt.Fprintf(&b, "refused %s\n", v.Reason)
+		fmt.Fprintf(&b, "refused %s\n", limitWord(v))
 	}
 	if n := len(w.last.Verdict.Pending); n > 0 {
 		fmt.Fprintf(&b, "pending %d\n", n)

@@ -27,8 +27,8 @@ func (p *step) attemptDue(id MessageID) {
 		p.effect(WakeSender{Message: id, NotBefore: entry.At})
 		return
 	}
-	if !p.c.Window().Open(p.now) {
-		p.fail(*entry, SendOutcome{Reason: "window_closed"})
+	if reason := p.closed(entry.Pass, entry.Until); reason != "" {
+		p.fail(*entry, SendOutcome{Reason: reason})
 		return
 	}
 	n := entry.N + 1
@@ -235,33 +235,6 @@ func (p *step) cancelAssistant(reason string) (pending []MessageID) {
 		}
 	}
 	return pending
-}
-
-func (p *step) memberSend(f MemberSend) {
-	switch {
-	case p.in.Known.Seen && p.in.Known.Original.Digest != f.Digest:
-		p.refuse("idempotency_key_reused")
-		return
-	case p.in.Known.Seen:
-		p.d.Verdict = Verdict{Kind: VerdictDuplicate, Message: p.in.Known.Original.Message}
-		return
-	case !p.c.Window().Open(p.now):
-		p.refuse("window_closed")
-		return
-	case f.Text == "" || !FitsText(p.c.Kind, f.Text):
-		p.refuse("text_too_long")
-		return
-	case p.c.Owing() >= OutboxMax:
-		p.refuse("outbox_full")
-		return
-	}
-	p.abandonTurn("member_replied")
-	id := p.queue(Message{Author: AuthorMember, Text: f.Text, Name: f.Member})
-	p.d.Verdict.Message = id
-	if f.Idempotency != "" {
-		p.d.Claims = append(p.d.Claims, Claim{Kind: ClaimIdempotency, Key: f.Idempotency,
-			Digest: f.Digest, Message: id, Day: Day(p.now) + IdempotencyDays})
-	}
 }
 
 func (p *step) takeOver(f TakeOver) {

@@ -177,13 +177,19 @@ func (p *step) handoff(reason string) {
 }
 
 // queue creates an outbox entry and asks the sender for it.
-func (p *step) queue(m Message) MessageID {
+func (p *step) queue(m Message) MessageID { return p.queueUntil(m, time.Time{}) }
+
+// queueUntil is queue for a message that may not leave from until on.
+func (p *step) queueUntil(m Message, until time.Time) MessageID {
 	m.ID = MessageIDAt(p.c.ID, p.next())
-	m.Direction, m.Type = DirectionOut, TypeText
+	m.Direction = DirectionOut
+	if m.Type == "" {
+		m.Type = TypeText
+	}
 	if m.Class == 0 {
 		m.Class = p.set.ClassOf(p.c.Kind)
 	}
-	p.emit(Event{Kind: MessageQueued, At: p.now, Message: &m})
+	p.emit(Event{Kind: MessageQueued, At: p.now, Deadline: until, Message: &m})
 	p.effect(WakeSender{Message: m.ID, NotBefore: p.now})
 	return m.ID
 }

@@ -22,6 +22,15 @@ func (w Window) Open(now time.Time) bool {
 	return !w.From.IsZero() && now.Before(w.From.Add(WindowSpan-WindowMargin))
 }
 
+// HumanSpan is how long after a customer's message a person may write on Instagram,
+// with the tag HUMAN_AGENT. The assistant never may.
+const HumanSpan = 7 * 24 * time.Hour
+
+// OpenHuman reports whether a person may write now.
+func (w Window) OpenHuman(now time.Time) bool {
+	return !w.From.IsZero() && now.Before(w.From.Add(HumanSpan-WindowMargin))
+}
+
 // Window returns the conversation's window.
 func (c *Conversation) Window() Window { return Window{From: c.WindowFrom} }
 

@@ -20,6 +20,7 @@ type world struct {
 	claims map[string]chat.Original
 	places map[chat.Address]bool
 	last   chat.Decision
+	registry
 	// queued is the id of every outbound message, in order.
 	queued []chat.MessageID
 }
@@ -82,6 +83,7 @@ func (w *world) known(f chat.Fact) chat.Known {
 			k.Original, k.Seen = w.claims["i"+f.Idempotency]
 		}
 	}
+	w.knownSend(f, &k)
 	return k
 }
 

@@ -1274,7 +1274,11 @@ type Outbox struct {
 	// doubtful tells that an attempt ended without telling whether it went.
 	Doubtful bool `protobuf:"varint,11,opt,name=doubtful,proto3" json:"doubtful,omitempty"`
 	// proven tells that an earlier attempt went, while another is under way.
-	Proven        bool `protobuf:"varint,12,opt,name=proven,proto3" json:"proven,omitempty"`
+	Proven bool `protobuf:"varint,12,opt,name=proven,proto3" json:"proven,omitempty"`
+	// pass is what lets it out beside the customer service window; until is when a
+	// private reply no longer may leave.
+	Pass          uint32 `protobuf:"varint,14,opt,name=pass,proto3" json:"pass,omitempty"`
+	Until         *int64 `protobuf:"varint,15,opt,name=until,proto3,oneof" json:"until,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1391,6 +1395,20 @@ func (x *Outbox) GetProven() bool {
 		return x.Proven
 	}
 	return false
+}
+
+func (x *Outbox) GetPass() uint32 {
+	if x != nil {
+		return x.Pass
+	}
+	return 0
+}
+
+func (x *Outbox) GetUntil() int64 {
+	if x != nil && x.Until != nil {
+		return *x.Until
+	}
+	return 0
 }
 
 // Row is what a remote id leads to.
@@ -1736,7 +1754,7 @@ const file_record_proto_rawDesc = "" +
 	"\x05up_to\x18\x06 \x01(\x04R\x04upTo\x12\x13\n" +
 	"\x02at\x18\a \x01(\x03H\x00R\x02at\x88\x01\x01\x12\x1a\n" +
 	"\brestarts\x18\b \x01(\x03R\brestartsB\x05\n" +
-	"\x03_at\"\xaf\x02\n" +
+	"\x03_at\"\xe8\x02\n" +
 	"\x06Outbox\x12+\n" +
 	"\amessage\x18\x01 \x01(\v2\x11.chumi.record.RefR\amessage\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x16\n" +
@@ -1750,8 +1768,11 @@ const file_record_proto_rawDesc = "" +
 	"\x06masked\x18\n" +
 	" \x01(\x06R\x06masked\x12\x1a\n" +
 	"\bdoubtful\x18\v \x01(\bR\bdoubtful\x12\x16\n" +
-	"\x06proven\x18\f \x01(\bR\x06provenB\x05\n" +
-	"\x03_at\"|\n" +
+	"\x06proven\x18\f \x01(\bR\x06proven\x12\x12\n" +
+	"\x04pass\x18\x0e \x01(\rR\x04pass\x12\x19\n" +
+	"\x05until\x18\x0f \x01(\x03H\x01R\x05until\x88\x01\x01B\x05\n" +
+	"\x03_atB\b\n" +
+	"\x06_until\"|\n" +
 	"\x03Row\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\fR\fconversation\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12+\n" +
