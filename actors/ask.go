@@ -37,11 +37,29 @@ func (s *System) ask(ctx context.Context, m *mail) answer {
 // insist brings a fact to its conversation, however long that takes: until the
 // process stops, or the conversation has failed on it too often.
 func (s *System) insist(t chat.TenantID, g chat.Group, id chat.ConversationID, fact chat.Fact) {
+	s.insistOn(func() *mail {
+		return &mail{tenant: t, group: g, conversation: id, exists: true, items: []item{{fact: fact}}}
+	})
+}
+
+// tell is insist for a fact about a channel.
+func (s *System) tell(ch chat.Channel, fact chat.Fact) {
+	s.insistOn(func() *mail { return s.about(ch, fact) })
+}
+
+// about is a mail of a fact about a channel: it belongs to no conversation.
+func (s *System) about(ch chat.Channel, fact chat.Fact) *mail {
+	return &mail{tenant: ch.Tenant, group: s.opt.Leadership.Group(ch.Tenant), channel: ch.ID, kind: ch.Kind,
+		items: []item{{fact: fact}}}
+}
+
+// insistOn posts a mail, made anew each time, until it is done.
+func (s *System) insistOn(make func() *mail) {
 	pauseMax, failures := insistMin, 0
 	for {
 		ctx, cancel := context.WithCancel(s.life)
 		stop := s.opt.Clock.AfterFunc(insistWait, cancel)
-		a := s.ask(ctx, &mail{tenant: t, group: g, conversation: id, exists: true, items: []item{{fact: fact}}})
+		a := s.ask(ctx, make())
 		stop()
 		cancel()
 		switch chat.KindOf(a.err) {

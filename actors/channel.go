@@ -16,6 +16,9 @@ const (
 	attemptStartMax = 2 * time.Second
 	// tokenLookEvery is how often a blocked channel is looked at for a new token.
 	tokenLookEvery = 5 * time.Second
+	// standingLookEvery is how old what a sender knows of its channel's standing may
+	// be while it sends, or waits for being let go.
+	standingLookEvery = time.Second
 )
 
 // senderActor is the shell of one SenderCore: it asks conversations for
@@ -31,6 +34,10 @@ type senderActor struct {
 	// refusedToken is the token the channel was blocked with.
 	refusedToken chat.Secret
 	self         *actor.PID
+	// held is why the channel's standing forbids sends, as of looked; empty when
+	// it does not.
+	held   string
+	looked time.Time
 	// waiting is what this sender added to the gauge of waiting sends.
 	waiting int
 
@@ -110,6 +117,7 @@ func (s *senderActor) poll(ctx actor.Context, now time.Time) {
 		return
 	}
 	s.lookForToken(now)
+	s.lookAtStanding(now)
 	asks, next := s.core.Poll(now)
 	for _, a := range asks {
 		ctx.Send(ctx.Parent(), &mail{tenant: s.tenant, group: s.group, conversation: a.Conversation,
@@ -122,7 +130,31 @@ func (s *senderActor) poll(ctx actor.Context, now time.Time) {
 	if s.core.Blocked(now) {
 		next = sooner(next, now.Add(tokenLookEvery))
 	}
+	if s.held != "" && waiting > 0 {
+		next = sooner(next, s.looked.Add(standingLookEvery))
+	}
 	s.arm(now, next)
+}
+
+// lookAtStanding holds everything while Meta refuses the channel's token or
+// account: an attempt would change nothing but the number's reputation. What is
+// held goes on in its order once that has ended.
+func (s *senderActor) lookAtStanding(now time.Time) {
+	if s.core.Waiting() == 0 || now.Before(s.looked.Add(standingLookEvery)) {
+		return
+	}
+	s.looked = now
+	ch, ok := s.sys.opt.Directory.ChannelByID(s.channel)
+	if !ok {
+		return
+	}
+	st := s.sys.standing(ch)
+	held := st.Sending(now)
+	if held == "" && s.held != "" {
+		s.core.Unblock(now)
+	}
+	s.held = held
+	s.core.Hold(held != "")
 }
 
 // asker returns an AttemptDue mail that was not processed to its sender.
@@ -193,12 +225,28 @@ func (s *System) send(w *sendWork, e chat.StartAttempt) chat.SendOutcome {
 	stop := s.opt.Clock.AfterFunc(s.opt.AttemptTimeout, cancel)
 	defer stop()
 	outcome := s.opt.Graph.Send(ctx, out)
+	if outcome.Result == chat.SendBlocked {
+		s.refused(out.Channel, outcome)
+	}
 	s.met.Graph.Attempt.Observe(s.opt.Clock.Now().Sub(began).Seconds())
 	s.met.Graph.Attempts.WithLabelValues(w.kind.String(), resultWord(outcome.Result)).Inc()
 	if outcome.Code != 0 {
 		s.met.Graph.Errors.WithLabelValues(strconv.Itoa(outcome.Code)).Inc()
 	}
 	return outcome
+}
+
+// refused tells the tenant that Meta refuses a channel as a whole. Of many sends
+// under way at that time one is enough.
+func (s *System) refused(ch chat.Channel, o chat.SendOutcome) {
+	st := s.standing(ch)
+	current, ok := s.opt.Directory.ChannelByID(ch.ID)
+	if !ok || current.Token != ch.Token || st.Sending(s.opt.Clock.Now()) != "" {
+		return
+	}
+	s.workers.run(func() {
+		s.tell(ch, chat.ChannelRefused{Channel: ch.ID, Token: chat.TokenDigest(ch.Token), Outcome: o})
+	})
 }
 
 // request gathers what is to be sent, and when that was. An outcome with a result

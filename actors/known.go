@@ -23,6 +23,14 @@ func (d *draft) known(it *item) (k chat.Known, err error) {
 		k, err = d.knownSend(f)
 	case chat.AttemptDue:
 		k, err = d.knownAttempt(f)
+	case chat.ChannelRefused:
+		k.Docs, err = d.documents(chat.DocChannel, string(f.Channel))
+	case chat.ChannelChecked:
+		k.Docs, err = d.documents(chat.DocChannel, string(f.Channel))
+	case chat.ChannelHeard:
+		k.Docs, err = d.documents(chat.DocChannel, string(f.Channel))
+	case chat.TemplatesFetched:
+		k.Docs, err = d.templates(f)
 	}
 	return k, err
 }
@@ -53,24 +61,8 @@ func (d *draft) knownInbound(it *item, in *chat.Inbound) (k chat.Known, err erro
 			return k, err
 		}
 	}
-	k.Doc, err = d.document(in)
+	k.Docs, err = d.news(in)
 	return k, err
-}
-
-// document is what the tenant knows of the channel or template that an update is
-// news about; nil for other updates.
-func (d *draft) document(in *chat.Inbound) ([]byte, error) {
-	noun, id, ok := chat.DocOf(in, d.a.state.Channel)
-	if !ok {
-		return nil, nil
-	}
-	for i := range d.commit.Docs {
-		if c := &d.commit.Docs[i]; c.Noun == noun && c.ID == id {
-			return c.Value, nil
-		}
-	}
-	value, _, err := d.a.core.opt.Documents.Doc(d.a.state.Tenant, noun, id)
-	return value, err
 }
 
 // place is where the fact's addresses lead, as seen by this draft.

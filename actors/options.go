@@ -42,6 +42,14 @@ type Options struct {
 	Uploads    Uploads
 	Strikes    Strikes
 	Clock      Clock
+	// Registry may be nil: news of a WABA then concern the channel they were led to
+	// alone. Accounts, Onboarding, Binder and Sightings may be nil, together with it:
+	// nobody then asks Meta about channels.
+	Registry   Registry
+	Accounts   Accounts
+	Onboarding Onboarding
+	Binder     Binder
+	Sightings  Sightings
 	// Node is this node's number in its cluster; the others know the other nodes.
 	// All are set, or none for a node alone.
 	Node      chat.NodeID

@@ -48,6 +48,8 @@ type Contacts interface {
 type Documents interface {
 	// Doc returns the JSON of a document; found is false when there is none.
 	Doc(t chat.TenantID, noun chat.DocNoun, id string) (value []byte, found bool, err error)
+	// Docs returns every document of a noun, in no order.
+	Docs(ctx context.Context, t chat.TenantID, noun chat.DocNoun) ([]chat.Doc, error)
 }
 
 // Barrier waits until all that can be read of a tenant now is durable. A reader
@@ -66,6 +68,53 @@ type Directory interface {
 	ChannelByID(id chat.ChannelID) (ch chat.Channel, found bool)
 	// Settings returns the tenant's resolved settings; never nil, never mutated.
 	Settings(t chat.TenantID) *chat.Settings
+}
+
+// Registry lists what the directory knows, from memory, and replaces tokens.
+type Registry interface {
+	Tenants() []chat.Tenant
+	// Channels lists a tenant's channels by id, with their tokens.
+	Channels(t chat.TenantID) []chat.Channel
+	// ReplaceToken is durable when it returns. KindConflict means that the channel
+	// has not the token was any more.
+	ReplaceToken(ctx context.Context, id chat.ChannelID, was, token chat.Secret) error
+}
+
+// Accounts asks Meta about channels. Errors hold a *chat.GraphError.
+type Accounts interface {
+	// Check asks all that can be asked of a channel. What Meta did not answer is
+	// left out of the report; the error is the first of what failed for now.
+	Check(ctx context.Context, ch chat.Channel) (chat.ChannelReport, error)
+	// Refresh gets a token that ends later.
+	Refresh(ctx context.Context, ch chat.Channel) (token chat.Secret, expires time.Time, err error)
+	// Templates lists the templates of the channel's WABA.
+	Templates(ctx context.Context, ch chat.Channel) ([]chat.Template, error)
+}
+
+// Onboarding is Meta's side of connecting an account. Errors hold a
+// *chat.GraphError where Meta gave one.
+type Onboarding interface {
+	// Exchange makes a token of a login's code, with its end; zero for none.
+	Exchange(ctx context.Context, ch chat.Channel, code, redirectURI string) (token chat.Secret, expires time.Time, err error)
+	// Identify returns the account the token is good for: the channel's own number
+	// once the token is seen to grant its WABA, or whose Instagram token it is.
+	// KindConflict means that it grants something else.
+	Identify(ctx context.Context, ch chat.Channel) (account string, err error)
+	// Open has Meta post the account's webhooks and registers the number when a pin
+	// is given. Repeating it is harmless.
+	Open(ctx context.Context, ch chat.Channel, pin string) error
+}
+
+// Binder stores channels.
+type Binder interface {
+	// PutChannel is durable when it returns. KindConflict means that the account is
+	// another channel's.
+	PutChannel(ctx context.Context, ch chat.Channel) error
+}
+
+// Sightings remembers which webhooks came in on this node.
+type Sightings interface {
+	Sighting(ch chat.Channel) chat.Sighting
 }
 
 // Quarantine keeps, durably and sealed, what cannot be given to a tenant.

@@ -43,6 +43,8 @@ type SenderCore struct {
 	// after it.
 	blockedUntil time.Time
 	probing      bool
+	// held is set while the channel's standing forbids sends.
+	held bool
 }
 
 // Ask tells the caller to mail AttemptDue for a message.
@@ -152,6 +154,9 @@ func (c *SenderCore) Unblock(now time.Time) {
 // Blocked reports whether the channel rests after it was refused as a whole.
 func (c *SenderCore) Blocked(now time.Time) bool { return now.Before(c.blockedUntil) }
 
+// Hold keeps everything back, or lets it go again. An attempt under way ends.
+func (c *SenderCore) Hold(held bool) { c.held = held }
+
 // Idle reports whether there is nothing to send and no attempt in flight.
 func (c *SenderCore) Idle() bool { return len(c.queues) == 0 }
 
@@ -162,6 +167,9 @@ func (c *SenderCore) Waiting() int { return c.waiting }
 // happens before; zero when there is nothing to wait for.
 func (c *SenderCore) Poll(now time.Time) (asks []Ask, next time.Time) {
 	next = c.expire(now)
+	if c.held {
+		return nil, next
+	}
 	if now.Before(c.blockedUntil) {
 		return nil, sooner(next, c.blockedUntil)
 	}

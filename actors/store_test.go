@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -143,6 +144,18 @@ func (s *memStore) setDoc(noun chat.DocNoun, id string, value []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.docs[string(rune(noun))+id] = value
+}
+
+// Docs implements Documents.
+func (s *memStore) Docs(_ context.Context, _ chat.TenantID, noun chat.DocNoun) (list []chat.Doc, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for key, v := range s.docs {
+		if id, ok := strings.CutPrefix(key, string(rune(noun))); ok && v != nil {
+			list = append(list, chat.Doc{Noun: noun, ID: id, Value: v})
+		}
+	}
+	return list, nil
 }
 
 // Load implements Journal.

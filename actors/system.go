@@ -112,6 +112,9 @@ func (s *System) Start(ctx context.Context) error {
 	for g := range s.routers {
 		s.workers.run(newWalker(s, chat.Group(g)).run)
 	}
+	if s.opt.Registry != nil && s.opt.Accounts != nil {
+		s.workers.run(newKeeper(s).run)
+	}
 	s.sweepLater()
 	return nil
 }

@@ -82,6 +82,10 @@ type Poison struct {
 }
 
 func (*Inbound) fact()         {}
+func (ChannelRefused) fact()   {}
+func (ChannelChecked) fact()   {}
+func (ChannelHeard) fact()     {}
+func (TemplatesFetched) fact() {}
 func (Tick) fact()             {}
 func (ModelAnswered) fact()    {}
 func (ModelFailed) fact()      {}
@@ -92,6 +96,71 @@ func (MemberSend) fact()       {}
 func (TakeOver) fact()         {}
 func (HandBack) fact()         {}
 func (Poison) fact()           {}
+
+// ChannelRefused is a send, or another call, that Meta refused because of the
+// channel itself. It belongs to no conversation.
+type ChannelRefused struct {
+	Channel ChannelID
+	// Token is the digest of the token that was used.
+	Token   string
+	Outcome SendOutcome
+}
+
+// ChannelChecked is what Meta answered when asked about a channel. It belongs to
+// no conversation.
+type ChannelChecked struct {
+	Channel ChannelID
+	Report  ChannelReport
+}
+
+// ChannelHeard is a webhook of the channel having come in. It belongs to no
+// conversation.
+type ChannelHeard struct {
+	Channel ChannelID
+	At      time.Time
+}
+
+// TemplatesFetched is a part of the templates of a WABA as Meta has them. It
+// belongs to no conversation.
+type TemplatesFetched struct {
+	// Channel is the first of the WABA's.
+	Channel   ChannelID
+	Templates []Template
+	// Gone are the keys of stored templates that Meta has no more.
+	Gone []string
+	// Last is true for the last part.
+	Last bool
+}
+
+// ChannelReport is what Meta answered about a channel. A nil part was not asked,
+// or not answered, and changes nothing.
+type ChannelReport struct {
+	Token      *TokenReport
+	Number     *NumberReport
+	Subscribed *bool
+}
+
+// TokenReport is what is known of a token.
+type TokenReport struct {
+	// Digest names the token, see TokenDigest.
+	Digest string
+	// Invalid says in a word why Meta does not accept it; empty when it does.
+	Invalid string
+	Scopes  []string
+	// Issued and Expires are zero when unknown; Expires also for one that does not end.
+	Issued, Expires time.Time
+	// RefreshFailed is true for a refresh that did not work.
+	RefreshFailed bool
+}
+
+// NumberReport is a number or account as Meta has it; Instagram fills Name.
+type NumberReport struct {
+	Name, Number, Quality, Tier, Portfolio string
+	NumberStatus, NameStatus               string
+	PerSecond                              int
+	// Health is AVAILABLE, LIMITED or BLOCKED; Why is Meta's reason in a line.
+	Health, Why string
+}
 
 // SendResult tells how an HTTP attempt ended. The policy behind it is by
 // Graph's code and subcode, never by HTTP status or text.
@@ -140,9 +209,12 @@ type Known struct {
 	// Remote. RowFound tells whether there is one.
 	Row      RemoteRow
 	RowFound bool
-	// Doc is the document that the fact is news about, see DocOf, or of the template
-	// that is to be sent; nil when there is none.
+	// Doc is the template that is to be sent; nil when there is none.
 	Doc []byte
+	// Docs are the documents that the fact is news about, see DocOf: for a WABA as a
+	// whole that of each of its channels, for a template also that of the channel.
+	// A Value is nil when there is none yet.
+	Docs []Doc
 	// Comment is the update that brought the comment of a private reply, when it was
 	// in this conversation, and Commented when it came. Replied is true once there
 	// was one.

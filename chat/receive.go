@@ -198,6 +198,7 @@ func (p *step) updated(f *Inbound) {
 	}
 	p.commentRow(f)
 	p.emit(Event{Kind: UpdateReceived, Update: updateOf(f, "")})
+	p.news(f)
 }
 
 func (p *step) claimDigest(f *Inbound) {

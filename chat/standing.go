@@ -1,21 +1,35 @@
 package chat
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+)
 
 // ChannelState is what the engine knows of a channel beyond its configuration:
 // its standing at Meta, its token, when it was last heard of. It is a document of
-// the tenant, changed by tenant-level commits alone.
+// the tenant, changed by tenant-level commits alone. News about a WABA changes the
+// document of each of its channels: who asks whether a channel may send looks at one.
 type ChannelState struct {
 	Channel ChannelID `json:"channel_id"`
 	// Restricted says that Meta refuses sends, in a word; RestrictedUntil when that
 	// ends, zero when nobody said.
 	Restricted      string    `json:"restricted,omitempty"`
 	RestrictedUntil time.Time `json:"restricted_until,omitzero"`
+	// StandingAt is when Meta wrote the latest word about a restriction: webhooks
+	// come in any order.
+	StandingAt time.Time `json:"standing_at,omitzero"`
 	// Reauth says that the token is refused: sends are held until there is another.
 	Reauth string `json:"reauth_required,omitempty"`
-	// Token facts: its scopes and end, zero for one that does not end.
+	// TokenDigest says which token Reauth and the facts below are about.
+	TokenDigest string `json:"token_digest,omitempty"`
+	// Token facts: its scopes, its beginning (at the latest when it was first used
+	// here) and its end, zero for one that does not end or does not say.
 	TokenScopes  []string  `json:"token_scopes,omitempty"`
+	TokenIssued  time.Time `json:"token_issued_at,omitzero"`
 	TokenExpires time.Time `json:"token_expires,omitzero"`
+	// RefreshFailed is when a refresh of the token last failed; zero once one works.
+	RefreshFailed time.Time `json:"token_refresh_failed_at,omitzero"`
 	// Quality, Tier and PerSecond are as in Standing; Portfolio is the business that
 	// shares the tier.
 	Quality   string `json:"quality,omitempty"`
@@ -26,10 +40,21 @@ type ChannelState struct {
 	// the Instagram user name.
 	Name   string `json:"name,omitempty"`
 	Number string `json:"number,omitempty"`
+	// NumberStatus and NameStatus are Meta's words: CONNECTED, APPROVED, ...
+	NumberStatus string `json:"number_status,omitempty"`
+	NameStatus   string `json:"name_status,omitempty"`
+	// Health is AVAILABLE, LIMITED or BLOCKED, as Meta judged at Checked.
+	Health string `json:"health,omitempty"`
 	// Subscribed is true once Meta was told to post this account's webhooks.
 	Subscribed bool `json:"subscribed,omitempty"`
 	// Alert is the latest line Meta wrote about the account.
 	Alert string `json:"alert,omitempty"`
+	// Heard is when a webhook of this account last came in, to the hour.
+	Heard time.Time `json:"last_webhook_at,omitzero"`
+	// TemplatesSynced is when the templates of the WABA were last fetched, on the
+	// first of its channels; TemplatesStale says that one of them changed since.
+	TemplatesSynced time.Time `json:"templates_synced_at,omitzero"`
+	TemplatesStale  bool      `json:"templates_stale,omitempty"`
 	// Checked is when Meta was last asked, Changed when anything here changed.
 	Checked time.Time `json:"checked_at,omitzero"`
 	Changed time.Time `json:"changed_at,omitzero"`
@@ -44,6 +69,23 @@ func (s *ChannelState) Sending(now time.Time) (held string) {
 		return "restricted"
 	}
 	return ""
+}
+
+// With is the state under the token the channel has: what is known of an earlier
+// token says nothing about this one.
+func (s ChannelState) With(token Secret) ChannelState {
+	if s.TokenDigest == "" || s.TokenDigest == TokenDigest(token) {
+		return s
+	}
+	s.Reauth, s.TokenDigest, s.TokenScopes = "", "", nil
+	s.TokenIssued, s.TokenExpires, s.RefreshFailed = time.Time{}, time.Time{}, time.Time{}
+	return s
+}
+
+// TokenDigest tells tokens apart without holding them.
+func TokenDigest(token Secret) string {
+	sum := sha256.Sum256([]byte(token.Reveal()))
+	return hex.EncodeToString(sum[:8])
 }
 
 // Template is a message Meta has approved for use outside the window. It is a
@@ -107,7 +149,8 @@ const (
 func TemplateKey(waba, name, language string) string { return waba + "/" + name + "/" + language }
 
 // DocOf names the document that an update is news about. ok is false for an
-// update that is news about none.
+// update that is news about none. News about a WABA as a whole concerns the
+// document of each of its channels; this is the first of them.
 func DocOf(in *Inbound, ch ChannelID) (noun DocNoun, id string, ok bool) {
 	switch c := in.Content; {
 	case c == nil:
@@ -116,6 +159,8 @@ func DocOf(in *Inbound, ch ChannelID) (noun DocNoun, id string, ok bool) {
 		return DocChannel, string(ch), true
 	case c.Template != nil && c.Template.Name != "":
 		return DocTemplate, TemplateKey(in.WABA, c.Template.Name, c.Template.Language), true
+	case c.Template != nil:
+		return DocChannel, string(ch), true // which one it is shows when they are fetched
 	}
 	return 0, "", false
 }

@@ -59,6 +59,14 @@ func Step(s *Conversation, in Input) Decision {
 		p.handBack(f)
 	case Poison:
 		p.poison(f)
+	case ChannelRefused:
+		p.channelRefused(f)
+	case ChannelChecked:
+		p.channelChecked(f)
+	case ChannelHeard:
+		p.channelHeard(f)
+	case TemplatesFetched:
+		p.templatesFetched(f)
 	}
 	p.d.Due = s.Armed
 	if _, tick := in.Fact.(Tick); tick || len(p.d.Events) > 0 {
@@ -70,7 +78,7 @@ func Step(s *Conversation, in Input) Decision {
 // starts reports whether a fact may be the first of a conversation.
 func starts(f Fact) bool {
 	switch f.(type) {
-	case *Inbound, Poison:
+	case *Inbound, Poison, ChannelRefused, ChannelChecked, ChannelHeard, TemplatesFetched:
 		return true
 	}
 	return false

@@ -53,9 +53,58 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil
 // subscription handshake.
 type App struct {
 	ID AppID
-	// Secrets holds one or two app secrets; two are valid during a rotation.
+	// Secrets holds one or two app secrets, the current one first; two are valid
+	// during a rotation.
 	Secrets     []Secret
 	VerifyToken Secret
+	// MetaID is the app's id at Meta, needed to exchange the code of an embedded
+	// signup; empty when nobody gave it.
+	MetaID string
+	// InstagramID and InstagramSecret are the second pair of an app with Instagram
+	// Login; empty when it has none. Webhooks signed with that secret count too:
+	// Meta does not say which one it uses.
+	InstagramID     string
+	InstagramSecret Secret
+	// Declared is a digest of the secrets that a declaration last gave, empty for
+	// none: a repetition of it does not undo a rotation made since.
+	Declared string
+}
+
+// Signing lists every secret that may sign the app's webhooks.
+func (a *App) Signing() []Secret {
+	if a.InstagramSecret == "" {
+		return a.Secrets
+	}
+	return append(a.Secrets[:len(a.Secrets):len(a.Secrets)], a.InstagramSecret)
+}
+
+// Connection is what somebody gives to connect an account to a tenant.
+type Connection struct {
+	// ID is the new channel's; empty makes one of the account.
+	ID   ChannelID
+	App  AppID
+	Kind ChannelKind
+	// Code is of a login and lives 30 s, or an hour on Instagram; or Token is given.
+	Code        string
+	RedirectURI string
+	Token       Secret
+	// WABA and Account name a WhatsApp number; an Instagram account is told by the
+	// token itself.
+	WABA, Account string
+	// PIN registers the number; six digits, or empty for a number that is registered.
+	PIN string
+}
+
+// BusinessProfile is what customers see of a number. Nil members say nothing.
+type BusinessProfile struct {
+	About       *string   `json:"about,omitempty"`
+	Address     *string   `json:"address,omitempty"`
+	Description *string   `json:"description,omitempty"`
+	Email       *string   `json:"email,omitempty"`
+	Vertical    *string   `json:"vertical,omitempty"`
+	Websites    *[]string `json:"websites,omitempty"`
+	// Picture is the logo's address at Meta, short-lived and read only.
+	Picture string `json:"picture_url,omitempty"`
 }
 
 // Tenant is a business.
@@ -78,6 +127,9 @@ type Channel struct {
 	Token Secret
 	// Simulated is true for a channel that is served by the built-in simulator.
 	Simulated bool
+	// Declared is the digest of the token that a declaration last gave, empty for
+	// none: a repetition of it does not undo a newer token.
+	Declared string
 }
 
 // Settings is what decisions depend on besides the conversation: the tenant's

@@ -34,7 +34,8 @@ const (
 )
 
 func appRecord(a chat.App) recordMessage {
-	r := &recordpb.DirectoryApp{Id: string(a.ID), VerifyToken: a.VerifyToken.Reveal()}
+	r := &recordpb.DirectoryApp{Id: string(a.ID), VerifyToken: a.VerifyToken.Reveal(),
+		MetaId: a.MetaID, InstagramId: a.InstagramID, InstagramSecret: a.InstagramSecret.Reveal(), Declared: a.Declared}
 	for _, s := range a.Secrets {
 		r.Secrets = append(r.Secrets, s.Reveal())
 	}
@@ -49,6 +50,7 @@ func channelRecord(ch chat.Channel) recordMessage {
 	return &recordpb.DirectoryChannel{
 		Id: string(ch.ID), Tenant: string(ch.Tenant), App: string(ch.App), Kind: uint32(ch.Kind),
 		Account: ch.Account, Waba: ch.WABA, Token: ch.Token.Reveal(), Simulated: ch.Simulated,
+		Declared: ch.Declared,
 	}
 }
 
@@ -72,7 +74,8 @@ func (t *table) put(kind byte, plain []byte) bool {
 		if proto.Unmarshal(plain, &r) != nil {
 			return false
 		}
-		a := chat.App{ID: chat.AppID(r.GetId()), VerifyToken: chat.Secret(r.GetVerifyToken())}
+		a := chat.App{ID: chat.AppID(r.GetId()), VerifyToken: chat.Secret(r.GetVerifyToken()),
+			MetaID: r.GetMetaId(), InstagramID: r.GetInstagramId(), InstagramSecret: chat.Secret(r.GetInstagramSecret()), Declared: r.GetDeclared()}
 		for _, s := range r.GetSecrets() {
 			a.Secrets = append(a.Secrets, chat.Secret(s))
 		}
@@ -92,7 +95,7 @@ func (t *table) put(kind byte, plain []byte) bool {
 		ch := chat.Channel{
 			ID: chat.ChannelID(r.GetId()), Tenant: chat.TenantID(r.GetTenant()), App: chat.AppID(r.GetApp()),
 			Kind: chat.ChannelKind(r.GetKind()), Account: r.GetAccount(), WABA: r.GetWaba(),
-			Token: chat.Secret(r.GetToken()), Simulated: r.GetSimulated(),
+			Token: chat.Secret(r.GetToken()), Simulated: r.GetSimulated(), Declared: r.GetDeclared(),
 		}
 		t.channels[ch.ID] = ch
 		t.accounts[accountKey{ch.Kind, ch.Account}] = ch.ID

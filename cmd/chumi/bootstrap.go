@@ -29,6 +29,11 @@ type BootstrapApp struct {
 	// PreviousSecret stays valid beside AppSecret during a rotation. Optional.
 	PreviousSecret chat.Secret `yaml:"previous_app_secret"`
 	VerifyToken    chat.Secret `yaml:"verify_token"`
+	// MetaAppID is needed to connect numbers by embedded signup, and the pair of
+	// Instagram to connect accounts by Instagram Login. Optional.
+	MetaAppID          string      `yaml:"meta_app_id"`
+	InstagramAppID     string      `yaml:"instagram_app_id"`
+	InstagramAppSecret chat.Secret `yaml:"instagram_app_secret"`
 }
 
 // BootstrapTenant is a business.
@@ -170,11 +175,12 @@ func (c *BootstrapChannel) channel() chat.Channel {
 func (b *Bootstrap) apply(ctx context.Context, d *persistence.Directory) error {
 	err := d.Change(ctx, func(c *persistence.Change) error {
 		for _, a := range b.Apps {
-			app := chat.App{ID: a.ID, Secrets: []chat.Secret{a.AppSecret}, VerifyToken: a.VerifyToken}
+			app := chat.App{ID: a.ID, Secrets: []chat.Secret{a.AppSecret}, VerifyToken: a.VerifyToken,
+				MetaID: a.MetaAppID, InstagramID: a.InstagramAppID, InstagramSecret: a.InstagramAppSecret}
 			if a.PreviousSecret != "" {
 				app.Secrets = append(app.Secrets, a.PreviousSecret)
 			}
-			if err := c.PutApp(app); err != nil {
+			if err := c.DeclareApp(app); err != nil {
 				return err
 			}
 		}
@@ -184,7 +190,7 @@ func (b *Bootstrap) apply(ctx context.Context, d *persistence.Directory) error {
 			}
 		}
 		for i := range b.Channels {
-			if err := c.PutChannel(b.Channels[i].channel()); err != nil {
+			if err := c.DeclareChannel(b.Channels[i].channel()); err != nil {
 				return err
 			}
 		}

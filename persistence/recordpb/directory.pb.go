@@ -26,12 +26,16 @@ const (
 
 // DirectoryApp is a Meta app.
 type DirectoryApp struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Secrets       []string               `protobuf:"bytes,2,rep,name=secrets,proto3" json:"secrets,omitempty"`
-	VerifyToken   string                 `protobuf:"bytes,3,opt,name=verify_token,json=verifyToken,proto3" json:"verify_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Id              string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Secrets         []string               `protobuf:"bytes,2,rep,name=secrets,proto3" json:"secrets,omitempty"`
+	VerifyToken     string                 `protobuf:"bytes,3,opt,name=verify_token,json=verifyToken,proto3" json:"verify_token,omitempty"`
+	MetaId          string                 `protobuf:"bytes,4,opt,name=meta_id,json=metaId,proto3" json:"meta_id,omitempty"`
+	InstagramId     string                 `protobuf:"bytes,5,opt,name=instagram_id,json=instagramId,proto3" json:"instagram_id,omitempty"`
+	InstagramSecret string                 `protobuf:"bytes,6,opt,name=instagram_secret,json=instagramSecret,proto3" json:"instagram_secret,omitempty"`
+	Declared        string                 `protobuf:"bytes,7,opt,name=declared,proto3" json:"declared,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *DirectoryApp) Reset() {
@@ -81,6 +85,34 @@ func (x *DirectoryApp) GetSecrets() []string {
 func (x *DirectoryApp) GetVerifyToken() string {
 	if x != nil {
 		return x.VerifyToken
+	}
+	return ""
+}
+
+func (x *DirectoryApp) GetMetaId() string {
+	if x != nil {
+		return x.MetaId
+	}
+	return ""
+}
+
+func (x *DirectoryApp) GetInstagramId() string {
+	if x != nil {
+		return x.InstagramId
+	}
+	return ""
+}
+
+func (x *DirectoryApp) GetInstagramSecret() string {
+	if x != nil {
+		return x.InstagramSecret
+	}
+	return ""
+}
+
+func (x *DirectoryApp) GetDeclared() string {
+	if x != nil {
+		return x.Declared
 	}
 	return ""
 }
@@ -157,6 +189,7 @@ type DirectoryChannel struct {
 	Waba          string                 `protobuf:"bytes,6,opt,name=waba,proto3" json:"waba,omitempty"`
 	Token         string                 `protobuf:"bytes,7,opt,name=token,proto3" json:"token,omitempty"`
 	Simulated     bool                   `protobuf:"varint,8,opt,name=simulated,proto3" json:"simulated,omitempty"`
+	Declared      string                 `protobuf:"bytes,9,opt,name=declared,proto3" json:"declared,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -245,6 +278,13 @@ func (x *DirectoryChannel) GetSimulated() bool {
 		return x.Simulated
 	}
 	return false
+}
+
+func (x *DirectoryChannel) GetDeclared() string {
+	if x != nil {
+		return x.Declared
+	}
+	return ""
 }
 
 // DirectoryKey is an API key: its secret is kept as a digest only.
@@ -660,15 +700,19 @@ var File_directory_proto protoreflect.FileDescriptor
 
 const file_directory_proto_rawDesc = "" +
 	"\n" +
-	"\x0fdirectory.proto\x12\fchumi.record\"[\n" +
+	"\x0fdirectory.proto\x12\fchumi.record\"\xde\x01\n" +
 	"\fDirectoryApp\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\asecrets\x18\x02 \x03(\tR\asecrets\x12!\n" +
-	"\fverify_token\x18\x03 \x01(\tR\vverifyToken\"K\n" +
+	"\fverify_token\x18\x03 \x01(\tR\vverifyToken\x12\x17\n" +
+	"\ameta_id\x18\x04 \x01(\tR\x06metaId\x12!\n" +
+	"\finstagram_id\x18\x05 \x01(\tR\vinstagramId\x12)\n" +
+	"\x10instagram_secret\x18\x06 \x01(\tR\x0finstagramSecret\x12\x1a\n" +
+	"\bdeclared\x18\a \x01(\tR\bdeclared\"K\n" +
 	"\x0fDirectoryTenant\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
-	"\x05group\x18\x03 \x01(\rR\x05group\"\xc2\x01\n" +
+	"\x05group\x18\x03 \x01(\rR\x05group\"\xde\x01\n" +
 	"\x10DirectoryChannel\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x10\n" +
@@ -677,7 +721,8 @@ const file_directory_proto_rawDesc = "" +
 	"\aaccount\x18\x05 \x01(\tR\aaccount\x12\x12\n" +
 	"\x04waba\x18\x06 \x01(\tR\x04waba\x12\x14\n" +
 	"\x05token\x18\a \x01(\tR\x05token\x12\x1c\n" +
-	"\tsimulated\x18\b \x01(\bR\tsimulated\"V\n" +
+	"\tsimulated\x18\b \x01(\bR\tsimulated\x12\x1a\n" +
+	"\bdeclared\x18\t \x01(\tR\bdeclared\"V\n" +
 	"\fDirectoryKey\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\fR\x06digest\x12\x16\n" +

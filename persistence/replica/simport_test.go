@@ -106,6 +106,14 @@ func (p simStore) Doc(t chat.TenantID, noun chat.DocNoun, id string) ([]byte, bo
 	return p.node.store.Doc(t, noun, id)
 }
 
+// Docs implements actors.Documents.
+func (p simStore) Docs(ctx context.Context, t chat.TenantID, noun chat.DocNoun) ([]chat.Doc, error) {
+	if !p.alive() {
+		return nil, errDown
+	}
+	return p.node.store.Docs(ctx, t, noun)
+}
+
 // Barrier implements actors.Barrier. The store's own is asked again and again:
 // it waits for a goroutine otherwise.
 func (p simStore) Barrier(ctx context.Context, t chat.TenantID) error {

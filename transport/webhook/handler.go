@@ -117,7 +117,7 @@ func (h *Handler) receive(ctx *fasthttp.RequestCtx, app *chat.App) int {
 		h.warn("a webhook with a wrong signature was refused", "app", app.ID, "bytes", len(body))
 		return fasthttp.StatusUnauthorized
 	}
-	h.metrics.SecretUsed.WithLabelValues(strconv.Itoa(secret)).Inc()
+	h.metrics.SecretUsed.WithLabelValues(secretWord(app, secret)).Inc()
 	failpoint.Hit(failpoint.WebhookVerified)
 
 	select {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/chumiai/chumi/chat"
@@ -17,19 +18,29 @@ import (
 type verifiers struct{ byApp sync.Map }
 
 type keptVerifier struct {
-	secrets  []chat.Secret
-	verifier *meta.Verifier
+	secrets   []chat.Secret
+	instagram chat.Secret
+	verifier  *meta.Verifier
 }
 
 func (v *verifiers) of(app *chat.App) *meta.Verifier {
 	if k, ok := v.byApp.Load(app.ID); ok {
-		if kept := k.(*keptVerifier); slices.Equal(kept.secrets, app.Secrets) {
+		if kept := k.(*keptVerifier); kept.instagram == app.InstagramSecret && slices.Equal(kept.secrets, app.Secrets) {
 			return kept.verifier
 		}
 	}
-	kept := &keptVerifier{secrets: slices.Clone(app.Secrets), verifier: meta.NewVerifier(app.Secrets)}
+	kept := &keptVerifier{secrets: slices.Clone(app.Secrets), instagram: app.InstagramSecret, verifier: meta.NewVerifier(app.Signing())}
 	v.byApp.Store(app.ID, kept)
 	return kept.verifier
+}
+
+// secretWord labels which of an app's secrets signed a body: "0" is the current
+// one, "1" the one it replaces, and "instagram" that of Instagram Login.
+func secretWord(app *chat.App, index int) string {
+	if index >= len(app.Secrets) {
+		return "instagram"
+	}
+	return strconv.Itoa(index)
 }
 
 // digestLen is the length of an Inbound's digest in bytes, before hex.
