@@ -28,12 +28,14 @@ type core struct {
 	nows []atomic.Int64
 	// runner takes turns that are wanted.
 	runner runner
+	// ear hears for the senders what customers write.
+	ear *ear
 	// step decides; chat.Step in production.
 	step func(*chat.Conversation, chat.Input) chat.Decision
 }
 
 func newCore(o *Options) *core {
-	return &core{opt: o, met: o.Metrics, nows: make([]atomic.Int64, o.Leadership.Groups()), step: chat.Step}
+	return &core{opt: o, met: o.Metrics, nows: make([]atomic.Int64, o.Leadership.Groups()), step: chat.Step, ear: new(ear)}
 }
 
 // runner makes model calls. It does not block.
@@ -231,7 +233,7 @@ func (a *activation) load(m *mail, out sink) error {
 func wakeQueued(st *chat.Conversation) (effects []chat.Effect) {
 	for i := range st.Outbox {
 		if e := &st.Outbox[i]; e.State == chat.SendQueued {
-			effects = append(effects, chat.WakeSender{Message: e.Message, NotBefore: e.At})
+			effects = append(effects, e.Wake(e.At))
 		}
 	}
 	return effects

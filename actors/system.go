@@ -48,6 +48,8 @@ type System struct {
 	// inboxes holds those for one mail. The pool is the system's own because a
 	// channel made in a synctest bubble must not leave it.
 	inboxes sync.Pool
+	// holds is what Meta holds beyond single channels.
+	holds holds
 	// routing is done once by every router that has ended.
 	routing sync.WaitGroup
 }

@@ -87,7 +87,7 @@ func (c *Conversation) applyQueued(e Event) {
 	c.Active, c.Unread = e.Time, 0
 	c.Outbox = append(c.Outbox, OutboxEntry{
 		Message: m.ID, Seq: e.Seq, Author: m.Author, State: SendQueued, Class: m.Class,
-		At: e.At, Covers: covers, TextHash: echoHash(m), Pass: PassOf(m), Until: e.Deadline,
+		Lane: LaneOf(m), At: e.At, Covers: covers, TextHash: echoHash(m), Pass: PassOf(m), Until: e.Deadline,
 	})
 }
 

@@ -91,6 +91,7 @@ type OutboxEntry struct {
 	Author  Author
 	State   SendState
 	Class   Class
+	Lane    Lane
 	// Pass is what lets it out.
 	Pass Pass
 	// Doubtful is true once an attempt ended without telling whether it went.

@@ -66,6 +66,7 @@ type CancelTurn struct{ Turn TurnID }
 type WakeSender struct {
 	Message   MessageID
 	NotBefore time.Time
+	Lane      Lane
 }
 
 // StartAttempt lets the sender make the HTTP request, within 2 s of its commit.
@@ -80,8 +81,10 @@ type ReleaseSend struct {
 	Message MessageID
 	// Blocked asks the sender to hold the whole channel for a while.
 	Blocked bool
-	// RetryAfter asks the sender to wait before the next attempt of this entry.
+	// RetryAfter asks the sender to wait before the next attempt of this entry, and
+	// of whatever else Hold names.
 	RetryAfter time.Duration
+	Hold       Hold
 }
 
 func (StartTurn) effect()    {}

@@ -184,6 +184,8 @@ type SendOutcome struct {
 	// Reason is a word for people: "window_closed", "pair_limit", "timeout", ...
 	Reason     string
 	RetryAfter time.Duration
+	// Hold is what else waits with a throttled send.
+	Hold Hold
 }
 
 // Input is one fact with everything Step may look at besides the state.

@@ -69,7 +69,7 @@ func (p *step) tickOutbox() {
 		switch {
 		case entry.State == SendQueued:
 			if !entry.At.After(p.now) && !failpoint.Planted(failpoint.BugForgetQueued) {
-				p.effect(WakeSender{Message: entry.Message, NotBefore: p.now})
+				p.effect(p.wakeOf(&entry, p.now))
 			}
 		case entry.State == SendAttempting && (entry.Epoch != p.in.Epoch || !entry.At.After(p.now)):
 			if failpoint.Planted(failpoint.BugAttemptingIsQueued) {

@@ -24,7 +24,7 @@ func (p *step) attemptDue(id MessageID) {
 	}
 	if wait := entry.At.Sub(p.now); wait > 0 {
 		p.effect(ReleaseSend{Message: id, RetryAfter: wait})
-		p.effect(WakeSender{Message: id, NotBefore: entry.At})
+		p.effect(p.wakeOf(entry, entry.At))
 		return
 	}
 	if reason := p.closed(entry.Pass, entry.Until); reason != "" {
@@ -68,11 +68,12 @@ func (p *step) attemptFinished(f AttemptFinished) {
 	case SendBlocked:
 		p.requeue(entry, o, backoff(entry.N, o.RetryAfter))
 	case SendThrottled:
-		if o.Code != 0 && entry.N >= p.set.AttemptMax {
+		// What holds the channel says nothing about this send: it keeps its place.
+		if o.Code != 0 && entry.N >= p.set.AttemptMax && o.Hold < HoldChannel {
 			p.fail(entry, o)
 			return
 		}
-		p.requeue(entry, o, backoff(entry.N, o.RetryAfter))
+		p.requeue(entry, o, pause(entry.N, o))
 	default:
 		p.unanswered(entry, f.N, o)
 	}
@@ -116,9 +117,9 @@ func (p *step) settled(entry OutboxEntry) {
 func (p *step) ended(entry OutboxEntry, o SendOutcome) {
 	p.emit(Event{Kind: AttemptEnded, Attempt: &Attempt{
 		Message: entry.Message, N: entry.N, Epoch: entry.Epoch, Code: o.Code, Subcode: o.Subcode, Reason: o.Reason}})
-	r := ReleaseSend{Message: entry.Message, Blocked: o.Result == SendBlocked}
+	r := ReleaseSend{Message: entry.Message, Blocked: o.Result == SendBlocked, Hold: o.Hold}
 	if r.Blocked || o.Result == SendThrottled {
-		r.RetryAfter = backoff(entry.N, o.RetryAfter)
+		r.RetryAfter = pause(entry.N, o)
 	}
 	p.released(r)
 }
@@ -194,8 +195,8 @@ func (p *step) requeue(entry OutboxEntry, o SendOutcome, pause time.Duration) {
 	at := p.now.Add(pause)
 	p.emit(Event{Kind: AttemptEnded, At: at, Attempt: &Attempt{
 		Message: entry.Message, N: entry.N, Epoch: entry.Epoch, Code: o.Code, Subcode: o.Subcode, Reason: o.Reason, RetryAt: at}})
-	p.effect(ReleaseSend{Message: entry.Message, Blocked: o.Result == SendBlocked, RetryAfter: pause})
-	p.effect(WakeSender{Message: entry.Message, NotBefore: at})
+	p.effect(ReleaseSend{Message: entry.Message, Blocked: o.Result == SendBlocked, RetryAfter: pause, Hold: o.Hold})
+	p.effect(p.wakeOf(&entry, at))
 }
 
 // cancel withdraws a send before its next attempt.
@@ -216,7 +217,7 @@ func (p *step) released(r ReleaseSend) {
 
 func (p *step) wakeHead() {
 	if head := p.c.head(); head != nil && head.State == SendQueued {
-		p.effect(WakeSender{Message: head.Message, NotBefore: head.At})
+		p.effect(p.wakeOf(head, head.At))
 	}
 }
 

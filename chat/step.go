@@ -198,7 +198,7 @@ func (p *step) queueUntil(m Message, until time.Time) MessageID {
 		m.Class = p.set.ClassOf(p.c.Kind)
 	}
 	p.emit(Event{Kind: MessageQueued, At: p.now, Deadline: until, Message: &m})
-	p.effect(WakeSender{Message: m.ID, NotBefore: p.now})
+	p.effect(p.wakeOf(&p.c.Outbox[len(p.c.Outbox)-1], p.now))
 	return m.ID
 }
 

@@ -60,6 +60,7 @@ func encodeState(a *arena, pepper *seal.Pepper, c *chat.Conversation, contact []
 		if o.Proven {
 			w.uint(12, 1)
 		}
+		w.uint(13, uint64(o.Lane))
 		w.uint(14, uint64(o.Pass))
 		w.stamp(15, o.Until)
 		w.close(at)
@@ -90,7 +91,7 @@ func decodeState(pepper *seal.Pepper, t chat.TenantID, c chat.ConversationID, v 
 	}
 	for _, o := range r.Outbox {
 		s.Outbox = append(s.Outbox, chat.OutboxEntry{Message: messageOf(c, o.Message), Seq: chat.Seq(o.Seq),
-			Author: chat.Author(o.Author), State: chat.SendState(o.State), Class: chat.Class(o.Class), N: int(o.N), Doubtful: o.Doubtful, Proven: o.Proven,
+			Author: chat.Author(o.Author), State: chat.SendState(o.State), Class: chat.Class(o.Class), N: int(o.N), Doubtful: o.Doubtful, Proven: o.Proven, Lane: chat.Lane(o.Lane),
 			Epoch: chat.Epoch(o.Epoch), At: unstamp(o.At), Covers: chat.Seq(o.Covers), Pass: chat.Pass(o.Pass), Until: unstamp(o.Until),
 			TextHash: o.Masked ^ outboxMask(pepper, c, chat.Seq(o.Seq))})
 	}

@@ -242,7 +242,7 @@ func TestState_ReadsBackExactly(t *testing.T) {
 		Turn: chat.Turn{Phase: chat.TurnRunning, ID: chat.TurnIDAt(testConversation, 9), Call: 2, Epoch: 5, From: 3, UpTo: 4, At: at, Restarts: 1},
 		Outbox: []chat.OutboxEntry{
 			{Message: chat.MessageIDAt(testConversation, 8), Seq: 8, Author: chat.AuthorAssistant, State: chat.SendAttempting,
-				Class: chat.AtLeastOnce, N: 2, Doubtful: true, Proven: true, Epoch: 5, At: at, Covers: 4, TextHash: 0xdeadbeef12345678, Pass: chat.PassComment, Until: at},
+				Class: chat.AtLeastOnce, N: 2, Doubtful: true, Proven: true, Lane: chat.LaneTemplate, Epoch: 5, At: at, Covers: 4, TextHash: 0xdeadbeef12345678, Pass: chat.PassComment, Until: at},
 			{Message: "elsewhere", Seq: 9, TextHash: 1}},
 		Armed: at.Add(6e9)}
 	record := encodeState(new(arena), pepper, &want, contactRaw(t, testContact))

@@ -1275,6 +1275,8 @@ type Outbox struct {
 	Doubtful bool `protobuf:"varint,11,opt,name=doubtful,proto3" json:"doubtful,omitempty"`
 	// proven tells that an earlier attempt went, while another is under way.
 	Proven bool `protobuf:"varint,12,opt,name=proven,proto3" json:"proven,omitempty"`
+	// lane is which limits beside the channel's own it counts against.
+	Lane uint32 `protobuf:"varint,13,opt,name=lane,proto3" json:"lane,omitempty"`
 	// pass is what lets it out beside the customer service window; until is when a
 	// private reply no longer may leave.
 	Pass          uint32 `protobuf:"varint,14,opt,name=pass,proto3" json:"pass,omitempty"`
@@ -1395,6 +1397,13 @@ func (x *Outbox) GetProven() bool {
 		return x.Proven
 	}
 	return false
+}
+
+func (x *Outbox) GetLane() uint32 {
+	if x != nil {
+		return x.Lane
+	}
+	return 0
 }
 
 func (x *Outbox) GetPass() uint32 {
@@ -1754,7 +1763,7 @@ const file_record_proto_rawDesc = "" +
 	"\x05up_to\x18\x06 \x01(\x04R\x04upTo\x12\x13\n" +
 	"\x02at\x18\a \x01(\x03H\x00R\x02at\x88\x01\x01\x12\x1a\n" +
 	"\brestarts\x18\b \x01(\x03R\brestartsB\x05\n" +
-	"\x03_at\"\xe8\x02\n" +
+	"\x03_at\"\xfc\x02\n" +
 	"\x06Outbox\x12+\n" +
 	"\amessage\x18\x01 \x01(\v2\x11.chumi.record.RefR\amessage\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x16\n" +
@@ -1769,6 +1778,7 @@ const file_record_proto_rawDesc = "" +
 	" \x01(\x06R\x06masked\x12\x1a\n" +
 	"\bdoubtful\x18\v \x01(\bR\bdoubtful\x12\x16\n" +
 	"\x06proven\x18\f \x01(\bR\x06proven\x12\x12\n" +
+	"\x04lane\x18\r \x01(\rR\x04lane\x12\x12\n" +
 	"\x04pass\x18\x0e \x01(\rR\x04pass\x12\x19\n" +
 	"\x05until\x18\x0f \x01(\x03H\x01R\x05until\x88\x01\x01B\x05\n" +
 	"\x03_atB\b\n" +

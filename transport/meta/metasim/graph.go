@@ -117,7 +117,7 @@ func (s *Server) serveRequest(w http.ResponseWriter, a Account, body []byte) {
 	}
 	s.answering.Add(1)
 	defer s.answering.Add(-1)
-	e := Send{Time: s.o.Now().UTC(), Kind: a.Kind, Account: a.ID, To: req.to, Type: req.kind, Text: req.text, Callback: req.callback}
+	e := Send{Time: s.o.Now().UTC(), Kind: a.Kind, Account: a.ID, To: req.to, Type: req.kind, Text: req.text, Callback: req.callback, Private: req.comment}
 	var pause time.Duration
 	e, refusal, pause = s.decide(e, refusal)
 	e = s.ledger.addSend(e)
@@ -158,6 +158,9 @@ func (s *Server) decide(e Send, refusal *graphError) (Send, *graphError, time.Du
 	r := source(s.o.Plan.Seed, parts...)
 	pause := s.o.Plan.Latency.draw(r)
 	if refusal == nil {
+		refusal = s.tooFast(&e)
+	}
+	if refusal == nil {
 		e.Fault = s.o.Plan.fault(e, r)
 		switch e.Fault {
 		case FaultThrottled:
@@ -188,6 +191,20 @@ func (s *Server) decide(e Send, refusal *graphError) (Send, *graphError, time.Du
 	}
 	return e, nil, pause
 }
+
+// tooFast is Meta's answer to a message that comes too fast, nil to another.
+func (s *Server) tooFast(e *Send) *graphError {
+	a, ok := s.Account(e.Account)
+	if !ok {
+		a = Account{Kind: e.Kind, ID: e.Account}
+	}
+	e.Over = s.pacer.Send(Message{Account: a, To: e.To, Type: e.Type, Private: e.Private,
+		Outside: a.Kind == WhatsApp && s.windows.refusal(a, request{to: e.To}, e.Time) != nil}, e.Time)
+	return e.Over.refusal(e.Kind)
+}
+
+// Over counts the messages that came too fast, by the limit they were over.
+func (s *Server) Over() map[Limit]int64 { return s.pacer.Over() }
 
 func (s *Server) moment(m SendMoment, e Send) {
 	if s.o.OnSend != nil {
