@@ -27,6 +27,9 @@ func (s *Server) graph(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	defer s.done()
+	if s.manage(w, r) {
+		return
+	}
 	id, ok := messagesEdge(r.URL.Path)
 	if !ok || r.Method != http.MethodPost {
 		s.refuse(w, "", &graphError{status: http.StatusBadRequest, code: 100, message: "Unsupported " + strings.ToLower(r.Method) + " request."})
@@ -42,9 +45,11 @@ func (s *Server) graph(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, "", unknownObject(id))
 		return
 	}
-	if account.AccessToken != "" && token != account.AccessToken {
-		s.refuse(w, account.Kind, badToken())
-		return
+	if known {
+		if refusal := s.office.refusal(account, token); refusal != nil {
+			s.refuse(w, account.Kind, refusal)
+			return
+		}
 	}
 	if proof := r.URL.Query().Get("appsecret_proof"); proof != "" && account.AppSecret != "" && "sha256="+proof != Sign(account.AppSecret, []byte(token)) {
 		s.refuse(w, account.Kind, &graphError{status: http.StatusBadRequest, code: 100, message: "Invalid appsecret_proof provided in the API argument"})
@@ -111,6 +116,9 @@ func (s *Server) serveRequest(w http.ResponseWriter, a Account, body []byte) {
 		s.phone.sign(a, req)
 		s.acknowledgeSign(w, a, req)
 		return
+	}
+	if refusal == nil && s.office.restricted(a.ID) {
+		refusal = locked(a.Kind)
 	}
 	if refusal == nil && s.o.Windows {
 		refusal = s.windows.refusal(a, req, s.o.Now())
