@@ -45,9 +45,10 @@ func claimHash(p *seal.Pepper, kind chat.ClaimKind, key string) id16 {
 }
 
 // Locate resolves a customer's addresses on a channel: the first address that
-// leads somewhere decides. A person never seen gets ids made from the first
-// routable address, so that racing deliveries agree on them. It may see what is
-// not yet durable.
+// leads somewhere decides, and when none does, the first other spelling of a
+// number that does. A person never seen gets ids made from the first routable
+// address, so that racing deliveries agree on them. It may see what is not yet
+// durable.
 func (s *Store) Locate(t chat.TenantID, ch chat.ChannelID, addresses []chat.Address) (chat.Place, error) {
 	tn, err := s.tenantAt(t)
 	if err != nil {
@@ -73,9 +74,36 @@ func (s *Store) Locate(t chat.TenantID, ch chat.ChannelID, addresses []chat.Addr
 			place.Conversation, place.Contact, place.Found = led.Conversation, led.Contact, true
 		}
 	}
+	if !place.Found {
+		if place, err = s.locateVariant(tn, ch, addresses, place); err != nil {
+			return chat.Place{}, err
+		}
+	}
 	if !place.Found && first != nil {
 		place.Conversation = addressHash(tn.pepper, hashConversation, ch, *first).conversationID()
 		place.Contact = addressHash(tn.pepper, hashContact, ch, *first).contactID()
+	}
+	return place, nil
+}
+
+// locateVariant finds the person behind another spelling of a number. None of the
+// addresses leads anywhere, so all stay missing and will be claimed.
+func (s *Store) locateVariant(tn *tenant, ch chat.ChannelID, addresses []chat.Address, place chat.Place) (chat.Place, error) {
+	for _, a := range addresses {
+		if a.Kind != chat.WaID && a.Kind != chat.Phone {
+			continue
+		}
+		for _, number := range chat.NumberVariants(a.Value) {
+			v := chat.Address{Kind: a.Kind, Value: number}
+			led, err := s.addressRow(tn, addressHash(tn.pepper, hashAddress, ch, v))
+			if err != nil {
+				return place, err
+			}
+			if led.Found {
+				place.Conversation, place.Contact, place.Found = led.Conversation, led.Contact, true
+				return place, nil
+			}
+		}
 	}
 	return place, nil
 }
