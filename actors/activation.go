@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -81,6 +82,10 @@ type activation struct {
 	// dead is set when the state cannot be trusted any more; all further mail is
 	// refused and the parent makes a new activation.
 	dead bool
+
+	// released is true once an address of the conversation was given up: mail may
+	// still come that was led here by it.
+	released bool
 
 	// waiters is the first of those whose answer must wait; nil for none.
 	waiters *waiter
@@ -244,7 +249,7 @@ func wakeQueued(st *chat.Conversation) (effects []chat.Effect) {
 // items undone; what was applied before stays applied.
 func (a *activation) settle(m *mail, items []item, out sink) ([]chat.Verdict, error) {
 	verdicts, answer, err := a.try(m, items, out)
-	if err != nil || answer == chat.Applied {
+	if !errors.Is(err, errAlone) && (err != nil || answer == chat.Applied) {
 		return verdicts, err
 	}
 	verdicts = verdicts[:0]
@@ -324,6 +329,7 @@ func (a *activation) commit(m *mail, d *draft, out sink) (chat.Receipt, error) {
 		return receipt, chat.E("activation.commit", chat.KindFenced, "commit answered "+receipt.Answer.String()+"; repeat", nil)
 	}
 	a.state, a.settled = d.next, true
+	a.released = a.released || len(d.commit.Releases) > 0
 	d.recorded()
 	if d.duplicate {
 		if err := a.barrier(); err != nil {

@@ -294,24 +294,12 @@ func (s *System) outbound(w *sendWork, e chat.StartAttempt) (out chat.Outbound, 
 	if !ok {
 		return out, chat.SendOutcome{Result: chat.SendBlocked, Reason: "channel_unknown"}
 	}
-	to, ok := recipient(contact.Addresses)
+	to, ok := contact.Recipient()
 	if !ok {
 		return out, chat.SendOutcome{Result: chat.SendRefused, Reason: "no_address"}
 	}
 	m := events[0].Message
 	return chat.Outbound{Channel: ch, To: to, Message: m.ID, Type: m.Type, Text: m.Text, Content: m.Content, ReplyTo: m.ReplyTo}, missing
-}
-
-// recipient picks the address a message goes to, best first.
-func recipient(addresses []chat.Address) (chat.Address, bool) {
-	for _, kind := range [...]chat.AddressKind{chat.WaID, chat.Phone, chat.IGSID, chat.BSUID, chat.ParentBSUID, chat.GroupAddress} {
-		for _, a := range addresses {
-			if a.Kind == kind && a.Value != "" {
-				return a, true
-			}
-		}
-	}
-	return chat.Address{}, false
 }
 
 func resultWord(r chat.SendResult) string {

@@ -40,6 +40,7 @@ func (p *step) reported(f *Inbound) {
 		Code: f.Code, Detail: f.Detail, Participant: f.Participant, ProviderTime: f.Time,
 		Content: f.Content, Raw: f.Raw,
 	}})
+	p.optedOut(f.Code, occurred(f.Time, p.now))
 	if single && row.Message != "" && before != StatusFailed && row.Mask.Effective() == StatusFailed {
 		p.abandonTurn("send_failed")
 		p.handoff("send_failed")

@@ -60,6 +60,7 @@ func (p *step) attemptFinished(f AttemptFinished) {
 		p.ended(entry, o)
 		return
 	}
+	p.optedOut(o.Code, p.now)
 	switch o.Result {
 	case SendRefused:
 		p.fail(entry, o)
@@ -94,10 +95,14 @@ func (p *step) unanswered(entry OutboxEntry, n int, o SendOutcome) {
 // accept records that Graph took the message and indexes its remote id.
 func (p *step) accept(entry OutboxEntry, n int, remote RemoteID, reason string, mask Status) {
 	if remote != "" {
-		p.d.Rows = append(p.d.Rows, RemoteRow{
+		row := RemoteRow{
 			Remote: remote, Conversation: p.c.ID, Seq: entry.Seq, Message: entry.Message,
 			Mask: mask | StatusAccepted, Fresh: !p.in.Known.RowFound,
-		})
+		}
+		if old := &p.in.Known.Row; p.in.Known.RowFound && old.Since() < row.Seq {
+			row.First = old.Since()
+		}
+		p.d.Rows = append(p.d.Rows, row)
 	}
 	p.emit(Event{Kind: MessageAccepted, Deadline: p.nextDeadline(entry), Attempt: &Attempt{
 		Message: entry.Message, N: n, Epoch: entry.Epoch, Remote: remote, Reason: reason}})
@@ -239,7 +244,7 @@ func (p *step) cancelAssistant(reason string) (pending []MessageID) {
 }
 
 func (p *step) takeOver(f TakeOver) {
-	if p.c.Holder == HolderMember && p.c.PausedUntil.IsZero() {
+	if p.c.Holder == HolderMember && p.c.PausedUntil.IsZero() && !p.c.Away {
 		p.duplicate()
 		p.d.Verdict.Pending = p.attempting()
 		return

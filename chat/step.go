@@ -57,6 +57,8 @@ func Step(s *Conversation, in Input) Decision {
 		p.takeOver(f)
 	case HandBack:
 		p.handBack(f)
+	case Link:
+		p.link(f)
 	case Poison:
 		p.poison(f)
 	case ChannelRefused:

@@ -170,6 +170,11 @@ type Settings struct {
 	Apology string
 	// Instructions is the assistant's system prompt for this tenant.
 	Instructions string
+	// Greeting is sent to a customer who opens the chat for the first time; empty
+	// for no greeting.
+	Greeting string
+	// IgnoreGroups drops what is written in groups instead of storing it.
+	IgnoreGroups bool
 }
 
 // The defaults of Settings.

@@ -67,6 +67,7 @@ func encodeState(a *arena, pepper *seal.Pepper, c *chat.Conversation, contact []
 	}
 	w.stamp(16, c.Armed)
 	w.stamp(17, c.Deadline)
+	w.bool(18, c.Away)
 	return s.record(a)
 }
 
@@ -84,7 +85,7 @@ func decodeState(pepper *seal.Pepper, t chat.TenantID, c chat.ConversationID, v 
 		Seq: chat.Seq(r.Seq), Started: unstamp(r.Started), Active: unstamp(r.Active), Holder: chat.Holder(r.Holder),
 		PausedUntil: unstamp(r.PausedUntil), WindowFrom: unstamp(r.WindowFrom), LastIn: chat.Seq(r.LastIn),
 		WaitingFrom: chat.Seq(r.WaitingFrom), WaitingSince: unstamp(r.WaitingSince), Unread: int(r.Unread),
-		Armed: unstamp(r.Armed), Deadline: unstamp(r.Deadline)}
+		Armed: unstamp(r.Armed), Deadline: unstamp(r.Deadline), Away: r.Away}
 	if k := r.Turn; k != nil {
 		s.Turn = chat.Turn{Phase: chat.TurnPhase(k.Phase), ID: turnOf(c, k.Id), Call: int(k.Call), Epoch: chat.Epoch(k.Epoch),
 			From: chat.Seq(k.From), UpTo: chat.Seq(k.UpTo), At: unstamp(k.At), Restarts: uint8(min(k.Restarts, chat.RestartsMax))}
