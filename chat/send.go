@@ -24,7 +24,7 @@ func (p *step) attemptDue(id MessageID) {
 	}
 	if wait := entry.At.Sub(p.now); wait > 0 {
 		p.effect(ReleaseSend{Message: id, RetryAfter: wait})
-		p.effect(p.wakeOf(entry, entry.At))
+		p.effect(WakeSender{Message: id, NotBefore: entry.At})
 		return
 	}
 	if reason := p.closed(entry.Pass, entry.Until); reason != "" {
@@ -60,7 +60,6 @@ func (p *step) attemptFinished(f AttemptFinished) {
 		p.ended(entry, o)
 		return
 	}
-	p.optedOut(o.Code, p.now)
 	switch o.Result {
 	case SendRefused:
 		p.fail(entry, o)
@@ -69,12 +68,11 @@ func (p *step) attemptFinished(f AttemptFinished) {
 	case SendBlocked:
 		p.requeue(entry, o, backoff(entry.N, o.RetryAfter))
 	case SendThrottled:
-		// What holds the channel says nothing about this send: it keeps its place.
-		if o.Code != 0 && entry.N >= p.set.AttemptMax && o.Hold < HoldChannel {
+		if o.Code != 0 && entry.N >= p.set.AttemptMax {
 			p.fail(entry, o)
 			return
 		}
-		p.requeue(entry, o, pause(entry.N, o))
+		p.requeue(entry, o, backoff(entry.N, o.RetryAfter))
 	default:
 		p.unanswered(entry, f.N, o)
 	}
@@ -95,14 +93,10 @@ func (p *step) unanswered(entry OutboxEntry, n int, o SendOutcome) {
 // accept records that Graph took the message and indexes its remote id.
 func (p *step) accept(entry OutboxEntry, n int, remote RemoteID, reason string, mask Status) {
 	if remote != "" {
-		row := RemoteRow{
+		p.d.Rows = append(p.d.Rows, RemoteRow{
 			Remote: remote, Conversation: p.c.ID, Seq: entry.Seq, Message: entry.Message,
 			Mask: mask | StatusAccepted, Fresh: !p.in.Known.RowFound,
-		}
-		if old := &p.in.Known.Row; p.in.Known.RowFound && old.Since() < row.Seq {
-			row.First = old.Since()
-		}
-		p.d.Rows = append(p.d.Rows, row)
+		})
 	}
 	p.emit(Event{Kind: MessageAccepted, Deadline: p.nextDeadline(entry), Attempt: &Attempt{
 		Message: entry.Message, N: n, Epoch: entry.Epoch, Remote: remote, Reason: reason}})
@@ -122,9 +116,9 @@ func (p *step) settled(entry OutboxEntry) {
 func (p *step) ended(entry OutboxEntry, o SendOutcome) {
 	p.emit(Event{Kind: AttemptEnded, Attempt: &Attempt{
 		Message: entry.Message, N: entry.N, Epoch: entry.Epoch, Code: o.Code, Subcode: o.Subcode, Reason: o.Reason}})
-	r := ReleaseSend{Message: entry.Message, Blocked: o.Result == SendBlocked, Hold: o.Hold}
+	r := ReleaseSend{Message: entry.Message, Blocked: o.Result == SendBlocked}
 	if r.Blocked || o.Result == SendThrottled {
-		r.RetryAfter = pause(entry.N, o)
+		r.RetryAfter = backoff(entry.N, o.RetryAfter)
 	}
 	p.released(r)
 }
@@ -200,8 +194,8 @@ func (p *step) requeue(entry OutboxEntry, o SendOutcome, pause time.Duration) {
 	at := p.now.Add(pause)
 	p.emit(Event{Kind: AttemptEnded, At: at, Attempt: &Attempt{
 		Message: entry.Message, N: entry.N, Epoch: entry.Epoch, Code: o.Code, Subcode: o.Subcode, Reason: o.Reason, RetryAt: at}})
-	p.effect(ReleaseSend{Message: entry.Message, Blocked: o.Result == SendBlocked, RetryAfter: pause, Hold: o.Hold})
-	p.effect(p.wakeOf(&entry, at))
+	p.effect(ReleaseSend{Message: entry.Message, Blocked: o.Result == SendBlocked, RetryAfter: pause})
+	p.effect(WakeSender{Message: entry.Message, NotBefore: at})
 }
 
 // cancel withdraws a send before its next attempt.
@@ -222,7 +216,7 @@ func (p *step) released(r ReleaseSend) {
 
 func (p *step) wakeHead() {
 	if head := p.c.head(); head != nil && head.State == SendQueued {
-		p.effect(p.wakeOf(head, head.At))
+		p.effect(WakeSender{Message: head.Message, NotBefore: head.At})
 	}
 }
 
@@ -244,7 +238,7 @@ func (p *step) cancelAssistant(reason string) (pending []MessageID) {
 }
 
 func (p *step) takeOver(f TakeOver) {
-	if p.c.Holder == HolderMember && p.c.PausedUntil.IsZero() && !p.c.Away {
+	if p.c.Holder == HolderMember && p.c.PausedUntil.IsZero() {
 		p.duplicate()
 		p.d.Verdict.Pending = p.attempting()
 		return
