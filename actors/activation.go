@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -28,12 +29,14 @@ type core struct {
 	nows []atomic.Int64
 	// runner takes turns that are wanted.
 	runner runner
+	// ear hears for the senders what customers write.
+	ear *ear
 	// step decides; chat.Step in production.
 	step func(*chat.Conversation, chat.Input) chat.Decision
 }
 
 func newCore(o *Options) *core {
-	return &core{opt: o, met: o.Metrics, nows: make([]atomic.Int64, o.Leadership.Groups()), step: chat.Step}
+	return &core{opt: o, met: o.Metrics, nows: make([]atomic.Int64, o.Leadership.Groups()), step: chat.Step, ear: new(ear)}
 }
 
 // runner makes model calls. It does not block.
@@ -79,6 +82,10 @@ type activation struct {
 	// dead is set when the state cannot be trusted any more; all further mail is
 	// refused and the parent makes a new activation.
 	dead bool
+
+	// released is true once an address of the conversation was given up: mail may
+	// still come that was led here by it.
+	released bool
 
 	// waiters is the first of those whose answer must wait; nil for none.
 	waiters *waiter
@@ -231,7 +238,7 @@ func (a *activation) load(m *mail, out sink) error {
 func wakeQueued(st *chat.Conversation) (effects []chat.Effect) {
 	for i := range st.Outbox {
 		if e := &st.Outbox[i]; e.State == chat.SendQueued {
-			effects = append(effects, chat.WakeSender{Message: e.Message, NotBefore: e.At})
+			effects = append(effects, e.Wake(e.At))
 		}
 	}
 	return effects
@@ -242,7 +249,7 @@ func wakeQueued(st *chat.Conversation) (effects []chat.Effect) {
 // items undone; what was applied before stays applied.
 func (a *activation) settle(m *mail, items []item, out sink) ([]chat.Verdict, error) {
 	verdicts, answer, err := a.try(m, items, out)
-	if err != nil || answer == chat.Applied {
+	if !errors.Is(err, errAlone) && (err != nil || answer == chat.Applied) {
 		return verdicts, err
 	}
 	verdicts = verdicts[:0]
@@ -322,6 +329,7 @@ func (a *activation) commit(m *mail, d *draft, out sink) (chat.Receipt, error) {
 		return receipt, chat.E("activation.commit", chat.KindFenced, "commit answered "+receipt.Answer.String()+"; repeat", nil)
 	}
 	a.state, a.settled = d.next, true
+	a.released = a.released || len(d.commit.Releases) > 0
 	d.recorded()
 	if d.duplicate {
 		if err := a.barrier(); err != nil {

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -38,6 +39,10 @@ type senderActor struct {
 	// it does not.
 	held   string
 	looked time.Time
+	// waba and app are what it shares holds with, heard counts what customers wrote
+	// to it.
+	waba, app holdKey
+	heard     *atomic.Int64
 	// waiting is what this sender added to the gauge of waiting sends.
 	waiting int
 
@@ -65,7 +70,7 @@ func (s *senderActor) Receive(ctx actor.Context) {
 		}
 		s.wake = time.Time{}
 	case sweep:
-		if s.core != nil && s.core.Idle() {
+		if s.core != nil && s.core.Idle(now) {
 			ctx.Send(ctx.Parent(), &leaveNotice{key: keyOf(ctx.Self())})
 		}
 		return
@@ -83,11 +88,13 @@ func (s *senderActor) work(ctx actor.Context, now time.Time, w *sendWork) {
 	if s.core == nil {
 		s.tenant, s.channel, s.self = w.tenant, w.channel, ctx.Self()
 		s.group = s.sys.opt.Leadership.Group(w.tenant)
-		s.core = NewSenderCore(w.kind, s.sys.opt.SendWindow)
+		s.core = NewSenderCore(now, w.kind, s.sys.opt.SendWindow)
+		s.heard = s.sys.core.ear.count(w.channel)
+		s.heard.Store(0)
 	}
 	switch e := w.effect.(type) {
 	case chat.WakeSender:
-		s.core.Wake(now, w.conversation, e.Message, e.NotBefore)
+		s.core.Wake(now, w.conversation, e)
 	case chat.StartAttempt:
 		s.core.Started(now, w.conversation, e.Message)
 		s.attempt(w, e)
@@ -97,6 +104,7 @@ func (s *senderActor) work(ctx actor.Context, now time.Time, w *sendWork) {
 				s.refusedToken = ch.Token
 			}
 		}
+		s.share(now, e)
 		s.core.Release(now, w.conversation, e)
 	}
 }
@@ -118,6 +126,7 @@ func (s *senderActor) poll(ctx actor.Context, now time.Time) {
 	}
 	s.lookForToken(now)
 	s.lookAtStanding(now)
+	s.lookAtPace(now)
 	asks, next := s.core.Poll(now)
 	for _, a := range asks {
 		ctx.Send(ctx.Parent(), &mail{tenant: s.tenant, group: s.group, conversation: a.Conversation,
@@ -155,6 +164,8 @@ func (s *senderActor) lookAtStanding(now time.Time) {
 	}
 	s.held = held
 	s.core.Hold(held != "")
+	s.core.Rate(now, st.PerSecond)
+	s.waba, s.app = wabaKey(ch), appKey(ch)
 }
 
 // asker returns an AttemptDue mail that was not processed to its sender.
@@ -283,24 +294,12 @@ func (s *System) outbound(w *sendWork, e chat.StartAttempt) (out chat.Outbound, 
 	if !ok {
 		return out, chat.SendOutcome{Result: chat.SendBlocked, Reason: "channel_unknown"}
 	}
-	to, ok := recipient(contact.Addresses)
+	to, ok := contact.Recipient()
 	if !ok {
 		return out, chat.SendOutcome{Result: chat.SendRefused, Reason: "no_address"}
 	}
 	m := events[0].Message
 	return chat.Outbound{Channel: ch, To: to, Message: m.ID, Type: m.Type, Text: m.Text, Content: m.Content, ReplyTo: m.ReplyTo}, missing
-}
-
-// recipient picks the address a message goes to, best first.
-func recipient(addresses []chat.Address) (chat.Address, bool) {
-	for _, kind := range [...]chat.AddressKind{chat.WaID, chat.Phone, chat.IGSID, chat.BSUID, chat.ParentBSUID, chat.GroupAddress} {
-		for _, a := range addresses {
-			if a.Kind == kind && a.Value != "" {
-				return a, true
-			}
-		}
-	}
-	return chat.Address{}, false
 }
 
 func resultWord(r chat.SendResult) string {

@@ -29,6 +29,8 @@ func (c *core) count(d *draft) {
 func (c *core) countEvent(e *chat.Event) {
 	turns := c.met.Turn.Turns
 	switch e.Kind {
+	case chat.MessageReceived:
+		c.ear.heard(e.Channel)
 	case chat.TurnAnswered:
 		turns.WithLabelValues("answered").Inc()
 		c.met.Turn.Tokens.WithLabelValues("prompt").Add(float64(e.Turn.PromptTokens))

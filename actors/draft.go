@@ -143,7 +143,9 @@ func (d *draft) take(fact chat.Fact, decision chat.Decision) {
 	for _, row := range decision.Rows {
 		d.setRow(row)
 	}
+	d.redact(decision.Redact)
 	c.Claims = adopt(c.Claims, decision.Claims)
+	c.Releases = adopt(c.Releases, decision.Releases)
 	c.Reserve = adopt(c.Reserve, decision.Reserve)
 	for _, doc := range decision.Docs {
 		c.Docs = setDoc(c.Docs, doc)

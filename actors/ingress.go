@@ -280,6 +280,18 @@ func (d *delivery) place(in *chat.Inbound, ch chat.Channel, trustCallback bool) 
 			}
 		}
 	}
+	if target := in.Target(); target != "" {
+		// What happens to a message belongs where the message is: its writer may have
+		// another number by now.
+		row, found, err := d.sys.opt.Index.Row(ch.Tenant, ch.ID, target, "")
+		if err != nil {
+			return err
+		}
+		if found && row.Conversation != "" {
+			d.put(ch, row.Conversation, it)
+			return nil
+		}
+	}
 	if !routable(in.Customer) {
 		d.put(ch, "", it)
 		return nil
@@ -287,6 +299,10 @@ func (d *delivery) place(in *chat.Inbound, ch chat.Channel, trustCallback bool) 
 	p, err := d.sys.opt.Index.Locate(ch.Tenant, ch.ID, in.Customer)
 	if err != nil {
 		return err
+	}
+	if !p.Found && in.OfAddressBook() {
+		d.put(ch, "", it)
+		return nil
 	}
 	it.place, it.located = p, true
 	d.put(ch, p.Conversation, it)

@@ -19,6 +19,11 @@ func (d *draft) known(it *item) (k chat.Known, err error) {
 		if f.Outcome.Remote != "" {
 			k.Row, k.RowFound, err = d.row(f.Outcome.Remote, "")
 		}
+		if f.Outcome.Code == chat.CodeOptedOut && err == nil {
+			k.Contact, err = d.person()
+		}
+	case chat.Link:
+		k.Contact, err = d.person()
 	case chat.MemberSend:
 		k, err = d.knownSend(f)
 	case chat.AttemptDue:
@@ -39,8 +44,8 @@ func (d *draft) knownInbound(it *item, in *chat.Inbound) (k chat.Known, err erro
 	if k.Place, err = d.place(it); err != nil {
 		return k, err
 	}
-	if k.Place.Found && len(k.Place.Missing) > 0 {
-		if k.Contact, err = d.contact(k.Place.Contact); err != nil {
+	if k.Place.Found && chat.NeedsContact(in, k.Place) {
+		if k.Contact, err = d.person(); err != nil {
 			return k, err
 		}
 	}
@@ -61,6 +66,16 @@ func (d *draft) knownInbound(it *item, in *chat.Inbound) (k chat.Known, err erro
 			return k, err
 		}
 	}
+	if k.RowFound && k.Row.Message == "" && in.Kind != chat.InboundStatus && in.Kind != chat.InboundRead {
+		if k.Early, err = d.about(&k.Row, in.Remote, 0); err != nil {
+			return k, err
+		}
+	}
+	if in.Content != nil {
+		if err = d.knownContent(&k, in); err != nil {
+			return k, err
+		}
+	}
 	k.Docs, err = d.news(in)
 	return k, err
 }
@@ -71,7 +86,10 @@ func (d *draft) place(it *item) (chat.Place, error) {
 	if !it.located {
 		return chat.Place{Conversation: d.a.state.ID, Contact: d.next.Contact, Found: here}, nil
 	}
-	if d.a.state.Seq > 0 && (!it.place.Found || len(it.place.Missing) > 0) {
+	if len(d.commit.Releases) > 0 {
+		return chat.Place{}, errAlone
+	}
+	if d.a.state.Seq > 0 && (!it.place.Found || len(it.place.Missing) > 0 || d.a.released) {
 		// The place was looked up before mail that is applied by now.
 		if err := d.a.relocate(it); err != nil {
 			return chat.Place{}, err
@@ -81,16 +99,16 @@ func (d *draft) place(it *item) (chat.Place, error) {
 	if d.next.Seq > 0 {
 		p.Found = true
 	}
-	if len(p.Missing) > 0 {
-		missing := make([]chat.Address, 0, len(p.Missing))
-		for _, address := range p.Missing {
-			if !d.claiming(address) {
-				missing = append(missing, address)
-			}
-		}
-		p.Missing = missing
-	}
+	p.Missing = d.unclaimed(p.Missing)
 	return p, nil
+}
+
+// unclaimed are the addresses that this draft does not claim already.
+func (d *draft) unclaimed(addresses []chat.Address) []chat.Address {
+	if len(addresses) == 0 {
+		return addresses
+	}
+	return slices.DeleteFunc(slices.Clone(addresses), d.claiming)
 }
 
 func (d *draft) claiming(address chat.Address) bool {
@@ -127,11 +145,16 @@ func inboundOf(f chat.Fact) *chat.Inbound {
 	return nil
 }
 
-func (d *draft) contact(id chat.ContactID) (chat.Contact, error) {
-	if c := d.commit.Contact; c != nil && c.ID == id {
+// person is the conversation's contact; an empty one when it was erased.
+func (d *draft) person() (chat.Contact, error) {
+	if c := d.commit.Contact; c != nil {
 		return *c, nil
 	}
-	return d.a.core.opt.Contacts.Contact(d.a.state.Tenant, id)
+	c, err := d.a.core.opt.Contacts.Contact(d.a.state.Tenant, d.next.Contact)
+	if chat.KindOf(err) == chat.KindNotFound {
+		return chat.Contact{ID: d.next.Contact}, nil
+	}
+	return c, err
 }
 
 func (d *draft) row(remote chat.RemoteID, revision string) (chat.RemoteRow, bool, error) {

@@ -14,7 +14,7 @@ func (d *draft) knownSend(f chat.MemberSend) (k chat.Known, err error) {
 	}
 	offer := f.Content.Offer
 	if offer.Template != nil || offer.Pin != nil {
-		if k.Contact, err = d.contact(d.next.Contact); err != nil {
+		if k.Contact, err = d.person(); err != nil {
 			return k, err
 		}
 	}
@@ -47,7 +47,7 @@ func (d *draft) knownAttempt(f chat.AttemptDue) (k chat.Known, err error) {
 	if k.Doc, err = d.template(event.Message.Content.Offer.Template); err != nil {
 		return k, err
 	}
-	k.Contact, err = d.contact(d.next.Contact)
+	k.Contact, err = d.person()
 	return k, err
 }
 

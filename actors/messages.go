@@ -138,6 +138,10 @@ var (
 	errAbsent = chat.E("activation.handle", chat.KindNotFound, "no such conversation", nil)
 )
 
+// errAlone tells that where a fact belongs rests on what the facts before it in the
+// same draft have not stored yet.
+var errAlone = chat.E("activation.draft", chat.KindConflict, "an address was given up just before", nil)
+
 // errPanicked tells that Step panicked on a fact. Another try likely ends so too.
 var errPanicked = chat.E("activation.step", chat.KindOther, "panicked", nil)
 

@@ -26,8 +26,7 @@ const (
 type Options struct {
 	// The ports. Model may be nil: every turn then fails for good. Strikes may
 	// be nil: updates that kill the process are then not recognised. Uploads may be
-	// nil: messages with files of the engine then fail. Presence may
-	// be nil: nothing is shown to customers.
+	// nil: messages with files of the engine then fail.
 	Journal    Journal
 	Index      Index
 	Contacts   Contacts
@@ -41,7 +40,6 @@ type Options struct {
 	Model      Model
 	Graph      Graph
 	Uploads    Uploads
-	Presence   Presence
 	Strikes    Strikes
 	Clock      Clock
 	// Registry may be nil: news of a WABA then concern the channel they were led to

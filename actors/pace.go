@@ -1,85 +1,217 @@
 package actors
 
 import (
+	"math"
 	"time"
 
 	"github.com/chumiai/chumi/chat"
-	"golang.org/x/time/rate"
 )
 
-// The pace Meta allows. Going faster earns errors that count against the
-// number's quality, so the sender waits instead.
+// The limits Meta states. Going faster earns errors that count against the number's
+// quality, so the sender waits instead.
 const (
-	// WhatsApp: messages per second and number, and per number and person one in
-	// six seconds with a burst.
+	// WhatsApp: messages a second and number, in and out together, unless the
+	// channel's standing names another rate; per number and person one in six
+	// seconds, with a burst of 45.
 	numberPerSecond = 80
 	pairEvery       = 6 * time.Second
-	pairBurst       = 45
-	// Instagram: text messages per second and account.
+	pairBurstMeta   = 45
+	// Instagram: a second and account, of all and of audio and video; an hour of
+	// private replies.
 	instagramPerSecond = 100
-	// pairsMax is how many persons are remembered before those at full burst are
-	// forgotten.
-	pairsMax = 4096
+	mediaPerSecond     = 10
+	privatePerHour     = 750
 )
+
+// What a sender makes of them. Nobody documents whether a limit is counted in
+// fixed seconds, sliding ones, or with a bucket of its own. A bucket that fills at
+// 94 % of a limit and holds 4 % of it never lets more than 98 % of the limit pass in
+// any second, however it is counted; the other 2 % are for requests that catch up
+// with one another on their way.
+const (
+	fillShare, burstShare = 0.94, 0.04
+	// pairBurst leaves of Meta's burst what a fresh sender may grant: see freshPair.
+	pairBurst = 40
+	// freshPair is what a sender grants to a person it does not know while it is
+	// younger than a bucket takes to fill: an earlier one may have emptied it a
+	// moment ago, on this node or another. pairBurst+freshPair stays below Meta's.
+	freshPair = 4
+	// heardShare is how much of a number's rate messages of customers may take: at
+	// the least a tenth is left for answers, and when that was too much Meta says so.
+	heardShare = 0.9
+	// pairsMin is how many persons are remembered before those at full burst are
+	// looked for, to be forgotten.
+	pairsMin = 4096
+)
+
+// bucket is a token bucket on a clock from outside.
+type bucket struct {
+	// fill is in tokens per second, size the most it holds.
+	fill, size float64
+	level      float64
+	at         time.Time
+}
+
+// limited is a bucket that stays below a limit of n in a span of time, with one
+// token in it.
+func limited(now time.Time, n float64, span time.Duration) bucket {
+	return bucket{fill: n * fillShare / span.Seconds(), size: max(1, n*burstShare), level: 1, at: now}
+}
+
+// advance fills the bucket up to now. A clock that goes back fills nothing.
+func (b *bucket) advance(now time.Time) {
+	if passed := now.Sub(b.at); passed > 0 {
+		b.level = min(b.size, b.level+passed.Seconds()*b.fill)
+		b.at = now
+	}
+}
+
+// next is when there is a token; now or earlier means now.
+func (b *bucket) next(now time.Time) time.Time {
+	b.advance(now)
+	// A token that lacks less than a nanosecond's filling is there.
+	missing := 1 - b.level
+	if missing <= b.fill/float64(time.Second) {
+		return now
+	}
+	return now.Add(time.Duration(math.Ceil(missing / b.fill * float64(time.Second))))
+}
+
+func (b *bucket) take(now time.Time, n float64) {
+	b.advance(now)
+	b.level -= n
+}
 
 // pace is the token buckets of one channel.
 type pace struct {
-	number *rate.Limiter
+	kind chat.ChannelKind
+	// born is when the sender began: before, others may have sent.
+	born      time.Time
+	perSecond int
+	number    bucket
+	// heard bounds what customers' messages may take of number.
+	heard bucket
+	// lanes are the limits of some kinds of messages; nil for a kind without any.
+	lanes map[chat.Lane]*bucket
 	// pairs is nil for a kind without a limit per person.
-	pairs map[chat.ConversationID]*rate.Limiter
+	pairs map[chat.ConversationID]*bucket
+	// pairsMax is how many there may be before the next look; it doubles with what
+	// had to stay, so that looking costs each message a constant.
+	pairsMax int
 }
 
-func newPace(kind chat.ChannelKind) *pace {
+func newPace(kind chat.ChannelKind, now time.Time) *pace {
+	p := &pace{kind: kind, born: now, pairsMax: pairsMin}
 	if kind == chat.Instagram {
-		return &pace{number: rate.NewLimiter(instagramPerSecond, instagramPerSecond)}
+		p.rate(now, instagramPerSecond)
+		media, private := limited(now, mediaPerSecond, time.Second), limited(now, privatePerHour, time.Hour)
+		p.lanes = map[chat.Lane]*bucket{chat.LaneMedia: &media, chat.LanePrivate: &private}
+		return p
 	}
-	return &pace{number: rate.NewLimiter(numberPerSecond, numberPerSecond),
-		pairs: make(map[chat.ConversationID]*rate.Limiter)}
+	p.rate(now, numberPerSecond)
+	p.pairs = make(map[chat.ConversationID]*bucket)
+	return p
+}
+
+// rate sets the messages a second that Meta allows the channel.
+func (p *pace) rate(now time.Time, perSecond int) {
+	if perSecond == p.perSecond {
+		return
+	}
+	p.perSecond = perSecond
+	p.number.advance(now)
+	fresh := limited(now, float64(perSecond), time.Second)
+	fresh.level = min(fresh.size, max(p.number.level, fresh.level))
+	p.number = fresh
+	most := fresh.fill * heardShare
+	p.heard = bucket{fill: most, size: most / 4, level: most / 4, at: now}
+}
+
+// hear takes for messages that customers wrote: a number's throughput counts both
+// directions.
+func (p *pace) hear(now time.Time, n int) {
+	if p.kind == chat.Instagram || n <= 0 {
+		return
+	}
+	p.heard.advance(now)
+	taken := min(float64(n), max(p.heard.level, 0))
+	p.heard.level -= taken
+	p.number.take(now, taken)
+}
+
+// drain empties the channel's bucket: Meta said that its own is.
+func (p *pace) drain(now time.Time) {
+	p.number.advance(now)
+	p.number.level = min(p.number.level, 0)
 }
 
 // channel tells when the channel may send next; now or earlier means now.
-func (p *pace) channel(now time.Time) time.Time { return available(p.number, now) }
+func (p *pace) channel(now time.Time) time.Time { return p.number.next(now) }
 
 // pair tells when the channel may send to this person next.
 func (p *pace) pair(now time.Time, id chat.ConversationID) time.Time {
-	if l := p.pairs[id]; l != nil {
-		return available(l, now)
+	if b := p.pairs[id]; b != nil {
+		return b.next(now)
 	}
 	return now
 }
 
+// lane tells when the channel may send a message of this lane, behind others of it
+// that wait too.
+func (p *pace) lane(now time.Time, lane chat.Lane, others int) time.Time {
+	b := p.lanes[lane]
+	if b == nil {
+		return now
+	}
+	at := b.next(now)
+	if at.After(now) {
+		at = at.Add(time.Duration(float64(others) / b.fill * float64(time.Second)))
+	}
+	return at
+}
+
 // take spends one message.
-func (p *pace) take(now time.Time, id chat.ConversationID) {
-	p.number.AllowN(now, 1)
+func (p *pace) take(now time.Time, id chat.ConversationID, lane chat.Lane) {
+	p.number.take(now, 1)
+	if b := p.lanes[lane]; b != nil {
+		b.take(now, 1)
+	}
 	if p.pairs == nil {
 		return
 	}
-	l := p.pairs[id]
-	if l == nil {
-		if len(p.pairs) >= pairsMax {
+	b := p.pairs[id]
+	if b == nil {
+		if len(p.pairs) >= p.pairsMax {
 			p.forget(now)
+			p.pairsMax = max(pairsMin, 2*len(p.pairs))
 		}
-		l = rate.NewLimiter(rate.Every(pairEvery), pairBurst)
-		p.pairs[id] = l
+		b = &bucket{fill: 1 / pairEvery.Seconds(), size: pairBurst, level: p.unknown(now), at: now}
+		p.pairs[id] = b
 	}
-	l.AllowN(now, 1)
+	b.take(now, 1)
 }
 
-// forget drops the persons whose bucket is full: a new one would be the same.
+// unknown is the level of a person this sender has not sent to.
+func (p *pace) unknown(now time.Time) float64 {
+	return min(pairBurst, freshPair+now.Sub(p.born).Seconds()/pairEvery.Seconds())
+}
+
+// forget drops the persons whose bucket is as full as a new one would be.
 func (p *pace) forget(now time.Time) {
-	for id, l := range p.pairs {
-		if l.TokensAt(now) >= pairBurst {
+	for id, b := range p.pairs {
+		if b.advance(now); b.level >= p.unknown(now) {
 			delete(p.pairs, id)
 		}
 	}
 }
 
-// available is when l has a token.
-func available(l *rate.Limiter, now time.Time) time.Time {
-	missing := 1 - l.TokensAt(now)
-	if missing <= 0 {
-		return now
+// spent reports whether a successor would grant more than is left: it knows
+// nothing of this sender.
+func (p *pace) spent(now time.Time) bool {
+	for _, b := range p.pairs {
+		if b.advance(now); b.level < freshPair {
+			return true
+		}
 	}
-	// Rounded up: a token that is there in less than a nanosecond is not there.
-	return now.Add(time.Duration(missing/float64(l.Limit())*float64(time.Second)) + time.Millisecond)
+	return false
 }

@@ -45,6 +45,8 @@ type SenderCore struct {
 	probing      bool
 	// held is set while the channel's standing forbids sends.
 	held bool
+	// restUntil keeps everything back for as long as Meta wants.
+	restUntil time.Time
 }
 
 // Ask tells the caller to mail AttemptDue for a message.
@@ -59,6 +61,7 @@ type queue struct {
 	waiting []waitingSend
 	// asked is the message an attempt is asked for or under way; empty for none.
 	asked chat.MessageID
+	lane  chat.Lane // of asked
 	// started is true once the conversation committed the attempt.
 	started bool
 	// patience ends the wait for the asked message.
@@ -73,30 +76,32 @@ type waitingSend struct {
 	message   chat.MessageID
 	seq       chat.Seq
 	notBefore time.Time
+	lane      chat.Lane
 }
 
 // NewSenderCore returns the sender of a channel of the given kind with at most
-// window attempts in flight.
-func NewSenderCore(kind chat.ChannelKind, window int) *SenderCore {
-	return &SenderCore{pace: newPace(kind), window: window,
+// window attempts in flight. It knows nothing of what was sent before now and
+// begins slowly.
+func NewSenderCore(now time.Time, kind chat.ChannelKind, window int) *SenderCore {
+	return &SenderCore{pace: newPace(kind, now), window: window,
 		queues: make(map[chat.ConversationID]*queue), asked: make(map[chat.ConversationID]*queue)}
 }
 
 // Wake makes a message known, to be attempted not before the given time.
 // Messages of a conversation go in the order of their seq.
-func (c *SenderCore) Wake(now time.Time, id chat.ConversationID, m chat.MessageID, notBefore time.Time) {
+func (c *SenderCore) Wake(now time.Time, id chat.ConversationID, w chat.WakeSender) {
 	q := c.queue(id)
-	if q.asked == m {
+	if q.asked == w.Message {
 		return
 	}
-	if i := q.find(m); i >= 0 {
-		q.waiting[i].notBefore = notBefore
+	if i := q.find(w.Message); i >= 0 {
+		q.waiting[i].notBefore, q.waiting[i].lane = w.NotBefore, w.Lane
 	} else {
-		_, seq, _ := m.Parse()
+		_, seq, _ := w.Message.Parse()
 		i, _ := slices.BinarySearchFunc(q.waiting, seq, func(w waitingSend, s chat.Seq) int {
 			return int(int64(w.seq) - int64(s))
 		})
-		q.waiting = slices.Insert(q.waiting, i, waitingSend{m, seq, notBefore})
+		q.waiting = slices.Insert(q.waiting, i, waitingSend{w.Message, seq, w.NotBefore, w.Lane})
 		c.waiting++
 	}
 	c.schedule(now, q)
@@ -117,6 +122,10 @@ func (c *SenderCore) Started(now time.Time, id chat.ConversationID, m chat.Messa
 func (c *SenderCore) Release(now time.Time, id chat.ConversationID, r chat.ReleaseSend) {
 	if r.Blocked {
 		c.blockedUntil, c.probing = now.Add(blockPause), true
+	}
+	if r.Hold >= chat.HoldChannel {
+		c.pace.drain(now)
+		c.Rest(now.Add(r.RetryAfter))
 	}
 	q := c.queues[id]
 	if q == nil {
@@ -140,8 +149,27 @@ func (c *SenderCore) Refused(now time.Time, id chat.ConversationID, m chat.Messa
 	if q == nil || q.asked != m || q.started {
 		return
 	}
+	lane := q.lane
 	c.free(q)
-	c.Wake(now, id, m, now.Add(askRetry))
+	c.Wake(now, id, chat.WakeSender{Message: m, NotBefore: now.Add(askRetry), Lane: lane})
+}
+
+// Rate sets how many messages a second Meta allows the channel; 0 keeps what it is.
+func (c *SenderCore) Rate(now time.Time, perSecond int) {
+	if perSecond > 0 {
+		c.pace.rate(now, perSecond)
+	}
+}
+
+// Heard tells how many messages customers wrote to the channel since the last
+// time: its throughput counts them too.
+func (c *SenderCore) Heard(now time.Time, n int) { c.pace.hear(now, n) }
+
+// Rest lets nothing be asked for before the given time. It never shortens a rest.
+func (c *SenderCore) Rest(until time.Time) {
+	if until.After(c.restUntil) {
+		c.restUntil = until
+	}
 }
 
 // Unblock lets a blocked channel be probed at once: its token changed.
@@ -157,8 +185,11 @@ func (c *SenderCore) Blocked(now time.Time) bool { return now.Before(c.blockedUn
 // Hold keeps everything back, or lets it go again. An attempt under way ends.
 func (c *SenderCore) Hold(held bool) { c.held = held }
 
-// Idle reports whether there is nothing to send and no attempt in flight.
-func (c *SenderCore) Idle() bool { return len(c.queues) == 0 }
+// Idle reports whether there is nothing to send, no attempt in flight, and nothing
+// to remember: another sender in its place would not go faster than this one.
+func (c *SenderCore) Idle(now time.Time) bool {
+	return len(c.queues) == 0 && !now.Before(c.restUntil) && !c.pace.spent(now)
+}
 
 // Waiting is the number of messages that are not under way.
 func (c *SenderCore) Waiting() int { return c.waiting }
@@ -170,9 +201,13 @@ func (c *SenderCore) Poll(now time.Time) (asks []Ask, next time.Time) {
 	if c.held {
 		return nil, next
 	}
-	if now.Before(c.blockedUntil) {
-		return nil, sooner(next, c.blockedUntil)
+	for _, until := range [...]time.Time{c.blockedUntil, c.restUntil} {
+		if now.Before(until) {
+			return nil, sooner(next, until)
+		}
 	}
+	// others counts the conversations of this poll that wait for their lane.
+	var others [chat.LaneTemplate + 1]int
 	for len(c.ready) > 0 && len(c.asked) < c.limit() {
 		q := c.ready[0]
 		if q.at.After(now) {
@@ -181,14 +216,21 @@ func (c *SenderCore) Poll(now time.Time) (asks []Ask, next time.Time) {
 		if at := c.pace.channel(now); at.After(now) {
 			return asks, sooner(next, at)
 		}
+		lane := q.waiting[0].lane
 		if at := c.pace.pair(now, q.id); at.After(now) {
 			q.at = at
 			heap.Fix(&c.ready, q.index)
 			continue
 		}
-		c.pace.take(now, q.id)
+		if at := c.pace.lane(now, lane, others[lane]); at.After(now) {
+			others[lane]++
+			q.at = at
+			heap.Fix(&c.ready, q.index)
+			continue
+		}
+		c.pace.take(now, q.id, lane)
 		heap.Pop(&c.ready)
-		q.asked, q.started, q.patience = q.waiting[0].message, false, now.Add(askLost)
+		q.asked, q.lane, q.started, q.patience = q.waiting[0].message, lane, false, now.Add(askLost)
 		q.waiting = slices.Delete(q.waiting, 0, 1)
 		c.waiting--
 		c.asked[q.id] = q
@@ -220,12 +262,12 @@ func (c *SenderCore) expire(now time.Time) (next time.Time) {
 	}
 	slices.SortFunc(lost, func(a, b *queue) int { return cmp.Or(cmp.Compare(a.turn, b.turn), cmp.Compare(a.id, b.id)) })
 	for _, q := range lost {
-		message, started := q.asked, q.started
+		message, lane, started := q.asked, q.lane, q.started
 		c.free(q)
 		if started {
 			c.settle(now, q)
 		} else {
-			c.Wake(now, q.id, message, now)
+			c.Wake(now, q.id, chat.WakeSender{Message: message, NotBefore: now, Lane: lane})
 		}
 	}
 	return next

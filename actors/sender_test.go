@@ -23,14 +23,18 @@ type line struct {
 	now time.Time
 }
 
+// newLine is a sender that runs for long and whose channel's throughput is no
+// limit.
 func newLine(t *testing.T, kind chat.ChannelKind, window int) *line {
-	return &line{t: t, c: NewSenderCore(kind, window), now: noon}
+	l := &line{t: t, c: NewSenderCore(noon.Add(-time.Hour), kind, window), now: noon}
+	l.c.Rate(noon.Add(-time.Minute), 100_000)
+	return l
 }
 
 func (l *line) wake(who string, seqs ...int) {
 	for _, seq := range seqs {
 		id, m := sendOf(who, seq)
-		l.c.Wake(l.now, id, m, l.now)
+		l.c.Wake(l.now, id, chat.WakeSender{Message: m, NotBefore: l.now})
 	}
 }
 
@@ -67,7 +71,7 @@ func TestSender_OneInFlightPerConversationInOrder(t *testing.T) {
 	if want := []chat.MessageID{three, five, nine}; !slices.Equal(got, want) {
 		t.Errorf("sent %v, want %v", got, want)
 	}
-	if !l.c.Idle() {
+	if !l.c.Idle(l.now) {
 		t.Error("not idle with nothing to send")
 	}
 }
@@ -101,61 +105,12 @@ func TestSender_WindowBoundsAttempts(t *testing.T) {
 	}
 }
 
-func TestSender_PaceOfANumber(t *testing.T) {
-	l := newLine(t, chat.WhatsApp, 10_000)
-	for i := range 1000 {
-		l.wake(fmt.Sprint(i), 1)
-	}
-	sent := 0
-	for end := l.now.Add(5 * time.Second); l.now.Before(end); {
-		asks, next := l.c.Poll(l.now)
-		for _, a := range asks {
-			l.c.Started(l.now, a.Conversation, a.Message)
-			l.release(a)
-			sent++
-		}
-		if next.IsZero() {
-			break
-		}
-		if !next.After(l.now) {
-			t.Fatalf("polled again at once: %v", next.Sub(l.now))
-		}
-		l.now = next
-	}
-	// A bucket of 80 and 80 a second for 5 s.
-	if sent < 440 || sent > 480 {
-		t.Errorf("%d sent in 5 s, want about 480 and not more", sent)
-	}
-}
-
-func TestSender_PaceOfAPair(t *testing.T) {
-	l := newLine(t, chat.WhatsApp, 64)
-	for seq := range 60 {
-		l.wake("a", seq+1)
-	}
-	sent := 0
-	for end := l.now.Add(time.Minute); l.now.Before(end); {
-		asks, next := l.c.Poll(l.now)
-		for _, a := range asks {
-			l.c.Started(l.now, a.Conversation, a.Message)
-			l.release(a)
-			sent++
-		}
-		if len(asks) == 0 {
-			l.now = next
-		}
-	}
-	if sent < 54 || sent > 55 {
-		t.Errorf("%d sent to one person in a minute, want the burst of 45 and one in 6 s", sent)
-	}
-}
-
 func TestSender_RetryKeepsItsPlaceInTheConversation(t *testing.T) {
 	l := newLine(t, chat.WhatsApp, 64)
 	l.wake("a", 1, 2)
 	first := l.poll()[0]
 	l.c.Release(l.now, first.Conversation, chat.ReleaseSend{Message: first.Message, RetryAfter: time.Second})
-	l.c.Wake(l.now, first.Conversation, first.Message, l.now.Add(time.Second))
+	l.c.Wake(l.now, first.Conversation, chat.WakeSender{Message: first.Message, NotBefore: l.now.Add(time.Second)})
 	if asks := l.poll(); len(asks) != 0 {
 		t.Fatalf("%v overtook the message that waits for its retry", asks)
 	}
@@ -173,7 +128,7 @@ func TestSender_BlockedChannelRestsAndIsProbed(t *testing.T) {
 	asks := l.poll()
 	block := func(a Ask) {
 		l.c.Release(l.now, a.Conversation, chat.ReleaseSend{Message: a.Message, Blocked: true})
-		l.c.Wake(l.now, a.Conversation, a.Message, l.now)
+		l.c.Wake(l.now, a.Conversation, chat.WakeSender{Message: a.Message, NotBefore: l.now})
 	}
 	for _, a := range asks {
 		block(a)
@@ -197,7 +152,7 @@ func TestSender_NewTokenEndsTheBlock(t *testing.T) {
 	l.wake("a", 1)
 	a := l.poll()[0]
 	l.c.Release(l.now, a.Conversation, chat.ReleaseSend{Message: a.Message, Blocked: true})
-	l.c.Wake(l.now, a.Conversation, a.Message, l.now)
+	l.c.Wake(l.now, a.Conversation, chat.WakeSender{Message: a.Message, NotBefore: l.now})
 	l.c.Unblock(l.now)
 	if n := len(l.poll()); n != 1 {
 		t.Errorf("%d attempts after the token changed, want 1", n)

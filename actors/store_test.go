@@ -28,6 +28,8 @@ type memStore struct {
 	people  map[chat.ContactID]chat.Contact
 	docs    map[string][]byte
 	count   map[string]int64
+	// given counts how often an address was given up.
+	given   map[string]int
 	kept    []chat.Inbound
 	commits []chat.Commit
 	pos     chat.Pos
@@ -43,7 +45,7 @@ func newMemStore() *memStore {
 	s := &memStore{epoch: 1, groups: 2, states: map[chat.ConversationID]chat.Conversation{},
 		events: map[chat.ConversationID][]chat.Event{}, rows: map[string]chat.RemoteRow{},
 		claims: map[string]chat.Original{}, people: map[chat.ContactID]chat.Contact{},
-		docs: map[string][]byte{}, count: map[string]int64{}, stored: make(chan struct{}), elected: make(chan struct{})}
+		docs: map[string][]byte{}, count: map[string]int64{}, given: map[string]int{}, stored: make(chan struct{}), elected: make(chan struct{})}
 	s.set.Assistant = true
 	s.set.EnsureDefaults()
 	return s
@@ -106,13 +108,24 @@ func (s *memStore) apply(c chat.Commit) {
 		s.rows[rowKey(c.Channel, r.Remote, r.Revision)] = r
 	}
 	contact := chat.ContactID("")
+	if c.State != nil {
+		contact = c.State.Contact
+	}
 	if c.Contact != nil {
-		contact = c.Contact.ID
 		s.people[contact] = *c.Contact
 	}
 	for _, cl := range c.Claims {
 		s.claims[claimKey(c.Channel, cl)] = chat.Original{Conversation: c.Conversation, Contact: contact,
 			Message: cl.Message, Digest: cl.Digest}
+	}
+	for _, a := range c.Releases {
+		if key := fmt.Sprint(c.Channel, a); s.claims[key].Conversation == c.Conversation {
+			delete(s.claims, key)
+			s.given[key]++
+		}
+	}
+	for _, seq := range c.Redact {
+		s.events[c.Conversation][seq-1] = chat.Redacted(s.events[c.Conversation][seq-1])
 	}
 	for _, r := range c.Reserve {
 		s.count[r.Counter] += r.Amount
@@ -201,10 +214,16 @@ func (s *memStore) Locate(_ chat.TenantID, ch chat.ChannelID, addresses []chat.A
 			p.Missing = append(p.Missing, a)
 		case !p.Found:
 			p.Conversation, p.Contact, p.Found = o.Conversation, o.Contact, true
+		case o.Conversation != p.Conversation:
+			p.Others = append(p.Others, o.Contact)
 		}
 	}
 	if !p.Found {
-		p.Conversation = hashed(string(ch), addresses[0].Value)
+		words := []string{string(ch), addresses[0].Value}
+		if n := s.given[fmt.Sprint(ch, addresses[0])]; n > 0 {
+			words = append(words, fmt.Sprint(n))
+		}
+		p.Conversation = hashed(words...)
 		p.Contact = chat.ContactID("ct_" + p.Conversation.Body())
 	}
 	return p, nil

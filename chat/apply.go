@@ -28,14 +28,18 @@ func (c *Conversation) Apply(e Event) {
 	case TurnStarted, TurnAnswered, TurnFailed, TurnSuperseded, TurnAbandoned:
 		c.applyTurn(e)
 	case HandoffRequested:
-		c.Holder, c.PausedUntil = HolderNobody, time.Time{}
+		c.Holder, c.PausedUntil, c.Away = HolderNobody, time.Time{}, false
 		c.answered()
 	case HandoffTaken:
-		c.Holder, c.PausedUntil = HolderMember, e.Handoff.Until
+		c.Holder, c.PausedUntil, c.Away = HolderMember, e.Handoff.Until, e.Handoff.Reason == reasonThread
 		c.answered()
 	case HandoffReturned:
-		c.Holder, c.PausedUntil = HolderAssistant, time.Time{}
-	case ContactLinked, UpdateReceived, ReceivedQuarantined, Erased, MessageEdited, MessageRevoked, ContactMerged,
+		c.Holder, c.PausedUntil, c.Away = HolderAssistant, time.Time{}, false
+	case MessageRevoked:
+		c.applyRevoked(e)
+	case UpdateReceived:
+		c.applyUpdate(e)
+	case ContactLinked, ReceivedQuarantined, Erased, MessageEdited, ContactMerged,
 		ContactSplit, ConsentChanged, ChannelChanged, TemplateChanged, MediaStored, MediaFailed, MessageImported:
 	}
 }
@@ -58,10 +62,8 @@ func (c *Conversation) answered() {
 func (c *Conversation) applyReceived(e Event) {
 	c.Active = e.Time
 	c.Unread++
-	if e.Message.Group == "" {
-		if from := occurred(e.Message.ProviderTime, e.Time); from.After(c.WindowFrom) {
-			c.WindowFrom = from
-		}
+	if e.Message.Group == "" && opensWindow(e.Message.Content) {
+		c.openWindow(e.Message.ProviderTime, e.Time)
 	}
 	if e.Deadline.IsZero() {
 		return
@@ -72,6 +74,36 @@ func (c *Conversation) applyReceived(e Event) {
 	}
 	if c.Turn.Phase != TurnRunning && !e.At.IsZero() {
 		c.Turn.Phase, c.Turn.At = TurnWaiting, e.At
+	}
+}
+
+// opensWindow reports whether a customer's message is one to Meta: what only changes
+// another, or is a notice about the person, is not.
+func opensWindow(c *Content) bool {
+	return c == nil || c.Reaction == nil && c.Edit == nil && c.Revoke == nil && c.Identity == nil
+}
+
+func (c *Conversation) openWindow(provider, received time.Time) {
+	if from := occurred(provider, received); from.After(c.WindowFrom) {
+		c.WindowFrom = from
+	}
+}
+
+// applyUpdate opens the window for a customer who called.
+func (c *Conversation) applyUpdate(e Event) {
+	if u := e.Update; u.Content != nil && u.Content.Call != nil && u.Content.Call.Inbound {
+		c.openWindow(u.ProviderTime, e.Time)
+	}
+}
+
+// applyRevoked ends the wait for an answer when nobody waits for one any more. An
+// entry that is still owed can only be one that is known to have gone.
+func (c *Conversation) applyRevoked(e Event) {
+	if e.Deadline.IsZero() {
+		c.answered()
+	}
+	if entry := c.Entry(e.Message.ID); entry != nil {
+		entry.TextHash = echoHash(e.Message)
 	}
 }
 
@@ -87,7 +119,7 @@ func (c *Conversation) applyQueued(e Event) {
 	c.Active, c.Unread = e.Time, 0
 	c.Outbox = append(c.Outbox, OutboxEntry{
 		Message: m.ID, Seq: e.Seq, Author: m.Author, State: SendQueued, Class: m.Class,
-		At: e.At, Covers: covers, TextHash: echoHash(m), Pass: PassOf(m), Until: e.Deadline,
+		Lane: LaneOf(m), At: e.At, Covers: covers, TextHash: echoHash(m), Pass: PassOf(m), Until: e.Deadline,
 	})
 }
 

@@ -18,15 +18,46 @@ func (p *step) news(f *Inbound) {
 		return // documents are changed at the tenant's level alone
 	}
 	if n := f.Content.Standing; n != nil {
-		for _, doc := range p.in.Known.Docs {
-			if doc.Noun == DocChannel {
-				p.changeChannel(doc, func(s *ChannelState) { s.told(n, f.Time) })
-			}
+		for _, doc := range about(n.Number, p.in.Known.Docs) {
+			p.changeChannel(doc, func(s *ChannelState) { s.told(n, f.Time) })
 		}
 	}
 	if n := f.Content.Template; n != nil {
 		p.templateNews(n, f.WABA)
 	}
+}
+
+// about picks the channels that news concern: all of them, or the one with the
+// number that the news name. While a channel's number is not known it may be that.
+func about(number string, docs []Doc) (list []Doc) {
+	var unknown []Doc
+	for _, doc := range docs {
+		if doc.Noun != DocChannel {
+			continue
+		}
+		var s ChannelState
+		_ = json.Unmarshal(doc.Value, &s) // what cannot be read has no number
+		switch {
+		case number == "" || digitsOf(s.Number) == digitsOf(number):
+			list = append(list, doc)
+		case s.Number == "":
+			unknown = append(unknown, doc)
+		}
+	}
+	if len(list) == 0 {
+		return unknown
+	}
+	return list
+}
+
+// digitsOf is a number without the ways of writing it: Meta has several.
+func digitsOf(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' {
+			return -1
+		}
+		return r
+	}, s)
 }
 
 // changeChannel changes the state of a channel. It is an event only when more
@@ -107,7 +138,7 @@ func (p *step) channelRefused(f ChannelRefused) {
 	p.changeChannel(p.channelDoc(f.Channel), func(s *ChannelState) {
 		switch f.Outcome.Reason {
 		case "token_invalid":
-			s.refuseToken(f.Token, tokenWord(f.Outcome))
+			s.refuseToken(f.Token, TokenWord(f.Outcome.Subcode))
 		case "account_locked", "account_restricted", "spam_limit":
 			if s.Sending(p.now) == "" {
 				s.Restricted = f.Outcome.Reason
@@ -130,9 +161,9 @@ func (s *ChannelState) refuseToken(digest, why string) {
 	}
 }
 
-// tokenWord tells why a token is refused, by Graph's subcode.
-func tokenWord(o SendOutcome) string {
-	switch o.Subcode {
+// TokenWord tells why Meta refuses a token, by Graph's subcode.
+func TokenWord(subcode int) string {
+	switch subcode {
 	case 463:
 		return "token_expired"
 	case 460:

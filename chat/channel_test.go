@@ -168,6 +168,25 @@ func TestStep_NewsOfOneNumberConcernsIt(t *testing.T) {
 	}
 }
 
+// Meta names a number as it displays it, and as nobody writes it.
+func TestStep_NewsOfANumberOfTheWABA(t *testing.T) {
+	l := newLevel(t, "wa-1", "wa-2")
+	news := func(digest string) *chat.Inbound {
+		return standing(digest, start, chat.Standing{Event: "THROUGHPUT_UPGRADE", Number: "15550783881", PerSecond: 1000})
+	}
+	l.do(chat.ChannelChecked{Channel: "wa-2", Report: chat.ChannelReport{Number: &chat.NumberReport{Number: "+1 555-078-3881"}}})
+	l.do(news("a"))
+	if one, two := l.state("wa-1"), l.state("wa-2"); one.PerSecond != 0 || two.PerSecond != 1000 {
+		t.Errorf("%+v, %+v", one, two)
+	}
+	l = newLevel(t, "wa-1", "wa-2")
+	l.do(chat.ChannelChecked{Channel: "wa-2", Report: chat.ChannelReport{Number: &chat.NumberReport{Number: "+1 555-000"}}})
+	l.do(news("a"))
+	if one, two := l.state("wa-1"), l.state("wa-2"); one.PerSecond != 1000 || two.PerSecond != 0 {
+		t.Errorf("a number that is not known yet: %+v, %+v", one, two)
+	}
+}
+
 // Hundreds of sends meet a dead token at once: one of them changes something.
 func TestStep_RefusedTokenIsOneChange(t *testing.T) {
 	l := newLevel(t, "wa-1")

@@ -58,12 +58,20 @@ func (a Address) Routable() bool { return a.Value != "" && a.Kind != Username }
 
 // Contact is the person on the other side.
 type Contact struct {
-	ID        ContactID
-	Name      string
+	ID   ContactID
+	Name string
+	// Conversation is the one that the contact was made with: each conversation has
+	// a contact of its own, and contacts that are one person are linked.
+	Conversation ConversationID
+	// Addresses are the identifiers, latest first.
 	Addresses []Address
 	// Links are the contacts that are known to be the same person, on other channels
 	// or under other identifiers; each of them links back.
 	Links []ContactID
+	// Apart are contacts that a member said are somebody else.
+	Apart []ContactID
+	// Link is what an event changed about the links; nil in the stored contact.
+	Link *ContactLink
 	// Consents are the categories the customer allowed or forbade, latest per category.
 	Consents []ConsentAt
 	// Profile is what the product shows of the person.
@@ -164,6 +172,8 @@ type Message struct {
 	Class Class
 	// Simulated is true when the built-in model simulator wrote it.
 	Simulated bool
+	// Revoked is true once it was taken back: its content is gone, here and on disk.
+	Revoked bool
 	// Content is what it holds beyond its text; nil for plain text.
 	Content *Content
 	// Raw is the update as Meta sent it, kept whenever the fields above do not

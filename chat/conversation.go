@@ -91,6 +91,7 @@ type OutboxEntry struct {
 	Author  Author
 	State   SendState
 	Class   Class
+	Lane    Lane
 	// Pass is what lets it out.
 	Pass Pass
 	// Doubtful is true once an attempt ended without telling whether it went.
@@ -134,7 +135,10 @@ type Conversation struct {
 	Channel ChannelID
 	Kind    ChannelKind
 	// Holder stands beside Kind, and the struct is 8 bytes smaller for it.
-	Holder  Holder
+	Holder Holder
+	// Away is true while another app of the business owns the thread: the hold ends
+	// when the thread comes back.
+	Away    bool
 	Contact ContactID
 	// Seq is of the last event.
 	Seq Seq

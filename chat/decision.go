@@ -10,10 +10,15 @@ type Decision struct {
 	Events []Event
 	Rows   []RemoteRow
 	Claims []Claim
+	// Releases are addresses that lead to the conversation and no longer shall.
+	Releases []Address
 	// Reserve lists counters to be increased within limits.
 	Reserve []Reservation
 	// Contact is the contact's new full state when it changed.
 	Contact *Contact
+	// Redact lists events of the conversation that become what Redacted leaves of
+	// them, in the commit and on disk.
+	Redact []Seq
 	// Docs are documents of the tenant that changed.
 	Docs []Doc
 	// Due is the due time to store; equal to the state's Armed when unchanged.
@@ -66,6 +71,7 @@ type CancelTurn struct{ Turn TurnID }
 type WakeSender struct {
 	Message   MessageID
 	NotBefore time.Time
+	Lane      Lane
 }
 
 // StartAttempt lets the sender make the HTTP request, within 2 s of its commit.
@@ -80,10 +86,21 @@ type ReleaseSend struct {
 	Message MessageID
 	// Blocked asks the sender to hold the whole channel for a while.
 	Blocked bool
-	// RetryAfter asks the sender to wait before the next attempt of this entry.
+	// RetryAfter asks the sender to wait before the next attempt of this entry, and
+	// of whatever else Hold names.
 	RetryAfter time.Duration
+	Hold       Hold
 }
 
+// DropMedia deletes what is stored of the files of a message that was taken back.
+// Their keys went with the commit, so nobody can read what a crash leaves.
+type DropMedia struct {
+	Message MessageID
+	// Blobs names the stored files.
+	Blobs []string
+}
+
+func (DropMedia) effect()    {}
 func (StartTurn) effect()    {}
 func (CancelTurn) effect()   {}
 func (WakeSender) effect()   {}
@@ -98,6 +115,9 @@ type RemoteRow struct {
 	// Conversation and Seq are of the event that introduced the id.
 	Conversation ConversationID
 	Seq          Seq
+	// First is the seq from which on the journal speaks of the message, when that was
+	// before the message came; 0 for Seq.
+	First Seq
 	// Message is our id of the message, empty for one we do not know.
 	Message MessageID
 	// Mask is every status reported so far.
@@ -105,6 +125,14 @@ type RemoteRow struct {
 	// Fresh is true when the row must not exist yet; the commit is answered
 	// Duplicate when it does.
 	Fresh bool
+}
+
+// Since is the seq from which on the journal speaks of the message.
+func (r *RemoteRow) Since() Seq {
+	if r.First != 0 {
+		return r.First
+	}
+	return r.Seq
 }
 
 // ClaimKind tells what a Claim makes unique. Stored; values never change.
@@ -152,13 +180,17 @@ type Commit struct {
 	// Expected is the seq of the conversation's last event before this commit.
 	Expected Seq
 	// Now is the input time the commit was decided at.
-	Now     time.Time
-	Events  []Event
-	Rows    []RemoteRow
-	Claims  []Claim
-	Reserve []Reservation
-	Contact *Contact
-	Docs    []Doc
+	Now    time.Time
+	Events []Event
+	Rows   []RemoteRow
+	Claims []Claim
+	// Releases are addresses of the conversation that somebody else may claim.
+	Releases []Address
+	Reserve  []Reservation
+	Contact  *Contact
+	// Redact lists events before this commit whose content goes.
+	Redact []Seq
+	Docs   []Doc
 	// State is the conversation after the events, including Armed.
 	State *Conversation
 }

@@ -91,7 +91,8 @@ type Event struct {
 	At time.Time
 	// Deadline is when the customer has waited too long, set by the first
 	// MessageReceived that is not answered yet; of a MessageQueued, when a private
-	// reply may no longer leave.
+	// reply may no longer leave; in MessageRevoked that of whoever still waits, zero
+	// when nobody does.
 	Deadline time.Time
 
 	Contact *Contact
@@ -180,6 +181,8 @@ type Update struct {
 	Remote   RemoteID
 	Revision string
 	Reason   string
+	// Text is what a person would read of it.
+	Text string
 	// ProviderTime is when Meta says it happened.
 	ProviderTime time.Time
 	Content      *Content

@@ -184,6 +184,8 @@ type SendOutcome struct {
 	// Reason is a word for people: "window_closed", "pair_limit", "timeout", ...
 	Reason     string
 	RetryAfter time.Duration
+	// Hold is what else waits with a throttled send.
+	Hold Hold
 }
 
 // Input is one fact with everything Step may look at besides the state.
@@ -201,14 +203,28 @@ type Input struct {
 type Known struct {
 	// Place is where the inbound's addresses lead.
 	Place Place
-	// Contact is the stored contact, of a template or a pin that is to be sent too; needed only when the place is found and
-	// has Missing addresses.
+	// Contact is the stored contact, of a place that is found: when NeedsContact says
+	// so, for a Link, for a template or a pin that is to be sent, and for an outcome
+	// that tells of consent.
 	Contact Contact
+	// Became is where the addresses lead that a person has taken on; see IdentityChange.
+	Became Place
 	// Row is the index row of the inbound's (Remote, Revision); for a status,
 	// of the message it reports; for an AttemptFinished, of the outcome's
 	// Remote. RowFound tells whether there is one.
 	Row      RemoteRow
 	RowFound bool
+	// Early is what was told of a message or an echo before it came, oldest first: of
+	// a row that names no message, the event that introduced it and what followed.
+	Early []Event
+	// TargetRow is the index row of the message that an inbound edits or takes back;
+	// TargetFound tells whether there is one.
+	TargetRow   RemoteRow
+	TargetFound bool
+	// About is what the conversation says of that message, oldest first: for an edit
+	// the message itself, for a withdrawal all that Concerns it and, besides, every
+	// customer message that still waits for an answer.
+	About []Event
 	// Doc is the template that is to be sent; nil when there is none.
 	Doc []byte
 	// Docs are the documents that the fact is news about, see DocOf: for a WABA as a

@@ -74,4 +74,7 @@ type Place struct {
 	Found        bool
 	// Missing lists routable addresses that do not lead here yet.
 	Missing []Address
+	// Others are contacts of other conversations that some of the addresses lead to:
+	// the update proves that they are one person.
+	Others []ContactID
 }

@@ -49,18 +49,15 @@ func (c *checker) instagram(m *Message) {
 func (c *checker) instagramMedia(m *Message) {
 	media := content(m).Media
 	c.absent(m.Type+".caption", m.Text != "", "Instagram sends words as a message of their own")
-	max, list := 1, m.Type
+	max := 1
 	if m.Type == TypeImage {
 		max = InstagramImageMax
 	}
-	if len(media) > 1 {
-		list = "images"
-	}
-	c.count(list, len(media), 1, max)
+	c.count(m.Type, len(media), 1, max)
 	for i := range media {
-		at := list
+		at := m.Type
 		if len(media) > 1 {
-			at = item(list, i)
+			at = item("images", i)
 		}
 		f := &media[i]
 		c.source(at, f.ID, f.URL, f.Blob)

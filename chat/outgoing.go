@@ -68,23 +68,10 @@ func (p *step) templateClosed(t *Template) string {
 		return "template_unknown"
 	case t.Status != TemplateApproved:
 		return "template_not_approved"
-	case t.Category == TemplateMarketing && !p.in.Known.Contact.allows(consentMarketing):
+	case t.Category == TemplateMarketing && !p.in.Known.Contact.Allows(ConsentMarketing):
 		return "opted_out"
 	}
 	return ""
-}
-
-// consentMarketing is the category of marketing messages, as Meta writes it.
-const consentMarketing = "marketing_messages"
-
-// allows reports whether the customer did not stop a category of messages.
-func (c *Contact) allows(category string) bool {
-	for i := range c.Consents {
-		if c.Consents[i].Category == category {
-			return c.Consents[i].Given
-		}
-	}
-	return true
 }
 
 // message is what a member wants to send.

@@ -1,5 +1,7 @@
 package chat
 
+import "slices"
+
 // Prompt is what a model sees for one call. It is a pure function of its
 // inputs; its hash is recorded with the answer.
 type Prompt struct {
@@ -38,13 +40,32 @@ const (
 // fits, in order. Customer messages after upTo belong to the next turn.
 func Assemble(set *Settings, events []Event, from, upTo Seq) []PromptLine {
 	var history []PromptLine
+	var imported []*Event
+	texts := newestTexts(events)
 	size := 0
 	for i := len(events) - 1; i >= 0; i-- {
-		line, ok := promptLine(&events[i], upTo)
+		if events[i].Kind == MessageImported {
+			imported = append(imported, &events[i])
+			continue
+		}
+		line, ok := promptLine(&events[i], upTo, texts)
 		if !ok {
 			continue
 		}
 		if size += len(line.Text); size > PromptTextMax && events[i].Seq < from {
+			imported = nil
+			break
+		}
+		history = append(history, line)
+	}
+	// What was imported happened before all of it, whenever it was told.
+	slices.SortStableFunc(imported, func(a, b *Event) int { return b.Message.ProviderTime.Compare(a.Message.ProviderTime) })
+	for _, e := range imported {
+		line, ok := promptLine(e, upTo, texts)
+		if !ok {
+			continue
+		}
+		if size += len(line.Text); size > PromptTextMax {
 			break
 		}
 		history = append(history, line)
@@ -57,17 +78,52 @@ func Assemble(set *Settings, events []Event, from, upTo Seq) []PromptLine {
 	return lines
 }
 
-func promptLine(e *Event, upTo Seq) (PromptLine, bool) {
-	switch e.Kind {
-	case MessageReceived:
-		if e.Seq > upTo || e.Message.Group != "" || !answerable(e.Message.Type) {
+func promptLine(e *Event, upTo Seq, texts map[MessageID]*Event) (PromptLine, bool) {
+	if e.Message == nil || e.Message.Revoked || e.Message.Group != "" || !answerable(e.Message.Type) {
+		return PromptLine{}, false
+	}
+	m := e.Message
+	if edit, ok := texts[m.ID]; ok {
+		if edit == nil {
 			return PromptLine{}, false
 		}
-		return PromptLine{Role: RoleCustomer, Text: readable(e.Message)}, true
+		m = edit.Message
+	}
+	switch e.Kind {
+	case MessageReceived:
+		return PromptLine{Role: RoleCustomer, Text: readable(m)}, e.Seq <= upTo
 	case MessageQueued, MessageEchoed:
-		return PromptLine{Role: RoleAssistant, Text: readable(e.Message)}, true
+		return PromptLine{Role: RoleAssistant, Text: readable(m)}, true
+	case MessageImported:
+		if m.Direction == DirectionOut {
+			return PromptLine{Role: RoleAssistant, Text: readable(m)}, true
+		}
+		return PromptLine{Role: RoleCustomer, Text: readable(m)}, true
 	}
 	return PromptLine{}, false
+}
+
+// newestTexts finds the latest edit of each message that has one; nil for one that
+// was taken back. An edit counts from wherever it stands: it may have come after the
+// messages to be answered.
+func newestTexts(events []Event) map[MessageID]*Event {
+	var texts map[MessageID]*Event
+	for i := range events {
+		e := &events[i]
+		if e.Kind != MessageEdited && e.Kind != MessageRevoked {
+			continue
+		}
+		if texts == nil {
+			texts = map[MessageID]*Event{}
+		}
+		switch was, known := texts[e.Message.ID]; {
+		case e.Kind == MessageRevoked, e.Message.Revoked:
+			texts[e.Message.ID] = nil
+		case !known, was != nil && newer(e, was):
+			texts[e.Message.ID] = e
+		}
+	}
+	return texts
 }
 
 // readable is what a model can read of a message.
@@ -76,16 +132,6 @@ func readable(m *Message) string {
 		return m.Text
 	}
 	return "[" + m.Type + "]"
-}
-
-// Sign tells a customer that their messages up to one were read and, with Typing,
-// that an answer is being written. It is no message.
-type Sign struct {
-	Channel Channel
-	// To is the customer.
-	To      Address
-	Message RemoteID
-	Typing  bool
 }
 
 // Outbound is one message ready for a channel: what a sender hands to Graph.

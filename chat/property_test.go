@@ -160,7 +160,22 @@ func anyFact(t *rapid.T, w *world, i int) chat.Fact {
 	in := &chat.Inbound{Customer: w.customer(), Type: chat.TypeText, Text: "hi",
 		Time:   w.now.Add(-time.Duration(rapid.IntRange(-10, 2000).Draw(t, "age")) * time.Minute),
 		Remote: chat.RemoteID(fmt.Sprintf("m%d", rapid.IntRange(0, i).Draw(t, "remote")))}
-	switch rapid.IntRange(0, 13).Draw(t, "fact") {
+	switch rapid.IntRange(0, 16).Draw(t, "fact") {
+	case 14:
+		in.Kind, in.Type, in.Content = chat.InboundMessage, "edit", &chat.Content{Edit: &chat.Edit{Target: in.Remote, Text: "ho"}}
+		in.Remote = chat.RemoteID(fmt.Sprint("edit", i))
+		return in
+	case 15:
+		in.Kind, in.Type, in.Content = chat.InboundMessage, "revoke", &chat.Content{Revoke: &chat.Revoke{
+			Target: rapid.SampledFrom([]chat.RemoteID{in.Remote, "e" + in.Remote, "s" + chat.RemoteID(entry)}).Draw(t, "target")}}
+		in.Remote = chat.RemoteID(fmt.Sprint("revoke", i))
+		return in
+	case 16:
+		in.Kind, in.Type, in.Remote, in.Digest = chat.InboundUpdate, "control", "", fmt.Sprint(i)
+		in.Content = rapid.SampledFrom([]*chat.Content{{Control: &chat.Control{Event: "take"}},
+			{Control: &chat.Control{Event: "pass", Ours: true}}, {Call: &chat.Call{Inbound: true}},
+			{Consent: &chat.Consent{Category: chat.ConsentMarketing}}}).Draw(t, "content")
+		return in
 	case 0, 1:
 		in.Kind = chat.InboundMessage
 		return in

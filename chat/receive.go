@@ -8,6 +8,9 @@ import (
 
 // inbound decides about one decoded update.
 func (p *step) inbound(f *Inbound) {
+	if f.Group != "" && p.set.IgnoreGroups && f.Kind != InboundStatus {
+		return
+	}
 	switch f.Kind {
 	case InboundMessage:
 		p.received(f)
@@ -17,6 +20,8 @@ func (p *step) inbound(f *Inbound) {
 		p.echoed(f)
 	case InboundUpdate:
 		p.updated(f)
+	case InboundImport:
+		p.imported(f)
 	}
 }
 
@@ -31,8 +36,8 @@ func (p *step) begin(f *Inbound) {
 	if p.c.Seq == 0 {
 		kind, contact = ConversationStarted, Contact{ID: place.Contact}
 	}
-	contact.ID = place.Contact
-	contact.Addresses = union(contact.Addresses, f.Customer)
+	contact.ID, contact.Conversation = place.Contact, p.c.ID
+	contact.Addresses = union(f.Customer, contact.Addresses)
 	if f.Name != "" {
 		contact.Name = f.Name
 	}
@@ -71,19 +76,19 @@ func (p *step) known() bool {
 }
 
 func (p *step) received(f *Inbound) {
-	if p.known() {
+	if p.came() {
 		p.duplicate()
 		return
 	}
 	p.begin(f)
 	id := MessageIDAt(p.c.ID, p.next())
-	p.row(f.Remote, f.Revision, id, 0)
+	p.introduce(f, id)
 	e := Event{Kind: MessageReceived, Message: &Message{
 		ID: id, RemoteID: f.Remote, Direction: DirectionIn, Author: AuthorCustomer,
 		Type: f.Type, Text: f.Text, ReplyTo: f.ReplyTo, Group: f.Group,
 		ProviderTime: f.Time, Name: f.Name, Content: f.Content, Raw: f.Raw,
 	}}
-	wanted := p.c.Holder == HolderAssistant && f.Group == "" && answerable(f.Type)
+	wanted := p.c.Holder == HolderAssistant && f.Group == "" && answerable(f.Type) && !takenBack(p.in.Known.Early, f.Remote)
 	problem := ""
 	switch {
 	case !wanted:
@@ -99,7 +104,11 @@ func (p *step) received(f *Inbound) {
 		e.Deadline = p.now.Add(p.set.SilenceDeadline)
 		e.At = p.quietEnd()
 	}
-	p.emit(e)
+	self := p.next()
+	p.write(f, e)
+	p.about(f, self)
+	p.people(f)
+	p.greet(f)
 	if problem != "" {
 		p.abandonTurn(problem)
 		p.handoff(problem)
@@ -130,22 +139,23 @@ func answerable(messageType string) bool {
 }
 
 func (p *step) echoed(f *Inbound) {
-	if p.known() {
+	if p.came() {
 		p.duplicate()
 		return
 	}
 	p.begin(f)
 	if entry := p.echoOf(f); entry != nil {
-		p.accept(*entry, entry.told(), f.Remote, "echo", 0)
+		p.accept(*entry, entry.told(), f.Remote, "echo", p.in.Known.Row.Mask)
 		return
 	}
 	id := MessageIDAt(p.c.ID, p.next())
-	p.row(f.Remote, f.Revision, id, 0)
-	p.emit(Event{Kind: MessageEchoed, Message: &Message{
+	self := p.next()
+	p.introduce(f, id)
+	p.write(f, Event{Kind: MessageEchoed, Message: &Message{
 		ID: id, RemoteID: f.Remote, Direction: DirectionOut, Author: AuthorElsewhere,
-		Type: f.Type, Text: f.Text, ReplyTo: f.ReplyTo, Group: f.Group, ProviderTime: f.Time,
-		Content: f.Content, Raw: f.Raw,
+		Type: f.Type, Text: f.Text, ReplyTo: f.ReplyTo, Group: f.Group, ProviderTime: f.Time, Content: f.Content, Raw: f.Raw,
 	}})
+	p.about(f, self)
 	if p.c.Holder == HolderMember && p.c.PausedUntil.IsZero() {
 		return
 	}
@@ -161,6 +171,9 @@ const echoSlack = time.Minute
 // answer to the request that caused it, or long after that was given up. A send
 // that was left is only meant by an echo written before that: people repeat texts.
 func (p *step) echoOf(f *Inbound) *OutboxEntry {
+	if f.Target() != "" {
+		return nil
+	}
 	hash := TextHash(f.Text)
 	plain := f.Type == TypeText
 	switch {
@@ -197,8 +210,18 @@ func (p *step) updated(f *Inbound) {
 		p.claimDigest(f)
 	}
 	p.commentRow(f)
-	p.emit(Event{Kind: UpdateReceived, Update: updateOf(f, "")})
+	self := p.next()
+	e := Event{Kind: UpdateReceived, Update: updateOf(f, "")}
+	if c := f.Content; c != nil && c.Edit != nil && takenBack(p.in.Known.About, c.Edit.Target) {
+		e = Redacted(e)
+	}
+	p.emit(e)
+	p.about(f, self)
+	p.people(f)
 	p.news(f)
+	if f.Type == "standby" {
+		p.threadTaken()
+	}
 }
 
 func (p *step) claimDigest(f *Inbound) {
@@ -214,8 +237,8 @@ func (p *step) claimDigest(f *Inbound) {
 func Day(t time.Time) int64 { return t.Unix() / (24 * 60 * 60) }
 
 func updateOf(f *Inbound, reason string) *Update {
-	return &Update{Type: f.Type, Remote: f.Remote, Revision: f.Revision, Reason: reason, ProviderTime: f.Time,
-		Content: f.Content, Raw: f.Raw}
+	return &Update{Type: f.Type, Remote: f.Remote, Revision: f.Revision, Reason: reason, Text: f.Text,
+		ProviderTime: f.Time, Content: f.Content, Raw: f.Raw}
 }
 
 // poison records an update that cannot be processed, in place of processing it.

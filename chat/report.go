@@ -40,6 +40,7 @@ func (p *step) reported(f *Inbound) {
 		Code: f.Code, Detail: f.Detail, Participant: f.Participant, ProviderTime: f.Time,
 		Content: f.Content, Raw: f.Raw,
 	}})
+	p.optedOut(f.Code, occurred(f.Time, p.now))
 	if single && row.Message != "" && before != StatusFailed && row.Mask.Effective() == StatusFailed {
 		p.abandonTurn("send_failed")
 		p.handoff("send_failed")
@@ -69,7 +70,7 @@ func (p *step) tickOutbox() {
 		switch {
 		case entry.State == SendQueued:
 			if !entry.At.After(p.now) && !failpoint.Planted(failpoint.BugForgetQueued) {
-				p.effect(WakeSender{Message: entry.Message, NotBefore: p.now})
+				p.effect(p.wakeOf(&entry, p.now))
 			}
 		case entry.State == SendAttempting && (entry.Epoch != p.in.Epoch || !entry.At.After(p.now)):
 			if failpoint.Planted(failpoint.BugAttemptingIsQueued) {

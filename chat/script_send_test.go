@@ -14,7 +14,6 @@ import (
 // registry is what the shell knows that sends depend on.
 type registry struct {
 	templates map[string]chat.Template
-	consents  []chat.ConsentAt
 	groups    []chat.Address
 }
 
@@ -23,7 +22,6 @@ type registry struct {
 //
 //	send "text" [type=T] [content=JSON] [reply=R] [key=K] [digest=D]
 //	template NAME STATUS [category=C] [body=Dear_{{1}}]
-//	consent stop | resume
 //	member-of GROUP
 //	commented ID [age=25h] [live]
 func sending(t *testing.T, w *world, words []string, opt map[string]string) (f chat.Fact, done, known bool) {
@@ -53,9 +51,6 @@ func sending(t *testing.T, w *world, words []string, opt map[string]string) (f c
 			w.templates = map[string]chat.Template{}
 		}
 		w.templates[tpl.Name] = tpl
-		return nil, true, true
-	case "consent":
-		w.consents = []chat.ConsentAt{{Consent: chat.Consent{Category: "marketing_messages", Given: arg(1) == "resume"}, At: w.now}}
 		return nil, true, true
 	case "member-of":
 		w.groups = []chat.Address{{Kind: chat.GroupAddress, Value: arg(1)}}
@@ -87,7 +82,6 @@ func (w *world) knownSend(f chat.Fact, k *chat.Known) {
 	if offer == nil {
 		return
 	}
-	k.Contact.Consents = w.consents
 	k.Contact.Addresses = append(k.Contact.Addresses, w.groups...)
 	if offer.Template != nil {
 		if tpl, ok := w.templates[offer.Template.Name]; ok {

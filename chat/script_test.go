@@ -73,7 +73,7 @@ func runScript(t *testing.T, file string) {
 //	tick
 //	answer "text" [call=N] | fail REASON [permanent] | limit
 //	due I | finish I RESULT [remote=R] [code=N] [n=N]
-//	takeover | handback, and the commands of sending
+//	takeover | handback, and the commands of sending and of more
 func run(t *testing.T, wp **world, line string) string {
 	w := *wp
 	words := fields(line)
@@ -129,6 +129,7 @@ func run(t *testing.T, wp **world, line string) string {
 		if e, ok := opt["entry"]; ok {
 			in.Callback = string(w.entry(num(e)))
 		}
+		in.Code = num(opt["code"])
 		f = in
 	case "read":
 		f = inbound(chat.InboundRead)
@@ -170,11 +171,17 @@ func run(t *testing.T, wp **world, line string) string {
 		f = chat.HandBack{Member: "ana"}
 	default:
 		var done, known bool
-		if f, done, known = sending(t, w, words, opt); !known {
-			t.Fatalf("unknown command %q", line)
-		}
-		if done {
+		if f, done, known = sending(t, w, words, opt); done {
 			return ""
+		}
+		if !known {
+			said := ""
+			if f, said = more(w, words, opt, inbound); f == nil && said == "" {
+				t.Fatalf("unknown command %q", line)
+			}
+			if f == nil {
+				return said
+			}
 		}
 	}
 	if err := w.do(f); err != nil {
@@ -209,6 +216,10 @@ func settings(t *testing.T, s *chat.Settings, opt map[string]string) {
 			s.QuietPeriod = duration(t, opt[k])
 		case "silence":
 			s.SilenceDeadline = duration(t, opt[k])
+		case "greeting":
+			s.Greeting = opt[k]
+		case "groups":
+			s.IgnoreGroups = opt[k] == "ignore"
 		case "turns":
 			n, _ := strconv.ParseInt(opt[k], 10, 64)
 			s.TurnsPerDayMax = n
@@ -262,6 +273,12 @@ func describe(w *world) string {
 	case chat.VerdictRefused:
 		fmt.Fprintf(&b, "refused %s\n", limitWord(v))
 	}
+	for _, seq := range w.last.Redact {
+		fmt.Fprintf(&b, "redacted %d: %s\n", seq, strings.TrimSpace(detail(w, &w.events[seq-1])))
+	}
+	for _, a := range w.last.Releases {
+		fmt.Fprintf(&b, "released %s\n", a.Value)
+	}
 	if n := len(w.last.Verdict.Pending); n > 0 {
 		fmt.Fprintf(&b, "pending %d\n", n)
 	}
@@ -274,7 +291,11 @@ func describe(w *world) string {
 func detail(w *world, e *chat.Event) string {
 	switch {
 	case e.Message != nil:
-		return fmt.Sprintf(" %s %q", e.Message.Author, e.Message.Text)
+		s := fmt.Sprintf(" %s %q", e.Message.Author, e.Message.Text)
+		if e.Message.Revoked {
+			s += " revoked"
+		}
+		return s
 	case e.Attempt != nil:
 		s := fmt.Sprintf(" n=%d %s", e.Attempt.N, e.Attempt.Reason)
 		if e.Attempt.Remote != "" {
@@ -294,6 +315,8 @@ func detail(w *world, e *chat.Event) string {
 		return " " + e.Handoff.Reason
 	case e.Update != nil:
 		return " " + e.Update.Type
+	case e.Contact != nil && e.Kind != chat.ConversationStarted:
+		return people(e.Contact)
 	}
 	return ""
 }

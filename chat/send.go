@@ -24,7 +24,7 @@ func (p *step) attemptDue(id MessageID) {
 	}
 	if wait := entry.At.Sub(p.now); wait > 0 {
 		p.effect(ReleaseSend{Message: id, RetryAfter: wait})
-		p.effect(WakeSender{Message: id, NotBefore: entry.At})
+		p.effect(p.wakeOf(entry, entry.At))
 		return
 	}
 	if reason := p.closed(entry.Pass, entry.Until); reason != "" {
@@ -60,6 +60,7 @@ func (p *step) attemptFinished(f AttemptFinished) {
 		p.ended(entry, o)
 		return
 	}
+	p.optedOut(o.Code, p.now)
 	switch o.Result {
 	case SendRefused:
 		p.fail(entry, o)
@@ -68,11 +69,12 @@ func (p *step) attemptFinished(f AttemptFinished) {
 	case SendBlocked:
 		p.requeue(entry, o, backoff(entry.N, o.RetryAfter))
 	case SendThrottled:
-		if o.Code != 0 && entry.N >= p.set.AttemptMax {
+		// What holds the channel says nothing about this send: it keeps its place.
+		if o.Code != 0 && entry.N >= p.set.AttemptMax && o.Hold < HoldChannel {
 			p.fail(entry, o)
 			return
 		}
-		p.requeue(entry, o, backoff(entry.N, o.RetryAfter))
+		p.requeue(entry, o, pause(entry.N, o))
 	default:
 		p.unanswered(entry, f.N, o)
 	}
@@ -93,10 +95,14 @@ func (p *step) unanswered(entry OutboxEntry, n int, o SendOutcome) {
 // accept records that Graph took the message and indexes its remote id.
 func (p *step) accept(entry OutboxEntry, n int, remote RemoteID, reason string, mask Status) {
 	if remote != "" {
-		p.d.Rows = append(p.d.Rows, RemoteRow{
+		row := RemoteRow{
 			Remote: remote, Conversation: p.c.ID, Seq: entry.Seq, Message: entry.Message,
 			Mask: mask | StatusAccepted, Fresh: !p.in.Known.RowFound,
-		})
+		}
+		if old := &p.in.Known.Row; p.in.Known.RowFound && old.Since() < row.Seq {
+			row.First = old.Since()
+		}
+		p.d.Rows = append(p.d.Rows, row)
 	}
 	p.emit(Event{Kind: MessageAccepted, Deadline: p.nextDeadline(entry), Attempt: &Attempt{
 		Message: entry.Message, N: n, Epoch: entry.Epoch, Remote: remote, Reason: reason}})
@@ -116,9 +122,9 @@ func (p *step) settled(entry OutboxEntry) {
 func (p *step) ended(entry OutboxEntry, o SendOutcome) {
 	p.emit(Event{Kind: AttemptEnded, Attempt: &Attempt{
 		Message: entry.Message, N: entry.N, Epoch: entry.Epoch, Code: o.Code, Subcode: o.Subcode, Reason: o.Reason}})
-	r := ReleaseSend{Message: entry.Message, Blocked: o.Result == SendBlocked}
+	r := ReleaseSend{Message: entry.Message, Blocked: o.Result == SendBlocked, Hold: o.Hold}
 	if r.Blocked || o.Result == SendThrottled {
-		r.RetryAfter = backoff(entry.N, o.RetryAfter)
+		r.RetryAfter = pause(entry.N, o)
 	}
 	p.released(r)
 }
@@ -194,8 +200,8 @@ func (p *step) requeue(entry OutboxEntry, o SendOutcome, pause time.Duration) {
 	at := p.now.Add(pause)
 	p.emit(Event{Kind: AttemptEnded, At: at, Attempt: &Attempt{
 		Message: entry.Message, N: entry.N, Epoch: entry.Epoch, Code: o.Code, Subcode: o.Subcode, Reason: o.Reason, RetryAt: at}})
-	p.effect(ReleaseSend{Message: entry.Message, Blocked: o.Result == SendBlocked, RetryAfter: pause})
-	p.effect(WakeSender{Message: entry.Message, NotBefore: at})
+	p.effect(ReleaseSend{Message: entry.Message, Blocked: o.Result == SendBlocked, RetryAfter: pause, Hold: o.Hold})
+	p.effect(p.wakeOf(&entry, at))
 }
 
 // cancel withdraws a send before its next attempt.
@@ -216,7 +222,7 @@ func (p *step) released(r ReleaseSend) {
 
 func (p *step) wakeHead() {
 	if head := p.c.head(); head != nil && head.State == SendQueued {
-		p.effect(WakeSender{Message: head.Message, NotBefore: head.At})
+		p.effect(p.wakeOf(head, head.At))
 	}
 }
 
@@ -238,7 +244,7 @@ func (p *step) cancelAssistant(reason string) (pending []MessageID) {
 }
 
 func (p *step) takeOver(f TakeOver) {
-	if p.c.Holder == HolderMember && p.c.PausedUntil.IsZero() {
+	if p.c.Holder == HolderMember && p.c.PausedUntil.IsZero() && !p.c.Away {
 		p.duplicate()
 		p.d.Verdict.Pending = p.attempting()
 		return

@@ -57,6 +57,8 @@ func Step(s *Conversation, in Input) Decision {
 		p.takeOver(f)
 	case HandBack:
 		p.handBack(f)
+	case Link:
+		p.link(f)
 	case Poison:
 		p.poison(f)
 	case ChannelRefused:
@@ -198,7 +200,7 @@ func (p *step) queueUntil(m Message, until time.Time) MessageID {
 		m.Class = p.set.ClassOf(p.c.Kind)
 	}
 	p.emit(Event{Kind: MessageQueued, At: p.now, Deadline: until, Message: &m})
-	p.effect(WakeSender{Message: m.ID, NotBefore: p.now})
+	p.effect(p.wakeOf(&p.c.Outbox[len(p.c.Outbox)-1], p.now))
 	return m.ID
 }
 

@@ -141,8 +141,6 @@ type Settings struct {
 	Assistant bool
 	// Simulated marks answers as coming from the built-in model simulator.
 	Simulated bool
-	// Typing shows customers that an answer is being written, while it is.
-	Typing bool
 	// QuietPeriod is how long a customer must pause before a turn starts.
 	QuietPeriod time.Duration
 	// RestartMax and RestartWindow bound how often and how long newer messages
@@ -172,6 +170,11 @@ type Settings struct {
 	Apology string
 	// Instructions is the assistant's system prompt for this tenant.
 	Instructions string
+	// Greeting is sent to a customer who opens the chat for the first time; empty
+	// for no greeting.
+	Greeting string
+	// IgnoreGroups drops what is written in groups instead of storing it.
+	IgnoreGroups bool
 }
 
 // The defaults of Settings.

@@ -52,13 +52,22 @@ func (p *step) startCall() {
 
 // restartTurn replaces a running turn after a newer message, while it may.
 func (p *step) restartTurn() {
-	t := p.c.Turn
-	if t.Phase != TurnRunning || int(t.Restarts) >= min(p.set.RestartMax, RestartsMax) ||
-		!p.now.Before(p.c.WaitingSince.Add(p.set.RestartWindow)) {
-		return
+	if p.c.Turn.Phase == TurnRunning && p.mayRestart() {
+		p.supersede("newer_message")
 	}
+}
+
+// mayRestart reports whether the running turn may still be replaced.
+func (p *step) mayRestart() bool {
+	return int(p.c.Turn.Restarts) < min(p.set.RestartMax, RestartsMax) &&
+		p.now.Before(p.c.WaitingSince.Add(p.set.RestartWindow))
+}
+
+// supersede makes the running turn start again after the quiet period.
+func (p *step) supersede(reason string) {
+	t := p.c.Turn
 	p.emit(Event{Kind: TurnSuperseded, At: p.quietEnd(), Turn: &TurnRecord{
-		ID: t.ID, Call: t.Call, From: t.From, UpTo: t.UpTo, Reason: "newer_message"}})
+		ID: t.ID, Call: t.Call, From: t.From, UpTo: t.UpTo, Reason: reason}})
 	p.effect(CancelTurn{Turn: t.ID})
 }
 

@@ -19,7 +19,10 @@ type world struct {
 	rows   map[string]chat.RemoteRow
 	claims map[string]chat.Original
 	places map[chat.Address]bool
-	last   chat.Decision
+	// contact is the stored contact; others are addresses of other contacts.
+	contact chat.Contact
+	others  map[chat.Address]chat.ContactID
+	last    chat.Decision
 	registry
 	// queued is the id of every outbound message, in order.
 	queued []chat.MessageID
@@ -32,7 +35,7 @@ const convBody = "abcdefghijklmnopqrstuvwxyz"
 func newWorld(kind chat.ChannelKind) *world {
 	w := &world{
 		now: start, epoch: 1,
-		rows: map[string]chat.RemoteRow{}, claims: map[string]chat.Original{}, places: map[chat.Address]bool{},
+		rows: map[string]chat.RemoteRow{}, claims: map[string]chat.Original{}, places: map[chat.Address]bool{}, others: map[chat.Address]chat.ContactID{},
 		state: chat.Conversation{ID: chat.ConversationIDFrom(convBody), Tenant: "acme", Channel: "acme-wa", Kind: kind},
 	}
 	w.set.Assistant = true
@@ -50,7 +53,7 @@ func (w *world) customer() []chat.Address {
 func rowKey(r chat.RemoteID, revision string) string { return string(r) + "|" + revision }
 
 func (w *world) known(f chat.Fact) chat.Known {
-	k := chat.Known{Place: chat.Place{Conversation: w.state.ID, Contact: "ct_1", Found: w.state.Seq > 0}}
+	k := chat.Known{Place: chat.Place{Conversation: w.state.ID, Contact: "ct_1", Found: w.state.Seq > 0}, Contact: w.contact}
 	find := func(remote chat.RemoteID, revision string) {
 		if remote != "" {
 			k.Row, k.RowFound = w.rows[rowKey(remote, revision)]
@@ -65,9 +68,16 @@ func (w *world) known(f chat.Fact) chat.Known {
 		if in.Digest != "" {
 			k.Original, k.Seen = w.claims["d"+in.Digest]
 		}
-		for _, a := range in.Customer {
-			if a.Routable() && !w.places[a] {
-				k.Place.Missing = append(k.Place.Missing, a)
+		w.locate(&k.Place, in.Customer)
+		if in.Content != nil && in.Content.Identity != nil {
+			w.locate(&k.Became, in.Content.Identity.Became)
+		}
+		if k.RowFound && k.Row.Message == "" {
+			k.Early = w.about(k.Row, in.Remote, 0)
+		}
+		if target := in.Target(); target != "" {
+			if k.TargetRow, k.TargetFound = w.rows[rowKey(target, "")]; k.TargetFound {
+				k.About = w.about(k.TargetRow, target, w.state.WaitingFrom)
 			}
 		}
 	}
@@ -87,6 +97,32 @@ func (w *world) known(f chat.Fact) chat.Known {
 	return k
 }
 
+// locate tells where addresses lead: here, to another contact, or nowhere yet.
+func (w *world) locate(p *chat.Place, addresses []chat.Address) {
+	for _, a := range addresses {
+		other, elsewhere := w.others[a]
+		switch {
+		case !a.Routable():
+		case elsewhere:
+			p.Others = append(p.Others, other)
+		case w.places[a]:
+			p.Conversation, p.Contact, p.Found = w.state.ID, w.state.Contact, true
+		default:
+			p.Missing = append(p.Missing, a)
+		}
+	}
+}
+
+// about is what the journal says of the message of a row, and who waits.
+func (w *world) about(row chat.RemoteRow, remote chat.RemoteID, waiting chat.Seq) (about []chat.Event) {
+	for _, e := range w.events {
+		if e.Seq >= row.Since() && e.Concerns(remote, row.Message) || waiting != 0 && e.Waits(waiting) {
+			about = append(about, e)
+		}
+	}
+	return about
+}
+
 // do runs one fact to its commit and returns the first broken invariant.
 func (w *world) do(f chat.Fact) error {
 	before := w.state.Clone()
@@ -103,6 +139,15 @@ func (w *world) do(f chat.Fact) error {
 		}
 	}
 	w.state.Armed = d.Due
+	for _, seq := range d.Redact {
+		w.events[seq-1] = chat.Redacted(w.events[seq-1])
+	}
+	if d.Contact != nil {
+		w.contact = *d.Contact
+	}
+	for _, a := range d.Releases {
+		delete(w.places, a)
+	}
 	for _, r := range d.Rows {
 		key := rowKey(r.Remote, r.Revision)
 		if _, dup := w.rows[key]; dup && r.Fresh {

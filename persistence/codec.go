@@ -114,6 +114,9 @@ func encodeContact(a *arena, box sealer, t chat.TenantID, id id16, c *chat.Conta
 	}
 	s.public.bytes(1, id[:])
 	s.public.bytes(2, sealed)
+	if conv, ok := conversationBytes(c.Conversation); ok {
+		s.public.bytes(3, conv[:])
+	}
 	return s.record(a), nil
 }
 
@@ -128,6 +131,9 @@ func decodeContact(box opener, t chat.TenantID, id id16, v []byte) (chat.Contact
 		return chat.Contact{}, err
 	}
 	c := chat.Contact{ID: id.contactID(), Name: string(p.Name), Addresses: addressesOf(p.Addresses)}
+	if len(r.Conversation) == idLen {
+		c.Conversation = id16(r.Conversation).conversationID()
+	}
 	if err := readContactExtra(p.Content, &c); err != nil {
 		return chat.Contact{}, err
 	}

@@ -36,17 +36,19 @@ func decodeJSON[T any](b []byte) (*T, error) {
 
 // contactMore is what a contact may have beside name and addresses.
 type contactMore struct {
-	Links    []chat.ContactID `json:"links,omitempty"`
-	Consents []chat.ConsentAt `json:"consents,omitempty"`
-	Profile  *chat.Profile    `json:"profile,omitempty"`
+	Links    []chat.ContactID  `json:"links,omitempty"`
+	Apart    []chat.ContactID  `json:"apart,omitempty"`
+	Link     *chat.ContactLink `json:"link,omitempty"`
+	Consents []chat.ConsentAt  `json:"consents,omitempty"`
+	Profile  *chat.Profile     `json:"profile,omitempty"`
 }
 
 // contactExtra is what few contacts have, as JSON; nil for most.
 func contactExtra(c *chat.Contact) ([]byte, error) {
-	if len(c.Links) == 0 && len(c.Consents) == 0 && c.Profile == nil {
+	if len(c.Links) == 0 && len(c.Apart) == 0 && c.Link == nil && len(c.Consents) == 0 && c.Profile == nil {
 		return nil, nil
 	}
-	b, err := json.Marshal(contactMore{c.Links, c.Consents, c.Profile})
+	b, err := json.Marshal(contactMore{Links: c.Links, Apart: c.Apart, Link: c.Link, Consents: c.Consents, Profile: c.Profile})
 	if err != nil {
 		return nil, chat.E("persistence.encode", chat.KindInvalid, "a contact cannot be encoded", nil)
 	}
@@ -62,6 +64,6 @@ func readContactExtra(b []byte, c *chat.Contact) error {
 	if err != nil {
 		return err
 	}
-	c.Links, c.Consents, c.Profile = more.Links, more.Consents, more.Profile
+	c.Links, c.Apart, c.Link, c.Consents, c.Profile = more.Links, more.Apart, more.Link, more.Consents, more.Profile
 	return nil
 }

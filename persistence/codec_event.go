@@ -72,6 +72,7 @@ func private(w *wire, e *chat.Event) (err error) {
 		w.text(11, e.Handoff.Member)
 	case e.Update != nil:
 		u := e.Update
+		w.text(1, u.Text)
 		w.bytes(4, u.Raw)
 		w.text(5, string(u.Remote))
 		w.text(10, u.Revision)
@@ -116,6 +117,7 @@ func public(w *wire, e *chat.Event) error {
 		w.turn(6, c, m.Turn)
 		w.uint(7, uint64(m.Class))
 		w.bool(8, m.Simulated)
+		w.bool(15, m.Revoked)
 		w.close(at)
 	case payloadAttempt:
 		a, at := e.Attempt, w.open(12)
@@ -210,7 +212,7 @@ func (row eventRow) event(t chat.TenantID, c chat.ConversationID, p *recordpb.Pr
 		e.Message = &chat.Message{ID: messageOf(c, m.Id), RemoteID: chat.RemoteID(p.Remote), Direction: chat.Direction(m.Direction),
 			Author: chat.Author(m.Author), Type: string(m.Type), Text: string(p.Text), ReplyTo: chat.RemoteID(p.ReplyTo),
 			Group: string(p.Group), ProviderTime: unstamp(m.ProviderTime), Name: string(p.Name), Turn: turnOf(c, m.Turn),
-			Class: chat.Class(m.Class), Simulated: m.Simulated, Raw: p.Raw}
+			Class: chat.Class(m.Class), Simulated: m.Simulated, Revoked: m.Revoked, Raw: p.Raw}
 		if e.Message.Content, err = decodeContent(p.Content); err != nil {
 			return chat.Event{}, err
 		}
@@ -238,7 +240,7 @@ func (row eventRow) event(t chat.TenantID, c chat.ConversationID, p *recordpb.Pr
 	}
 	if u := r.Update; u != nil {
 		e.Update = &chat.Update{Type: string(u.Type), Remote: chat.RemoteID(p.Remote), Revision: string(p.Revision),
-			Reason: string(u.Reason), ProviderTime: unstamp(u.ProviderTime), Raw: p.Raw}
+			Reason: string(u.Reason), Text: string(p.Text), ProviderTime: unstamp(u.ProviderTime), Raw: p.Raw}
 		if e.Update.Content, err = decodeContent(p.Content); err != nil {
 			return chat.Event{}, err
 		}

@@ -60,12 +60,14 @@ func encodeState(a *arena, pepper *seal.Pepper, c *chat.Conversation, contact []
 		if o.Proven {
 			w.uint(12, 1)
 		}
+		w.uint(13, uint64(o.Lane))
 		w.uint(14, uint64(o.Pass))
 		w.stamp(15, o.Until)
 		w.close(at)
 	}
 	w.stamp(16, c.Armed)
 	w.stamp(17, c.Deadline)
+	w.bool(18, c.Away)
 	return s.record(a)
 }
 
@@ -83,14 +85,14 @@ func decodeState(pepper *seal.Pepper, t chat.TenantID, c chat.ConversationID, v 
 		Seq: chat.Seq(r.Seq), Started: unstamp(r.Started), Active: unstamp(r.Active), Holder: chat.Holder(r.Holder),
 		PausedUntil: unstamp(r.PausedUntil), WindowFrom: unstamp(r.WindowFrom), LastIn: chat.Seq(r.LastIn),
 		WaitingFrom: chat.Seq(r.WaitingFrom), WaitingSince: unstamp(r.WaitingSince), Unread: int(r.Unread),
-		Armed: unstamp(r.Armed), Deadline: unstamp(r.Deadline)}
+		Armed: unstamp(r.Armed), Deadline: unstamp(r.Deadline), Away: r.Away}
 	if k := r.Turn; k != nil {
 		s.Turn = chat.Turn{Phase: chat.TurnPhase(k.Phase), ID: turnOf(c, k.Id), Call: int(k.Call), Epoch: chat.Epoch(k.Epoch),
 			From: chat.Seq(k.From), UpTo: chat.Seq(k.UpTo), At: unstamp(k.At), Restarts: uint8(min(k.Restarts, chat.RestartsMax))}
 	}
 	for _, o := range r.Outbox {
 		s.Outbox = append(s.Outbox, chat.OutboxEntry{Message: messageOf(c, o.Message), Seq: chat.Seq(o.Seq),
-			Author: chat.Author(o.Author), State: chat.SendState(o.State), Class: chat.Class(o.Class), N: int(o.N), Doubtful: o.Doubtful, Proven: o.Proven,
+			Author: chat.Author(o.Author), State: chat.SendState(o.State), Class: chat.Class(o.Class), N: int(o.N), Doubtful: o.Doubtful, Proven: o.Proven, Lane: chat.Lane(o.Lane),
 			Epoch: chat.Epoch(o.Epoch), At: unstamp(o.At), Covers: chat.Seq(o.Covers), Pass: chat.Pass(o.Pass), Until: unstamp(o.Until),
 			TextHash: o.Masked ^ outboxMask(pepper, c, chat.Seq(o.Seq))})
 	}

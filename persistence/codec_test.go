@@ -27,14 +27,15 @@ func everyEvent() []chat.Event {
 	content := &chat.Content{Reaction: &chat.Reaction{Target: "wamid.5", Emoji: "👍"}, Cards: []chat.Card{{Name: "Ada"}}}
 	message := &chat.Message{ID: id, RemoteID: "wamid.\xff1", Direction: chat.DirectionOut, Author: chat.AuthorAssistant,
 		Type: "inter\xffactive", Text: "hello \xfe there", ReplyTo: "wamid.0", Group: "g1", ProviderTime: time.Unix(0, 0).UTC(),
-		Name: "Ada", Turn: turn, Class: chat.AtMostOnce, Simulated: true, Content: content, Raw: []byte{0, 0xff}}
+		Name: "Ada", Turn: turn, Class: chat.AtMostOnce, Simulated: true, Revoked: true, Content: content, Raw: []byte{0, 0xff}}
 	attempt := &chat.Attempt{Message: id, N: 3, Epoch: 9, Remote: "wamid.2", Code: 131047, Subcode: -7, Reason: "throttled", RetryAt: at}
 	step := &chat.TurnRecord{ID: turn, Call: 2, Epoch: 9, From: 4, UpTo: 10, Answer: "we open at 9", Model: "m-1",
 		PromptHash: "ab12", PromptTokens: 100, OutTokens: 7, Simulated: true, Reason: "timeout"}
 	handoff := &chat.Handoff{Reason: "requested", Member: "eve@acme.test", Until: at}
-	update := &chat.Update{Type: "reaction", Remote: "wamid.3", Revision: "edit-1", Reason: "panic", ProviderTime: at, Content: content, Raw: []byte("{}")}
+	update := &chat.Update{Type: "reaction", Remote: "wamid.3", Revision: "edit-1", Reason: "panic", Text: "hm", ProviderTime: at, Content: content, Raw: []byte("{}")}
 	person := &chat.Contact{ID: testContact, Name: "Ada", Addresses: []chat.Address{{Kind: chat.WaID, Value: "4915112345678"}, {Kind: chat.BSUID, Value: "DE.1"}},
-		Links: []chat.ContactID{id16{7}.contactID()}, Profile: &chat.Profile{Username: "Ada", PictureKey: []byte{1}},
+		Links: []chat.ContactID{id16{7}.contactID()}, Apart: []chat.ContactID{id16{8}.contactID()},
+		Link: &chat.ContactLink{Other: id16{7}.contactID(), Proof: "said", Member: "eve@acme.test"}, Profile: &chat.Profile{Username: "Ada", PictureKey: []byte{1}},
 		Consents: []chat.ConsentAt{{Consent: chat.Consent{Category: "marketing_messages", Word: "stop"}, At: at}}}
 	var out []chat.Event
 	for k := chat.ConversationStarted; k.String() != ""; k++ {
@@ -242,7 +243,7 @@ func TestState_ReadsBackExactly(t *testing.T) {
 		Turn: chat.Turn{Phase: chat.TurnRunning, ID: chat.TurnIDAt(testConversation, 9), Call: 2, Epoch: 5, From: 3, UpTo: 4, At: at, Restarts: 1},
 		Outbox: []chat.OutboxEntry{
 			{Message: chat.MessageIDAt(testConversation, 8), Seq: 8, Author: chat.AuthorAssistant, State: chat.SendAttempting,
-				Class: chat.AtLeastOnce, N: 2, Doubtful: true, Proven: true, Epoch: 5, At: at, Covers: 4, TextHash: 0xdeadbeef12345678, Pass: chat.PassComment, Until: at},
+				Class: chat.AtLeastOnce, N: 2, Doubtful: true, Proven: true, Lane: chat.LaneTemplate, Epoch: 5, At: at, Covers: 4, TextHash: 0xdeadbeef12345678, Pass: chat.PassComment, Until: at},
 			{Message: "elsewhere", Seq: 9, TextHash: 1}},
 		Armed: at.Add(6e9)}
 	record := encodeState(new(arena), pepper, &want, contactRaw(t, testContact))

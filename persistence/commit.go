@@ -99,7 +99,7 @@ func (at *staging) refuse() (Outcome, error) {
 			if err != nil {
 				return Outcome{}, err
 			}
-			if v != nil {
+			if v != nil && !(byte(in.Kind) == kindAddress && reclaims(v, in.Record)) {
 				return Outcome{Answer: chat.Duplicate, original: bytes.Clone(v), originalKind: byte(in.Kind), originalHash: h}, nil
 			}
 		}

@@ -20,7 +20,7 @@
 //	  'l' index64                              entry of the log
 //	  't'                                      the entry before the log's first: index, term
 //	0x02 group16 'T' tenant word               all that a tenant owns, one range:
-//	    'a' h16(channel, kind, address)        -> conv, contact
+//	    'a' h16(channel, kind, address)        -> conv, contact; how often it was given up, see lead
 //	    'c' conv                               state: header, then recordpb.State
 //	    'd' noun h16(noun, id)                 document: of a channel, of a template
 //	    'e' conv seq64                         event: pos64, then recordpb.Event
@@ -71,6 +71,12 @@
 // contact before the commit is formed; what stage and every file see is
 // ciphertext. The metadata and the quarantine belong to no contact: they are
 // sealed with the metadata's own key, their h16 is made with its own pepper.
+//
+// # Taking back
+//
+// A commit may take the content out of earlier events of its conversation: it puts
+// their records, without what a redaction takes away, at their own keys. Seq, position
+// and kind stay; the feed tells of it by a message_revoked event.
 //
 // # Erasing
 //

@@ -36,7 +36,9 @@ const (
 	FormatCluster FormatVersion = 4
 
 	// FormatContent adds kinds of events, the content of messages, and documents of
-	// tenants. A version before takes them for damage.
+	// tenants; addresses that were given up; and what messages, remote ids, contacts and
+	// states say of messages taken back, links, and threads held elsewhere. A version
+	// before takes them for damage.
 	FormatContent FormatVersion = 5
 
 	// FormatNewest is what this binary writes.

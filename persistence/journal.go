@@ -49,7 +49,7 @@ func (s *Store) Append(ctx context.Context, c chat.Commit) (chat.Receipt, error)
 			s.contacts.put(keyHolder{t.id, p.contact}, &contactKey{box: p.key.box, id: p.key.id}, p.token)
 		}
 		for _, l := range p.leads {
-			s.places.put(addressRow{t.id, l.hash}, chat.Place{Conversation: c.Conversation, Contact: c.State.Contact, Found: true}, l.token)
+			s.places.put(addressRow{t.id, l.hash}, lead{conversation: c.Conversation, contact: c.State.Contact, given: l.given, found: true}, l.token)
 		}
 	case chat.Duplicate:
 		if receipt.Original, err = t.original(out); err != nil {
@@ -69,8 +69,8 @@ func (s *Store) Append(ctx context.Context, c chat.Commit) (chat.Receipt, error)
 func (t *tenant) original(out Outcome) (chat.Original, error) {
 	switch out.originalKind {
 	case kindAddress:
-		c, contact, err := decodeAddress(out.original)
-		return chat.Original{Conversation: c, Contact: contact}, err
+		l, err := decodeAddress(out.original)
+		return chat.Original{Conversation: l.conversation, Contact: l.contact}, err
 	case kindRow:
 		row, err := decodeRow(out.original)
 		return chat.Original{Conversation: row.Conversation, Message: row.Message, Seq: row.Seq}, err

@@ -27,95 +27,12 @@ var kindWord = func() (words [256]string) {
 	return words
 }()
 
-// addressHash is where an address stands. A number is one person's whether Meta
-// calls it a wa_id or only says who a message is from.
-func addressHash(p *seal.Pepper, what byte, ch chat.ChannelID, a chat.Address) id16 {
-	if a.Kind == chat.Phone {
-		a.Kind = chat.WaID
-	}
-	return p.Hash(what, string(ch), kindWord[a.Kind], a.Value)
-}
-
 func rowHash(p *seal.Pepper, ch chat.ChannelID, revision string, remote chat.RemoteID) id16 {
 	return p.Hash(hashRow, string(ch), revision, string(remote))
 }
 
 func claimHash(p *seal.Pepper, kind chat.ClaimKind, key string) id16 {
 	return p.Hash(hashClaim, kindWord[kind], key)
-}
-
-// Locate resolves a customer's addresses on a channel: the first address that
-// leads somewhere decides. A person never seen gets ids made from the first
-// routable address, so that racing deliveries agree on them. It may see what is
-// not yet durable.
-func (s *Store) Locate(t chat.TenantID, ch chat.ChannelID, addresses []chat.Address) (chat.Place, error) {
-	tn, err := s.tenantAt(t)
-	if err != nil {
-		return chat.Place{}, err
-	}
-	var place chat.Place
-	var first *chat.Address
-	for i := range addresses {
-		a := &addresses[i]
-		if !a.Routable() {
-			continue
-		}
-		if first == nil {
-			first = a
-		}
-		led, err := s.addressRow(tn, addressHash(tn.pepper, hashAddress, ch, *a))
-		if err != nil {
-			return chat.Place{}, err
-		}
-		if !led.Found {
-			place.Missing = append(place.Missing, *a)
-		} else if !place.Found {
-			place.Conversation, place.Contact, place.Found = led.Conversation, led.Contact, true
-		}
-	}
-	if !place.Found && first != nil {
-		place.Conversation = addressHash(tn.pepper, hashConversation, ch, *first).conversationID()
-		place.Contact = addressHash(tn.pepper, hashContact, ch, *first).contactID()
-	}
-	return place, nil
-}
-
-// addressRow names an address row across tenants.
-type addressRow struct {
-	tenant chat.TenantID
-	hash   id16
-}
-
-// addressRow returns where an address leads. What it found is cached: a row
-// never changes until it is erased.
-func (s *Store) addressRow(t *tenant, h id16) (chat.Place, error) {
-	at := addressRow{t.id, h}
-	place, found, token := s.places.get(at)
-	if found {
-		return place, nil
-	}
-	v, found, err := s.lookup(t.realm.address(nil, h))
-	if err != nil || !found {
-		return chat.Place{}, err
-	}
-	if place.Conversation, place.Contact, err = decodeAddress(v); err != nil {
-		return chat.Place{}, err
-	}
-	place.Found = true
-	s.places.put(at, place, token)
-	return place, nil
-}
-
-// encodeAddress is the value of an 'a' row: conv, contact.
-func encodeAddress(c, contact id16) []byte {
-	return append(append(make([]byte, 0, 2*idLen), c[:]...), contact[:]...)
-}
-
-func decodeAddress(v []byte) (chat.ConversationID, chat.ContactID, error) {
-	if len(v) != 2*idLen {
-		return "", "", errRecord("an address row is unreadable")
-	}
-	return id16(v[:idLen]).conversationID(), id16(v[idLen:]).contactID(), nil
 }
 
 // Row returns the index row of a remote id on a channel. It may see what is not
@@ -157,6 +74,7 @@ func encodeRow(a *arena, row *chat.RemoteRow) ([]byte, error) {
 	w.uint(2, uint64(row.Seq))
 	w.message(3, row.Conversation, row.Message)
 	w.uint(4, uint64(row.Mask))
+	w.uint(5, uint64(row.First))
 	return s.record(a), nil
 }
 
@@ -165,7 +83,7 @@ func decodeRow(v []byte) (chat.RemoteRow, error) {
 	if proto.Unmarshal(v, &r) != nil || len(r.Conversation) != 0 && len(r.Conversation) != idLen {
 		return chat.RemoteRow{}, errRecord("a remote-id row is unreadable")
 	}
-	row := chat.RemoteRow{Seq: chat.Seq(r.Seq), Mask: chat.Status(r.Mask)}
+	row := chat.RemoteRow{Seq: chat.Seq(r.Seq), First: chat.Seq(r.First), Mask: chat.Status(r.Mask)}
 	if len(r.Conversation) == idLen {
 		row.Conversation = id16(r.Conversation).conversationID()
 	}

@@ -33,12 +33,6 @@ type prepared struct {
 	usages  [1]*recordpb.Count
 }
 
-// claimedAddress is the hash of an address and the token for its place in the cache.
-type claimedAddress struct {
-	hash  id16
-	token uint64
-}
-
 var preparations = sync.Pool{New: func() any { return new(prepared) }}
 
 // release lets the next commit have the memory. REQUIRES: the commit is answered,
@@ -87,6 +81,12 @@ func (s *Store) prepare(t *tenant, c *chat.Commit) (*prepared, error) {
 		return nil, err
 	}
 	if err := p.inserts(t, c); err != nil {
+		return nil, err
+	}
+	if err := p.releases(t, c.Channel, c.Releases); err != nil {
+		return nil, err
+	}
+	if err := s.redactions(t, p, c); err != nil {
 		return nil, err
 	}
 	if c.Contact != nil && c.Conversation != "" {
@@ -180,20 +180,20 @@ func (p *prepared) inserts(t *tenant, c *chat.Commit) error {
 	}
 	for i := range c.Claims {
 		cl := &c.Claims[i]
-		in := &recordpb.Insert{Fresh: true}
 		if cl.Kind == chat.ClaimAddress {
-			h := addressHash(t.pepper, hashAddress, c.Channel, cl.Address)
-			in.Kind, in.Hash, in.Record = uint32(kindAddress), h[:], encodeAddress(p.conversation, p.contact)
-			_, _, token := t.group.store.places.get(addressRow{t.id, h})
-			p.leads = append(p.leads, claimedAddress{h, token})
-		} else {
-			h := claimHash(t.pepper, cl.Kind, cl.Key)
-			record, err := t.encodeClaim(&p.records, h, p.conversation, p.contact, cl)
+			in, err := p.claimAddress(t, c.Channel, cl.Address)
 			if err != nil {
 				return err
 			}
-			in.Kind, in.Hash, in.Record, in.Day = uint32(kindClaim), h[:], record, uint32(max(cl.Day, 0))
+			p.commit.Claims = append(p.commit.Claims, in)
+			continue
 		}
+		h := claimHash(t.pepper, cl.Kind, cl.Key)
+		record, err := t.encodeClaim(&p.records, h, p.conversation, p.contact, cl)
+		if err != nil {
+			return err
+		}
+		in := &recordpb.Insert{Kind: uint32(kindClaim), Hash: h[:], Record: record, Fresh: true, Day: uint32(max(cl.Day, 0))}
 		p.commit.Claims = append(p.commit.Claims, in)
 	}
 	return nil

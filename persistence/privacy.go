@@ -189,8 +189,18 @@ func skeleton(r *recordpb.Event) *recordpb.Event {
 // conversation and empties its claims.
 func (p *erasePlan) indexRows() error {
 	err := p.store.scan(p.tenant.realm.kind(nil, kindAddress), func(key, value []byte) error {
-		if len(value) == 2*idLen && id16(value[:idLen]) == p.conversation {
+		l, err := decodeAddress(value)
+		switch {
+		case err != nil:
+			return err
+		case !l.found || l.conversation != p.conversation.conversationID():
+		case l.given == 0:
 			p.remove(slices.Clone(key))
+		default:
+			// How often it was given up stays: it keeps the next owner of the number
+			// apart from those before.
+			p.rows++
+			p.writes = append(p.writes, &recordpb.Write{Key: slices.Clone(key), Value: encodeGiven(l.given)})
 		}
 		return nil
 	})

@@ -41,7 +41,7 @@ type Store struct {
 	meeting sync.RWMutex
 	// contacts are unwrapped keys, places where addresses lead.
 	contacts *cache[keyHolder, *contactKey]
-	places   *cache[addressRow, chat.Place]
+	places   *cache[addressRow, lead]
 	recent   *recent
 	tables   tableReaders
 
@@ -67,7 +67,7 @@ func Open(o Options) (*Store, error) {
 	o.FS = fs
 	s := &Store{opts: o, fs: fs, stop: make(chan struct{}),
 		contacts: newCache[keyHolder, *contactKey](o.KeyCacheLen),
-		places:   newCache[addressRow, chat.Place](o.KeyCacheLen),
+		places:   newCache[addressRow, lead](o.KeyCacheLen),
 		recent:   newRecent((memTablesMax+2)*int64(o.MemTableSize), o.ReadOnly)}
 	db, err := pebble.Open(o.Dir, s.engineOptions())
 	if err != nil {

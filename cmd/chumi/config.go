@@ -95,11 +95,11 @@ type AssistantConfig struct {
 	Model           string        `koanf:"model" doc:"Name of the model."`
 	Instructions    string        `koanf:"instructions" doc:"System prompt: what the assistant is and how it answers."`
 	Apology         string        `koanf:"apology" doc:"Sent when the assistant cannot answer in time."`
+	Greeting        string        `koanf:"greeting" rule:"optional" doc:"Sent to a customer who opens the chat for the first time; empty for no greeting."`
 	QuietPeriod     time.Duration `koanf:"quiet_period" doc:"How long a customer must pause before a turn starts; messages within it make one turn."`
 	TurnTimeout     time.Duration `koanf:"turn_timeout" doc:"Time one model call may take."`
 	SilenceDeadline time.Duration `koanf:"silence_deadline" doc:"Longest a customer waits for an answer, an apology or a handoff."`
 	TurnsPerDay     int           `koanf:"turns_per_day" rule:"optional" doc:"Turns a tenant may start per UTC day; 0 means no limit."`
-	Typing          bool          `koanf:"typing" doc:"Shows customers that their messages were read and that an answer is being written, while it is."`
 	CallsMax        int           `koanf:"calls_max" doc:"Model calls under way at once, over all tenants."`
 }
 
@@ -113,6 +113,7 @@ type SendsConfig struct {
 // EngineConfig bounds memory and disk.
 type EngineConfig struct {
 	ResidentMax  int           `koanf:"resident_max" doc:"Conversations kept in memory; the least recently used are put to sleep."`
+	Groups       string        `koanf:"groups" enum:"store,ignore" doc:"What is done with messages of WhatsApp groups: store keeps them, ignore drops them; they are never answered."`
 	DiskFreeMin  int           `koanf:"disk_free_min" rule:"optional" doc:"Free bytes of the data directory's disk below which webhooks are answered 503; 0 switches the reserve off."`
 	CacheBytes   int           `koanf:"cache_bytes" doc:"Block cache of the store in bytes."`
 	DrainTimeout time.Duration `koanf:"drain_timeout" doc:"Time a stop may take before what is left is cut; everything acknowledged is durable already."`
@@ -152,7 +153,6 @@ func DefaultConfig() Config {
 		},
 		Assistant: AssistantConfig{
 			Model: DefaultModel, Instructions: chat.DefaultInstructions, Apology: chat.DefaultApology,
-			Typing:      true,
 			QuietPeriod: chat.DefaultQuietPeriod, TurnTimeout: chat.DefaultTurnTimeout,
 			SilenceDeadline: chat.DefaultSilenceDeadline, CallsMax: actors.DefaultTurnsInFlightMax,
 		},
@@ -160,7 +160,7 @@ func DefaultConfig() Config {
 			ReconcileAfter: chat.DefaultReconcileAfter,
 			WhatsAppClass:  "at_least_once", InstagramClass: "at_most_once",
 		},
-		Engine: EngineConfig{ResidentMax: actors.DefaultResidentMax, DiskFreeMin: persistence.DefaultDiskReserve,
+		Engine: EngineConfig{ResidentMax: actors.DefaultResidentMax, Groups: "store", DiskFreeMin: persistence.DefaultDiskReserve,
 			CacheBytes: persistence.DefaultCacheSize, DrainTimeout: 25 * time.Second},
 		Log: LogConfig{Level: "info", Format: "auto"},
 	}
@@ -176,7 +176,6 @@ func (c *Config) AssistantReady() bool {
 func (c *Config) Settings() chat.Settings {
 	s := chat.Settings{
 		Assistant:       c.AssistantReady(),
-		Typing:          c.Assistant.Typing,
 		QuietPeriod:     c.Assistant.QuietPeriod,
 		TurnTimeout:     c.Assistant.TurnTimeout,
 		SilenceDeadline: c.Assistant.SilenceDeadline,
@@ -184,6 +183,8 @@ func (c *Config) Settings() chat.Settings {
 		TurnsPerDayMax:  int64(c.Assistant.TurnsPerDay),
 		Apology:         c.Assistant.Apology,
 		Instructions:    c.Assistant.Instructions,
+		Greeting:        c.Assistant.Greeting,
+		IgnoreGroups:    c.Engine.Groups == "ignore",
 		WhatsAppClass:   classOf(c.Sends.WhatsAppClass),
 		InstagramClass:  classOf(c.Sends.InstagramClass),
 	}

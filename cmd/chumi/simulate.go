@@ -93,7 +93,8 @@ func (c *cli) simulateCommand() *cobra.Command {
 		graph                                  metasim.Plan
 		model                                  openaisim.Plan
 		modelKey                               string
-		windows                                bool
+		windows, paced                         bool
+		pace                                   = metasim.StrictPace
 	)
 	cmd := &cobra.Command{Use: "simulate", Short: "Run the simulators of WhatsApp, Instagram and a model alone",
 		Long: `simulate stands in for Meta and for a model, so that an engine can be tried
@@ -113,8 +114,11 @@ held against Meta's documented limits; GET /simulator/api/ledger lists it all.`,
 				}
 			}
 			graph.Reports = patient
+			if !paced {
+				pace = metasim.Pace{}
+			}
 			s, err := startSimulators(graphAddr, modelAddr,
-				metasim.Options{Accounts: simulatedAccounts(b), Hooks: hooks, Plan: graph, Windows: windows, LedgerMax: ledgerMax},
+				metasim.Options{Accounts: simulatedAccounts(b), Hooks: hooks, Plan: graph, Windows: windows, Pace: pace, LedgerMax: ledgerMax},
 				openaisim.Options{APIKey: modelKey, Plan: model, LedgerMax: ledgerMax})
 			if err != nil {
 				return err
@@ -129,6 +133,9 @@ held against Meta's documented limits; GET /simulator/api/ledger lists it all.`,
 	f.StringVar(&hooks, "hooks", "http://127.0.0.1:8080", "base URL webhooks are posted to, at /hooks/{app}; several, with commas between them, in turn")
 	f.StringVar(&bootstrap, "bootstrap", "", "bootstrap file of the engine: its channels are the accounts (default: any account, without reports)")
 	f.BoolVar(&windows, "windows", false, "refuse messages to customers who have not written here in the last 24 hours")
+	f.BoolVar(&paced, "paced", false, "refuse messages that come faster than Meta allows; the ledger names the limit")
+	f.IntVar(&pace.PerSecond, "per-second", pace.PerSecond, "with --paced: messages a second of a WhatsApp number, both directions together")
+	f.IntVar(&pace.Tier, "tier", pace.Tier, "with --paced: persons outside the window that the numbers of a WABA may write to in 24 hours, 0 for any")
 	f.StringVar(&modelKey, "model-key", "", "the only model key accepted (default: any)")
 	f.Uint64Var(&graph.Seed, "seed", 1, "seed of faults and delays")
 	f.DurationVar(&graph.Latency.Median, "graph-latency", 100*time.Millisecond, "median time Graph takes to answer")

@@ -438,9 +438,11 @@ func (x *Address) GetValue() []byte {
 // Contact is a person. As a row of its own it has sealed set; within an event
 // its private part is in the event's.
 type Contact struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Sealed        []byte                 `protobuf:"bytes,2,opt,name=sealed,proto3" json:"sealed,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Id     []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Sealed []byte                 `protobuf:"bytes,2,opt,name=sealed,proto3" json:"sealed,omitempty"`
+	// conversation is the one the contact was made with, in a row of its own.
+	Conversation  []byte `protobuf:"bytes,3,opt,name=conversation,proto3" json:"conversation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -489,16 +491,25 @@ func (x *Contact) GetSealed() []byte {
 	return nil
 }
 
+func (x *Contact) GetConversation() []byte {
+	if x != nil {
+		return x.Conversation
+	}
+	return nil
+}
+
 type Message struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            *Ref                   `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Direction     uint32                 `protobuf:"varint,2,opt,name=direction,proto3" json:"direction,omitempty"`
-	Author        uint32                 `protobuf:"varint,3,opt,name=author,proto3" json:"author,omitempty"`
-	Type          []byte                 `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"`
-	ProviderTime  *int64                 `protobuf:"varint,5,opt,name=provider_time,json=providerTime,proto3,oneof" json:"provider_time,omitempty"`
-	Turn          *Ref                   `protobuf:"bytes,6,opt,name=turn,proto3" json:"turn,omitempty"`
-	Class         uint32                 `protobuf:"varint,7,opt,name=class,proto3" json:"class,omitempty"`
-	Simulated     bool                   `protobuf:"varint,8,opt,name=simulated,proto3" json:"simulated,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Id           *Ref                   `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Direction    uint32                 `protobuf:"varint,2,opt,name=direction,proto3" json:"direction,omitempty"`
+	Author       uint32                 `protobuf:"varint,3,opt,name=author,proto3" json:"author,omitempty"`
+	Type         []byte                 `protobuf:"bytes,4,opt,name=type,proto3" json:"type,omitempty"`
+	ProviderTime *int64                 `protobuf:"varint,5,opt,name=provider_time,json=providerTime,proto3,oneof" json:"provider_time,omitempty"`
+	Turn         *Ref                   `protobuf:"bytes,6,opt,name=turn,proto3" json:"turn,omitempty"`
+	Class        uint32                 `protobuf:"varint,7,opt,name=class,proto3" json:"class,omitempty"`
+	Simulated    bool                   `protobuf:"varint,8,opt,name=simulated,proto3" json:"simulated,omitempty"`
+	// revoked tells that the content was taken back, and is gone.
+	Revoked       bool `protobuf:"varint,15,opt,name=revoked,proto3" json:"revoked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -585,6 +596,13 @@ func (x *Message) GetClass() uint32 {
 func (x *Message) GetSimulated() bool {
 	if x != nil {
 		return x.Simulated
+	}
+	return false
+}
+
+func (x *Message) GetRevoked() bool {
+	if x != nil {
+		return x.Revoked
 	}
 	return false
 }
@@ -987,24 +1005,26 @@ func (x *Update) GetProviderTime() int64 {
 
 // State is a conversation as of its last event. It holds no personal data.
 type State struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Channel       []byte                 `protobuf:"bytes,1,opt,name=channel,proto3" json:"channel,omitempty"`
-	Kind          uint32                 `protobuf:"varint,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	Contact       []byte                 `protobuf:"bytes,3,opt,name=contact,proto3" json:"contact,omitempty"`
-	Seq           uint64                 `protobuf:"varint,4,opt,name=seq,proto3" json:"seq,omitempty"`
-	Started       *int64                 `protobuf:"varint,5,opt,name=started,proto3,oneof" json:"started,omitempty"`
-	Active        *int64                 `protobuf:"varint,6,opt,name=active,proto3,oneof" json:"active,omitempty"`
-	Holder        uint32                 `protobuf:"varint,7,opt,name=holder,proto3" json:"holder,omitempty"`
-	PausedUntil   *int64                 `protobuf:"varint,8,opt,name=paused_until,json=pausedUntil,proto3,oneof" json:"paused_until,omitempty"`
-	WindowFrom    *int64                 `protobuf:"varint,9,opt,name=window_from,json=windowFrom,proto3,oneof" json:"window_from,omitempty"`
-	LastIn        uint64                 `protobuf:"varint,10,opt,name=last_in,json=lastIn,proto3" json:"last_in,omitempty"`
-	WaitingFrom   uint64                 `protobuf:"varint,11,opt,name=waiting_from,json=waitingFrom,proto3" json:"waiting_from,omitempty"`
-	WaitingSince  *int64                 `protobuf:"varint,12,opt,name=waiting_since,json=waitingSince,proto3,oneof" json:"waiting_since,omitempty"`
-	Unread        int64                  `protobuf:"varint,13,opt,name=unread,proto3" json:"unread,omitempty"`
-	Turn          *TurnState             `protobuf:"bytes,14,opt,name=turn,proto3" json:"turn,omitempty"`
-	Outbox        []*Outbox              `protobuf:"bytes,15,rep,name=outbox,proto3" json:"outbox,omitempty"`
-	Armed         *int64                 `protobuf:"varint,16,opt,name=armed,proto3,oneof" json:"armed,omitempty"`
-	Deadline      *int64                 `protobuf:"varint,17,opt,name=deadline,proto3,oneof" json:"deadline,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Channel      []byte                 `protobuf:"bytes,1,opt,name=channel,proto3" json:"channel,omitempty"`
+	Kind         uint32                 `protobuf:"varint,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Contact      []byte                 `protobuf:"bytes,3,opt,name=contact,proto3" json:"contact,omitempty"`
+	Seq          uint64                 `protobuf:"varint,4,opt,name=seq,proto3" json:"seq,omitempty"`
+	Started      *int64                 `protobuf:"varint,5,opt,name=started,proto3,oneof" json:"started,omitempty"`
+	Active       *int64                 `protobuf:"varint,6,opt,name=active,proto3,oneof" json:"active,omitempty"`
+	Holder       uint32                 `protobuf:"varint,7,opt,name=holder,proto3" json:"holder,omitempty"`
+	PausedUntil  *int64                 `protobuf:"varint,8,opt,name=paused_until,json=pausedUntil,proto3,oneof" json:"paused_until,omitempty"`
+	WindowFrom   *int64                 `protobuf:"varint,9,opt,name=window_from,json=windowFrom,proto3,oneof" json:"window_from,omitempty"`
+	LastIn       uint64                 `protobuf:"varint,10,opt,name=last_in,json=lastIn,proto3" json:"last_in,omitempty"`
+	WaitingFrom  uint64                 `protobuf:"varint,11,opt,name=waiting_from,json=waitingFrom,proto3" json:"waiting_from,omitempty"`
+	WaitingSince *int64                 `protobuf:"varint,12,opt,name=waiting_since,json=waitingSince,proto3,oneof" json:"waiting_since,omitempty"`
+	Unread       int64                  `protobuf:"varint,13,opt,name=unread,proto3" json:"unread,omitempty"`
+	Turn         *TurnState             `protobuf:"bytes,14,opt,name=turn,proto3" json:"turn,omitempty"`
+	Outbox       []*Outbox              `protobuf:"bytes,15,rep,name=outbox,proto3" json:"outbox,omitempty"`
+	Armed        *int64                 `protobuf:"varint,16,opt,name=armed,proto3,oneof" json:"armed,omitempty"`
+	Deadline     *int64                 `protobuf:"varint,17,opt,name=deadline,proto3,oneof" json:"deadline,omitempty"`
+	// away tells that another app of the business owns the thread.
+	Away          bool `protobuf:"varint,18,opt,name=away,proto3" json:"away,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1158,6 +1178,13 @@ func (x *State) GetDeadline() int64 {
 	return 0
 }
 
+func (x *State) GetAway() bool {
+	if x != nil {
+		return x.Away
+	}
+	return false
+}
+
 type TurnState struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Phase         uint32                 `protobuf:"varint,1,opt,name=phase,proto3" json:"phase,omitempty"`
@@ -1275,6 +1302,8 @@ type Outbox struct {
 	Doubtful bool `protobuf:"varint,11,opt,name=doubtful,proto3" json:"doubtful,omitempty"`
 	// proven tells that an earlier attempt went, while another is under way.
 	Proven bool `protobuf:"varint,12,opt,name=proven,proto3" json:"proven,omitempty"`
+	// lane is which limits beside the channel's own it counts against.
+	Lane uint32 `protobuf:"varint,13,opt,name=lane,proto3" json:"lane,omitempty"`
 	// pass is what lets it out beside the customer service window; until is when a
 	// private reply no longer may leave.
 	Pass          uint32 `protobuf:"varint,14,opt,name=pass,proto3" json:"pass,omitempty"`
@@ -1397,6 +1426,13 @@ func (x *Outbox) GetProven() bool {
 	return false
 }
 
+func (x *Outbox) GetLane() uint32 {
+	if x != nil {
+		return x.Lane
+	}
+	return 0
+}
+
 func (x *Outbox) GetPass() uint32 {
 	if x != nil {
 		return x.Pass
@@ -1413,11 +1449,14 @@ func (x *Outbox) GetUntil() int64 {
 
 // Row is what a remote id leads to.
 type Row struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Conversation  []byte                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
-	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
-	Message       *Ref                   `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
-	Mask          uint32                 `protobuf:"varint,4,opt,name=mask,proto3" json:"mask,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Conversation []byte                 `protobuf:"bytes,1,opt,name=conversation,proto3" json:"conversation,omitempty"`
+	Seq          uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	Message      *Ref                   `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	Mask         uint32                 `protobuf:"varint,4,opt,name=mask,proto3" json:"mask,omitempty"`
+	// first is the seq from which on the journal speaks of the message, when that is
+	// before seq.
+	First         uint64 `protobuf:"varint,5,opt,name=first,proto3" json:"first,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1476,6 +1515,13 @@ func (x *Row) GetMessage() *Ref {
 func (x *Row) GetMask() uint32 {
 	if x != nil {
 		return x.Mask
+	}
+	return 0
+}
+
+func (x *Row) GetFirst() uint64 {
+	if x != nil {
+		return x.First
 	}
 	return 0
 }
@@ -1665,10 +1711,11 @@ const file_record_proto_rawDesc = "" +
 	"\acontent\x18\r \x01(\fR\acontent\"3\n" +
 	"\aAddress\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\fR\x05value\"1\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"U\n" +
 	"\aContact\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x16\n" +
-	"\x06sealed\x18\x02 \x01(\fR\x06sealed\"\x8d\x02\n" +
+	"\x06sealed\x18\x02 \x01(\fR\x06sealed\x12\"\n" +
+	"\fconversation\x18\x03 \x01(\fR\fconversation\"\xa7\x02\n" +
 	"\aMessage\x12!\n" +
 	"\x02id\x18\x01 \x01(\v2\x11.chumi.record.RefR\x02id\x12\x1c\n" +
 	"\tdirection\x18\x02 \x01(\rR\tdirection\x12\x16\n" +
@@ -1677,7 +1724,8 @@ const file_record_proto_rawDesc = "" +
 	"\rprovider_time\x18\x05 \x01(\x03H\x00R\fproviderTime\x88\x01\x01\x12%\n" +
 	"\x04turn\x18\x06 \x01(\v2\x11.chumi.record.RefR\x04turn\x12\x14\n" +
 	"\x05class\x18\a \x01(\rR\x05class\x12\x1c\n" +
-	"\tsimulated\x18\b \x01(\bR\tsimulatedB\x10\n" +
+	"\tsimulated\x18\b \x01(\bR\tsimulated\x12\x18\n" +
+	"\arevoked\x18\x0f \x01(\bR\arevokedB\x10\n" +
 	"\x0e_provider_time\"\xcd\x01\n" +
 	"\aAttempt\x12+\n" +
 	"\amessage\x18\x01 \x01(\v2\x11.chumi.record.RefR\amessage\x12\f\n" +
@@ -1716,7 +1764,7 @@ const file_record_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\fR\x04type\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\fR\x06reason\x12(\n" +
 	"\rprovider_time\x18\x03 \x01(\x03H\x00R\fproviderTime\x88\x01\x01B\x10\n" +
-	"\x0e_provider_time\"\xf9\x04\n" +
+	"\x0e_provider_time\"\x8d\x05\n" +
 	"\x05State\x12\x18\n" +
 	"\achannel\x18\x01 \x01(\fR\achannel\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\rR\x04kind\x12\x18\n" +
@@ -1736,7 +1784,8 @@ const file_record_proto_rawDesc = "" +
 	"\x04turn\x18\x0e \x01(\v2\x17.chumi.record.TurnStateR\x04turn\x12,\n" +
 	"\x06outbox\x18\x0f \x03(\v2\x14.chumi.record.OutboxR\x06outbox\x12\x19\n" +
 	"\x05armed\x18\x10 \x01(\x03H\x05R\x05armed\x88\x01\x01\x12\x1f\n" +
-	"\bdeadline\x18\x11 \x01(\x03H\x06R\bdeadline\x88\x01\x01B\n" +
+	"\bdeadline\x18\x11 \x01(\x03H\x06R\bdeadline\x88\x01\x01\x12\x12\n" +
+	"\x04away\x18\x12 \x01(\bR\x04awayB\n" +
 	"\n" +
 	"\b_startedB\t\n" +
 	"\a_activeB\x0f\n" +
@@ -1754,7 +1803,7 @@ const file_record_proto_rawDesc = "" +
 	"\x05up_to\x18\x06 \x01(\x04R\x04upTo\x12\x13\n" +
 	"\x02at\x18\a \x01(\x03H\x00R\x02at\x88\x01\x01\x12\x1a\n" +
 	"\brestarts\x18\b \x01(\x03R\brestartsB\x05\n" +
-	"\x03_at\"\xe8\x02\n" +
+	"\x03_at\"\xfc\x02\n" +
 	"\x06Outbox\x12+\n" +
 	"\amessage\x18\x01 \x01(\v2\x11.chumi.record.RefR\amessage\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x16\n" +
@@ -1769,15 +1818,17 @@ const file_record_proto_rawDesc = "" +
 	" \x01(\x06R\x06masked\x12\x1a\n" +
 	"\bdoubtful\x18\v \x01(\bR\bdoubtful\x12\x16\n" +
 	"\x06proven\x18\f \x01(\bR\x06proven\x12\x12\n" +
+	"\x04lane\x18\r \x01(\rR\x04lane\x12\x12\n" +
 	"\x04pass\x18\x0e \x01(\rR\x04pass\x12\x19\n" +
 	"\x05until\x18\x0f \x01(\x03H\x01R\x05until\x88\x01\x01B\x05\n" +
 	"\x03_atB\b\n" +
-	"\x06_until\"|\n" +
+	"\x06_until\"\x92\x01\n" +
 	"\x03Row\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\fR\fconversation\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12+\n" +
 	"\amessage\x18\x03 \x01(\v2\x11.chumi.record.RefR\amessage\x12\x12\n" +
-	"\x04mask\x18\x04 \x01(\rR\x04mask\"\xae\x01\n" +
+	"\x04mask\x18\x04 \x01(\rR\x04mask\x12\x14\n" +
+	"\x05first\x18\x05 \x01(\x04R\x05first\"\xae\x01\n" +
 	"\x05Claim\x12\"\n" +
 	"\fconversation\x18\x01 \x01(\fR\fconversation\x12\x18\n" +
 	"\acontact\x18\x02 \x01(\fR\acontact\x12\x10\n" +

@@ -124,7 +124,7 @@ func (w *town) tell(st *story, e *chat.Event) {
 	case chat.MessageAccepted, chat.MessageFailed, chat.MessageCancelled:
 		st.end(e.Attempt.Message, e.Kind)
 	case chat.StatusChanged:
-		if e.Status.Status == chat.StatusUnknown && e.At.IsZero() {
+		if e.Status.Status == chat.StatusUnknown && !e.At.After(e.Time) {
 			st.end(e.Status.Message, chat.StatusChanged)
 		}
 	}

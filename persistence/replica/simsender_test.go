@@ -23,7 +23,7 @@ func (e *engine) sender(st *chat.Conversation) *simSender {
 	s := e.senders[st.Channel]
 	if s == nil {
 		s = &simSender{engine: e, tenant: st.Tenant, channel: st.Channel,
-			core: actors.NewSenderCore(st.Kind, actors.DefaultSendWindow)}
+			core: actors.NewSenderCore(e.now(), st.Kind, actors.DefaultSendWindow)}
 		e.senders[st.Channel] = s
 	}
 	return s
@@ -36,7 +36,7 @@ func (s *simSender) work(at time.Time, st *chat.Conversation, effect chat.Effect
 	now := s.engine.now()
 	switch e := effect.(type) {
 	case chat.WakeSender:
-		s.core.Wake(now, st.ID, e.Message, e.NotBefore)
+		s.core.Wake(now, st.ID, e)
 	case chat.StartAttempt:
 		s.core.Started(now, st.ID, e.Message)
 		s.engine.attempt(at, st, e)

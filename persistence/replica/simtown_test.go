@@ -186,7 +186,7 @@ func (w *town) peaceful() bool {
 			return false
 		}
 		st, found, err := n.store.Load(p.channel.Tenant, p.place.Conversation)
-		if err != nil || !found || len(st.Outbox) > 0 || st.Turn.Phase != chat.TurnNone ||
+		if err != nil || !found || st.Owing() > 0 || st.Turn.Phase != chat.TurnNone ||
 			st.Holder == chat.HolderAssistant && st.WaitingFrom != 0 {
 			return false
 		}

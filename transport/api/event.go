@@ -84,6 +84,9 @@ func appendMessage(dst []byte, m *chat.Message) []byte {
 	if m.Simulated {
 		dst = append(dst, `,"simulated":true`...)
 	}
+	if m.Revoked {
+		dst = append(dst, `,"revoked":true`...)
+	}
 	dst = appendContent(dst, m.Content)
 	dst = appendRaw(dst, m.Raw)
 	return append(dst, '}')
@@ -162,6 +165,12 @@ func appendContact(dst []byte, c *chat.Contact) []byte {
 	if len(c.Links) > 0 {
 		dst = appendJSON(dst, "linked", c.Links)
 	}
+	if len(c.Apart) > 0 {
+		dst = appendJSON(dst, "apart", c.Apart)
+	}
+	if c.Link != nil {
+		dst = appendJSON(dst, "link", c.Link)
+	}
 	if len(c.Consents) > 0 {
 		dst = appendJSON(dst, "consents", c.Consents)
 	}
@@ -179,6 +188,7 @@ func appendUpdate(dst []byte, u *chat.Update) []byte {
 	dst = appendNullable(dst, "remote_id", string(u.Remote))
 	dst = appendOptional(dst, "revision", u.Revision)
 	dst = appendOptional(dst, "reason", u.Reason)
+	dst = appendOptional(dst, "text", u.Text)
 	dst = appendOptionalTime(dst, "provider_time", u.ProviderTime)
 	dst = appendContent(dst, u.Content)
 	dst = appendRaw(dst, u.Raw)

@@ -57,6 +57,8 @@ type call struct {
 	token chat.Secret
 	// scheme is the word before the token; empty for Bearer.
 	scheme string
+	// single forbids a repetition also of a GET.
+	single bool
 }
 
 // join is a path of escaped parts: an id from outside cannot leave its place.
@@ -101,7 +103,7 @@ func (c *Client) call(ctx context.Context, q call, answer any) error {
 
 // repeatable tells whether the same request may be made again at once.
 func (q *call) repeatable(f *chat.GraphError) bool {
-	if q.method != http.MethodGet {
+	if q.method != http.MethodGet || q.single {
 		return false
 	}
 	return f.Result == chat.SendAmbiguous || f.Reason == unavailable.Reason || f.Reason == "unreachable"
@@ -247,7 +249,7 @@ func (q *call) kindOf(f *chat.GraphError) chat.ErrorKind {
 	case chat.SendBlocked:
 		return chat.KindConflict
 	case chat.SendAmbiguous:
-		if q.method == http.MethodGet {
+		if q.method == http.MethodGet && !q.single {
 			return chat.KindUnavailable
 		}
 		return chat.KindUnknown

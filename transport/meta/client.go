@@ -22,6 +22,8 @@ const (
 	DefaultGraphURL     = "https://graph.facebook.com"
 	DefaultInstagramURL = "https://graph.instagram.com"
 	DefaultVersion      = "v25.0"
+	// DefaultLoginURL is where Instagram turns the code of a login into a token.
+	DefaultLoginURL = "https://api.instagram.com"
 )
 
 // Options configures a Client.
@@ -30,6 +32,9 @@ type Options struct {
 	// slash at the end. InstagramURL serves channels of Instagram Login.
 	GraphURL     string
 	InstagramURL string
+	// LoginURL is the base of Instagram's exchange of codes. When it is empty that is
+	// InstagramURL, unless that is Meta's own.
+	LoginURL string
 	// Version is the Graph version in the path.
 	Version string
 	// HTTPClient can be nil, which is best: its Transport is tuned for sends.
@@ -39,6 +44,9 @@ type Options struct {
 	// or found false, sends none. It is used for WhatsApp only: an Instagram
 	// app has a second secret, and a proof made of the wrong one is refused.
 	AppSecret func(chat.AppID) (secret chat.Secret, found bool)
+	// App gives an app with its ids and secrets, to exchange codes and to look at
+	// tokens; nil when no account is to be connected.
+	App func(chat.AppID) (app chat.App, found bool)
 	// Metrics can be nil.
 	Metrics *metrics.Graph
 }
@@ -50,6 +58,12 @@ func (o *Options) EnsureDefaults() {
 	}
 	if o.InstagramURL == "" {
 		o.InstagramURL = DefaultInstagramURL
+	}
+	if o.LoginURL == "" {
+		o.LoginURL = o.InstagramURL
+		if o.InstagramURL == DefaultInstagramURL {
+			o.LoginURL = DefaultLoginURL
+		}
 	}
 	if o.Version == "" {
 		o.Version = DefaultVersion
@@ -64,7 +78,7 @@ func (o *Options) EnsureDefaults() {
 
 // Validate checks the URLs.
 func (o *Options) Validate() error {
-	for key, base := range map[string]string{"meta.graph_url": o.GraphURL, "meta.instagram_url": o.InstagramURL} {
+	for key, base := range map[string]string{"meta.graph_url": o.GraphURL, "meta.instagram_url": o.InstagramURL, "meta.instagram_login_url": o.LoginURL} {
 		u, err := url.Parse(base)
 		if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.RawQuery != "" || u.User != nil {
 			return chat.E("meta.NewClient", chat.KindInvalid, key+" must be an http or https URL without query and user", nil)
@@ -139,7 +153,14 @@ func (c *Client) send(ctx context.Context, out chat.Outbound) chat.SendOutcome {
 	if reason != "" {
 		return chat.SendOutcome{Result: chat.SendRefused, Reason: reason}
 	}
-	base, proof := c.messagesEdge(&out.Channel)
+	base, proof := c.options.GraphURL, ""
+	if out.Channel.Kind == chat.Instagram {
+		base = c.options.InstagramURL
+	} else if c.options.AppSecret != nil {
+		if secret, found := c.options.AppSecret(out.Channel.App); found && secret != "" {
+			proof = proofOf(secret, out.Channel.Token)
+		}
+	}
 	var trace connTrace
 	req, err := http.NewRequestWithContext(trace.with(ctx), http.MethodPost,
 		address(base, c.options.Version, out.Channel.Account, proof), bytes.NewReader(body))
@@ -160,19 +181,6 @@ func (c *Client) send(ctx context.Context, out chat.Outbound) chat.SendOutcome {
 		return chat.SendOutcome{Result: chat.SendAmbiguous, Reason: "response_cut"}
 	}
 	return readOutcome(&out, res.Header, answer)
-}
-
-// messagesEdge is the base of a channel's requests, and the proof they need.
-func (c *Client) messagesEdge(ch *chat.Channel) (base, proof string) {
-	if ch.Kind == chat.Instagram {
-		return c.options.InstagramURL, ""
-	}
-	if c.options.AppSecret != nil {
-		if secret, found := c.options.AppSecret(ch.App); found && secret != "" {
-			proof = proofOf(secret, ch.Token)
-		}
-	}
-	return c.options.GraphURL, proof
 }
 
 // connTrace watches whether a request got a connection. Before that nothing can

@@ -83,7 +83,7 @@ func (s *scope) contactOf(p person) *fastjson.Value {
 		}
 	}
 	for _, c := range s.people {
-		if sameNumber(from, digits(bytesOf(c.Get("wa_id")))) {
+		if chat.SameNumber(string(from), string(digits(bytesOf(c.Get("wa_id"))))) {
 			return c
 		}
 	}
@@ -105,25 +105,6 @@ func oneSender(list []*fastjson.Value, idKey, userKey string) bool {
 		}
 	}
 	return true
-}
-
-// sameNumber reports whether two numbers are the two spellings of one mobile
-// number: Brazil's ninth digit, Mexico's 1 after 52, Argentina's 9 after 54.
-func sameNumber(a, b []byte) bool {
-	if len(a) < len(b) {
-		a, b = b, a
-	}
-	if len(a) != len(b)+1 || len(b) < 10 {
-		return false
-	}
-	extra := -1
-	switch {
-	case bytes.HasPrefix(a, []byte("55")) && len(a) == 13 && a[4] == '9':
-		extra = 4
-	case bytes.HasPrefix(a, []byte("521")), bytes.HasPrefix(a, []byte("549")):
-		extra = 2
-	}
-	return extra > 0 && bytes.Equal(a[:extra], b[:extra]) && bytes.Equal(a[extra+1:], b[extra:])
 }
 
 // digits strips the plus that Meta's own rules forbid and its samples contain.

@@ -6,6 +6,8 @@
 //	client.go, request.go   chat.Outbound -> one Graph call    Client
 //	response.go, errors.go  Graph's answer -> SendOutcome      Classify
 //	call.go, quota.go       management calls: JSON or forms, pages, quotas
+//	manage.go, login.go     how a channel stands, how one is connected
+//	profile.go              what customers see of a number
 //	limits.go               what the platform allows
 //
 // Decoding never loses anything: what has no mapping comes out as an update

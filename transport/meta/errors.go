@@ -14,6 +14,8 @@ type Policy struct {
 	// RetryAfter is when a throttled send is worth another attempt, or when a
 	// blocked channel is worth a look; the sender backs off from there.
 	RetryAfter time.Duration
+	// Hold is what else waits with a throttled send.
+	Hold chat.Hold
 }
 
 // How long to wait first. Graph says how long only in headers, and not always.
@@ -22,8 +24,9 @@ const (
 	soon = 2 * time.Second
 	// pace is for the throughput of a number, which is counted per second.
 	pace = time.Second
-	// pair is the steady rate to one person: one message per 6 s.
-	pair = 6 * time.Second
+	// pair is Meta's first wait after too many messages to one person; the next are
+	// four times as long each.
+	pair = time.Second
 	// quota is for call quotas, which are counted over minutes to an hour.
 	quota = time.Minute
 	// maintenance is how long a throughput upgrade takes.
@@ -45,7 +48,9 @@ var (
 	feature      = Policy{Result: chat.SendRefused, Reason: "feature_not_available"}
 	maybeSent    = Policy{Result: chat.SendAmbiguous, Reason: "meta_unsure"}
 	restricted   = Policy{Result: chat.SendBlocked, Reason: "account_restricted"}
-	callLimit    = Policy{Result: chat.SendThrottled, Reason: "call_limit", RetryAfter: quota}
+	callLimit    = Policy{Result: chat.SendThrottled, Reason: "call_limit", RetryAfter: quota, Hold: chat.HoldApp}
+	// accountCalls are quotas of the Instagram account.
+	accountCalls = Policy{Result: chat.SendThrottled, Reason: "call_limit", RetryAfter: quota, Hold: chat.HoldChannel}
 
 	// unknownCode is for codes Meta invents. An error that Graph named is an
 	// answer: the message was not taken. Repeating it blindly could harm the
@@ -72,23 +77,23 @@ var graphErrors = map[int]Policy{
 var whatsappErrors = map[int]Policy{
 	1: unavailable, 2: unavailable, 131000: unavailable, 131016: unavailable, 133004: unavailable,
 
-	80007:   {chat.SendThrottled, "account_limit", quota},
-	130429:  {chat.SendThrottled, "number_limit", pace},
-	131056:  {chat.SendThrottled, "pair_limit", pair},
-	131048:  {chat.SendBlocked, "spam_limit", spam},
-	131057:  {chat.SendThrottled, "maintenance", maintenance},
-	2494100: {chat.SendThrottled, "maintenance", maintenance},
-	131053:  {chat.SendThrottled, "media_failed", soon},
-	132069:  {chat.SendThrottled, "flow_limit", quota},
-	133015:  {chat.SendThrottled, "number_being_deleted", 5 * time.Minute},
-	134101:  {chat.SendThrottled, "marketing_syncing", 10 * time.Minute},
+	80007:   {chat.SendThrottled, "account_limit", quota, chat.HoldAccount},
+	130429:  {chat.SendThrottled, "number_limit", pace, chat.HoldChannel},
+	131056:  {chat.SendThrottled, "pair_limit", pair, chat.HoldPair},
+	131048:  {chat.SendBlocked, "spam_limit", spam, chat.HoldSend},
+	131057:  {chat.SendThrottled, "maintenance", maintenance, chat.HoldChannel},
+	2494100: {chat.SendThrottled, "maintenance", maintenance, chat.HoldChannel},
+	131053:  {chat.SendThrottled, "media_failed", soon, chat.HoldSend},
+	132069:  {chat.SendThrottled, "flow_limit", quota, chat.HoldSend},
+	133015:  {chat.SendThrottled, "number_being_deleted", 5 * time.Minute, chat.HoldSend},
+	134101:  {chat.SendThrottled, "marketing_syncing", 10 * time.Minute, chat.HoldSend},
 
 	131005: permission,
 	131037: notReady, 131045: notReady, 133000: notReady, 133006: notReady, 133010: notReady,
 	131042: payment, 131044: payment,
 	131031: locked,
 	133005: pin, 133008: pin, 133009: pin,
-	133016: {chat.SendBlocked, "number_registration", 72 * time.Hour},
+	133016: {Result: chat.SendBlocked, Reason: "number_registration", RetryAfter: 72 * time.Hour},
 
 	131047: {Result: chat.SendRefused, Reason: "window_closed"},
 	131026: {Result: chat.SendRefused, Reason: "undeliverable"},
@@ -138,7 +143,7 @@ var instagramErrors = map[int]Policy{
 	1: maybeSent, 2: maybeSent,
 	230:   {Result: chat.SendRefused, Reason: "consent_missing"},
 	551:   {Result: chat.SendRefused, Reason: "recipient_unavailable"},
-	80002: callLimit, 80006: callLimit, // the account's and the messaging quota
+	80002: accountCalls, 80006: accountCalls, // the account's and the messaging quota
 	2534068: {Result: chat.SendRefused, Reason: "multiple_images_not_enabled"},
 }
 
@@ -153,7 +158,7 @@ var instagramSubcodes = map[codePair]Policy{
 	{100, 2534014}: {Result: chat.SendRefused, Reason: "no_such_user"},
 	{100, 2534068}: {Result: chat.SendRefused, Reason: "multiple_images_not_enabled"},
 	{200, 2534041}: {Result: chat.SendBlocked, Reason: "access_switched_off"},
-	{613, 2534040}: callLimit,
+	{613, 2534040}: {Result: chat.SendThrottled, Reason: "pair_limit", RetryAfter: pair, Hold: chat.HoldPair},
 	{4, 1349210}:   callLimit,
 	{4, 1349211}:   callLimit,
 	{4, 1349212}:   callLimit,

@@ -68,7 +68,8 @@ instagram blocked   token_invalid       190 190/463 190/460 190/467 0
 instagram blocked   access_switched_off 200/2534041
 instagram refused   consent_missing     230
 instagram refused   recipient_unavailable 551
-instagram throttled call_limit          613 613/2534040 4 4/1349210 4/1349211 4/1349212 17 80002 80006
+instagram throttled pair_limit       613/2534040
+instagram throttled call_limit          613 4 4/1349210 4/1349211 4/1349212 17 80002 80006
 instagram ambiguous meta_unsure         1 1/1357046 2
 instagram refused   multiple_images_not_enabled 2534068 100/2534068
 instagram refused   media_rejected      36000 36999

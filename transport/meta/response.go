@@ -52,7 +52,7 @@ func readOutcome(sent *chat.Outbound, header http.Header, body []byte) chat.Send
 	}
 	subcode, _ := codeOf(e.Get("error_subcode"))
 	p, _ := Classify(kind, code, subcode)
-	out := chat.SendOutcome{Result: p.Result, Code: code, Subcode: subcode, Reason: p.Reason, RetryAfter: p.RetryAfter}
+	out := chat.SendOutcome{Result: p.Result, Code: code, Subcode: subcode, Reason: p.Reason, RetryAfter: p.RetryAfter, Hold: p.Hold}
 	if p.Result == chat.SendThrottled {
 		out.RetryAfter = max(p.RetryAfter, wishOf(header))
 	}

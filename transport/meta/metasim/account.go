@@ -18,6 +18,9 @@ type Account struct {
 	Name string `json:"name,omitempty"`
 	// WABA is the WhatsApp Business Account id; DefaultWABA when empty.
 	WABA string `json:"waba,omitempty"`
+	// Portfolio is the business whose numbers share a messaging limit; when empty
+	// the WABA has one of its own.
+	Portfolio string `json:"portfolio,omitempty"`
 	// Display is the number customers see; DefaultDisplay when empty.
 	Display string `json:"display,omitempty"`
 	// App names the Meta app whose callback, /hooks/{App}, gets the updates.

@@ -22,6 +22,9 @@
 // calls. Media and templates are taken at their word: that an id or a name exists
 // is not checked.
 //
+// It also keeps what Meta knows of accounts beside their messages: tokens and how
+// they end, logins and their codes, subscriptions, standing, templates, profiles.
+//
 // Simplifications, on purpose: the window after a customer's message is enforced
 // only with Options.Windows, because customers may have written to the engine on
 // other ways; a message outside it is refused at once, where WhatsApp mostly tells

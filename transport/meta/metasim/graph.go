@@ -27,6 +27,9 @@ func (s *Server) graph(w http.ResponseWriter, r *http.Request) {
 		panic(http.ErrAbortHandler)
 	}
 	defer s.done()
+	if s.manage(w, r) {
+		return
+	}
 	id, ok := messagesEdge(r.URL.Path)
 	if !ok || r.Method != http.MethodPost {
 		s.refuse(w, "", &graphError{status: http.StatusBadRequest, code: 100, message: "Unsupported " + strings.ToLower(r.Method) + " request."})
@@ -42,9 +45,11 @@ func (s *Server) graph(w http.ResponseWriter, r *http.Request) {
 		s.refuse(w, "", unknownObject(id))
 		return
 	}
-	if account.AccessToken != "" && token != account.AccessToken {
-		s.refuse(w, account.Kind, badToken())
-		return
+	if known {
+		if refusal := s.office.refusal(account, token); refusal != nil {
+			s.refuse(w, account.Kind, refusal)
+			return
+		}
 	}
 	if proof := r.URL.Query().Get("appsecret_proof"); proof != "" && account.AppSecret != "" && "sha256="+proof != Sign(account.AppSecret, []byte(token)) {
 		s.refuse(w, account.Kind, &graphError{status: http.StatusBadRequest, code: 100, message: "Invalid appsecret_proof provided in the API argument"})
@@ -112,12 +117,15 @@ func (s *Server) serveRequest(w http.ResponseWriter, a Account, body []byte) {
 		s.acknowledgeSign(w, a, req)
 		return
 	}
+	if refusal == nil && s.office.restricted(a.ID) {
+		refusal = locked(a.Kind)
+	}
 	if refusal == nil && s.o.Windows {
 		refusal = s.windows.refusal(a, req, s.o.Now())
 	}
 	s.answering.Add(1)
 	defer s.answering.Add(-1)
-	e := Send{Time: s.o.Now().UTC(), Kind: a.Kind, Account: a.ID, To: req.to, Type: req.kind, Text: req.text, Callback: req.callback}
+	e := Send{Time: s.o.Now().UTC(), Kind: a.Kind, Account: a.ID, To: req.to, Type: req.kind, Text: req.text, Callback: req.callback, Private: req.comment}
 	var pause time.Duration
 	e, refusal, pause = s.decide(e, refusal)
 	e = s.ledger.addSend(e)
@@ -158,6 +166,9 @@ func (s *Server) decide(e Send, refusal *graphError) (Send, *graphError, time.Du
 	r := source(s.o.Plan.Seed, parts...)
 	pause := s.o.Plan.Latency.draw(r)
 	if refusal == nil {
+		refusal = s.tooFast(&e)
+	}
+	if refusal == nil {
 		e.Fault = s.o.Plan.fault(e, r)
 		switch e.Fault {
 		case FaultThrottled:
@@ -188,6 +199,20 @@ func (s *Server) decide(e Send, refusal *graphError) (Send, *graphError, time.Du
 	}
 	return e, nil, pause
 }
+
+// tooFast is Meta's answer to a message that comes too fast, nil to another.
+func (s *Server) tooFast(e *Send) *graphError {
+	a, ok := s.Account(e.Account)
+	if !ok {
+		a = Account{Kind: e.Kind, ID: e.Account}
+	}
+	e.Over = s.pacer.Send(Message{Account: a, To: e.To, Type: e.Type, Private: e.Private,
+		Outside: a.Kind == WhatsApp && s.windows.refusal(a, request{to: e.To}, e.Time) != nil}, e.Time)
+	return e.Over.refusal(e.Kind)
+}
+
+// Over counts the messages that came too fast, by the limit they were over.
+func (s *Server) Over() map[Limit]int64 { return s.pacer.Over() }
 
 func (s *Server) moment(m SendMoment, e Send) {
 	if s.o.OnSend != nil {

@@ -36,6 +36,9 @@ type Send struct {
 	// with the same account, recipient and text where there is no callback.
 	Attempt int   `json:"attempt"`
 	Fault   Fault `json:"fault,omitempty"`
+	// Over names the limit it was too fast for; Private is set for a private reply.
+	Over    Limit `json:"over,omitempty"`
+	Private bool  `json:"private,omitempty"`
 	// Answer is what the client is told; Accepted is whether the message
 	// reaches the phone, which the client may not learn.
 	Answer   Answer `json:"answer"`

@@ -115,6 +115,9 @@ func (s *Server) PostOnce(ctx context.Context, d *Delivery) (status int, err err
 
 // post makes one try.
 func (s *Server) post(ctx context.Context, d *Delivery) (int, error) {
+	if s.o.Subscriptions && s.office.unheard(d) {
+		return http.StatusOK, nil // nobody asked for it: it is dropped
+	}
 	base := s.hook()
 	if base == "" {
 		return 0, errNoHooks

@@ -112,6 +112,7 @@ func Kinds(product Kind) (list []UpdateKind) {
 func (s *Server) message(k UpdateKind, a Account, c Customer, text string) Update {
 	key := ConversationKey(a, c)
 	s.windows.wrote(a, c, s.o.Now())
+	s.pacer.Heard(a, s.o.Now())
 	n := s.ledger.nextNumber(key)
 	return Update{Kind: k, Account: a, Customer: c, Number: n, Text: text, At: s.o.Now(),
 		RemoteID: remoteID(a.Kind, s.o.Seed, "inbound", key, strconv.FormatInt(n, 10))}

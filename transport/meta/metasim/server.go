@@ -32,6 +32,11 @@ type Options struct {
 	// Windows makes it refuse messages to customers who have not written within
 	// the time Meta allows. It counts what customers wrote through it.
 	Windows bool
+	// Subscriptions makes it post no webhook of an account until its app has
+	// subscribed to it.
+	Subscriptions bool
+	// Pace makes it refuse messages that come too fast.
+	Pace Pace
 	// Now is the clock of timestamps; time.Now when nil.
 	Now func() time.Time
 
@@ -100,6 +105,8 @@ type Server struct {
 	phone  *phone
 	// windows is told of every message, also where Options.Windows is false.
 	windows *windows
+	office  *office
+	pacer   *Pacer
 	mux     *http.ServeMux
 	client  *http.Client
 	hooks   atomic.Pointer[[]string]
@@ -131,7 +138,7 @@ func New(o Options) *Server {
 	o = o.withDefaults()
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
-		o: o, ledger: newLedger(o.LedgerMax), phone: newPhone(o.Now), windows: newWindows(), mux: http.NewServeMux(),
+		o: o, ledger: newLedger(o.LedgerMax), phone: newPhone(o.Now), windows: newWindows(), office: newOffice(o), pacer: NewPacer(o.Pace), mux: http.NewServeMux(),
 		slots: make(chan struct{}, o.ReportsMax), ctx: ctx, cancel: cancel, stop: ctx.Done(),
 		idle: make(chan struct{}), timers: map[*time.Timer]struct{}{},
 		client: &http.Client{
