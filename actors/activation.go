@@ -31,6 +31,8 @@ type core struct {
 	runner runner
 	// ear hears for the senders what customers write.
 	ear *ear
+	// files takes files that are wanted, or wanted no more; nil for none.
+	files fetcher
 	// step decides; chat.Step in production.
 	step func(*chat.Conversation, chat.Input) chat.Decision
 }
@@ -43,6 +45,12 @@ func newCore(o *Options) *core {
 type runner interface {
 	start(turnJob)
 	cancel(chat.TurnID)
+}
+
+// fetcher brings and drops files. It does not block.
+type fetcher interface {
+	start(fetchJob)
+	drop(t chat.TenantID, prefix string)
 }
 
 // now is the decision time of a group: the clock, never earlier than a time

@@ -104,6 +104,9 @@ func (w *walker) abdicate() {
 	clear(w.flying)
 	clear(w.panics)
 	w.sys.turns.forsake(w.group)
+	if w.sys.files != nil {
+		w.sys.files.forsake(w.group)
+	}
 	w.sys.root.Send(w.sys.routers[w.group], sweep{})
 }
 

@@ -106,6 +106,18 @@ func (o *outlet) release(effects []chat.Effect) {
 				due: o.due, released: now})
 		case chat.CancelTurn:
 			core.runner.cancel(e.Turn)
+		case chat.StartFetch:
+			if core.files != nil {
+				core.files.start(fetchJob{tenant: st.Tenant, group: o.act.group, channel: st.Channel, conversation: st.ID, effect: e})
+			}
+		case chat.DropFiles:
+			if core.files != nil {
+				core.files.drop(st.Tenant, e.Prefix)
+			}
+		case chat.DropMedia:
+			if prefix, ok := chat.MessagePrefix(e.Message); ok && core.files != nil {
+				core.files.drop(st.Tenant, prefix)
+			}
 		case chat.WakeSender, chat.StartAttempt, chat.ReleaseSend:
 			o.ctx.Send(o.ctx.Parent(), &sendWork{
 				tenant: st.Tenant, channel: st.Channel, kind: st.Kind, conversation: st.ID,

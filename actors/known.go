@@ -24,6 +24,8 @@ func (d *draft) known(it *item) (k chat.Known, err error) {
 		}
 	case chat.Link:
 		k.Contact, err = d.person()
+	case chat.FetchFinished:
+		k.Docs, err = d.documents(chat.DocFiles, string(chat.MessageIDAt(d.a.state.ID, f.Seq)))
 	case chat.MemberSend:
 		k, err = d.knownSend(f)
 	case chat.AttemptDue:

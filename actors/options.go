@@ -26,7 +26,8 @@ const (
 type Options struct {
 	// The ports. Model may be nil: every turn then fails for good. Strikes may
 	// be nil: updates that kill the process are then not recognised. Uploads may be
-	// nil: messages with files of the engine then fail.
+	// nil: messages with files of the engine then fail. Media and Files may be nil,
+	// both: files of messages are then owed and not fetched.
 	Journal    Journal
 	Index      Index
 	Contacts   Contacts
@@ -41,6 +42,8 @@ type Options struct {
 	Graph      Graph
 	Uploads    Uploads
 	Strikes    Strikes
+	Media      Media
+	Files      Files
 	Clock      Clock
 	// Registry may be nil: news of a WABA then concern the channel they were led to
 	// alone. Accounts, Onboarding, Binder and Sightings may be nil, together with it:
@@ -130,6 +133,9 @@ func (o *Options) Validate() error {
 		if p.missing {
 			return chat.E("actors.New", chat.KindInvalid, "Options."+p.name+" is not set", nil)
 		}
+	}
+	if (o.Media == nil) != (o.Files == nil) {
+		return chat.E("actors.New", chat.KindInvalid, "Options.Media and Files are set together or not at all", nil)
 	}
 	alone := o.Node == 0
 	if alone != (o.Leaders == nil) || alone != (o.Peers == nil) || alone != (o.Places == nil) || alone != (o.Refresher == nil) {

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -210,6 +211,25 @@ type Uploads interface {
 	// when Meta has it no more or not for long. KindInvalid and KindNotFound are for
 	// good: the file cannot be sent on this channel, or there is none.
 	MediaID(ctx context.Context, ch chat.Channel, blob string) (id string, err error)
+}
+
+// Media opens files at Meta.
+type Media interface {
+	// OpenMedia opens a file of a message. Its error, and that of a read other than
+	// io.EOF, is a *chat.MediaError; io.EOF means that the file is whole and what
+	// Meta said it is. The caller closes the body.
+	OpenMedia(ctx context.Context, ch chat.Channel, m chat.Media) (body io.ReadCloser, mimeType string, err error)
+}
+
+// Files keeps files, sealed. Names are chat.BlobIDs.
+type Files interface {
+	// Keep stores what r yields up to io.EOF; it is durable when it returns. An
+	// error of r is returned as it is, and nothing is stored.
+	Keep(ctx context.Context, t chat.TenantID, stem chat.BlobStem, r io.Reader) (chat.Kept, error)
+	// Drop deletes every file of a tenant whose name begins with prefix.
+	Drop(ctx context.Context, t chat.TenantID, prefix string) error
+	// Each visits every file that was stored before a time. An error of visit ends it.
+	Each(ctx context.Context, before time.Time, visit func(chat.TenantID, chat.BlobID) error) error
 }
 
 // Strikes remembers, across a crash of the process, which updates were in Step.

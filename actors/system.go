@@ -34,6 +34,8 @@ type System struct {
 	stopWalk context.CancelFunc
 
 	turns *turns
+	// files is nil without a place to keep them.
+	files *fetches
 	// bridge brings deliveries to other nodes and theirs to this one.
 	bridge *bridge
 	// resident counts conversations that are resident on the node.
@@ -67,6 +69,10 @@ func New(o Options) (*System, error) {
 	s.core = newCore(&s.opt)
 	s.turns = newTurns(s)
 	s.core.runner = s.turns
+	if s.opt.Files != nil {
+		s.files = newFetches(s)
+		s.core.files = s.files
+	}
 	s.bridge = newBridge(s)
 	return s, nil
 }
@@ -118,6 +124,9 @@ func (s *System) Start(ctx context.Context) error {
 		s.workers.run(newKeeper(s).run)
 	}
 	s.sweepLater()
+	if s.files != nil {
+		s.workers.run(s.files.sweepFiles)
+	}
 	return nil
 }
 
@@ -154,6 +163,9 @@ func (s *System) Drain(ctx context.Context) error {
 	asked := s.asking.close()
 	s.stopWalk()
 	s.turns.park()
+	if s.files != nil {
+		s.files.park()
+	}
 	sent := s.attempts.close()
 	for _, done := range []<-chan struct{}{asked, sent, s.ended()} {
 		select {

@@ -19,6 +19,11 @@ func (c *Conversation) Apply(e Event) {
 	case MessageEchoed:
 		c.Active, c.Unread = e.Time, 0
 		c.answered()
+		c.applyFiles(e)
+	case MessageImported:
+		c.applyFiles(e)
+	case MediaStored, MediaFailed:
+		c.applyMedia(e)
 	case MessageQueued:
 		c.applyQueued(e)
 	case AttemptStarted, AttemptEnded, MessageAccepted, MessageFailed, MessageCancelled:
@@ -37,10 +42,11 @@ func (c *Conversation) Apply(e Event) {
 		c.Holder, c.PausedUntil, c.Away = HolderAssistant, time.Time{}, false
 	case MessageRevoked:
 		c.applyRevoked(e)
+		c.dropFilesOf(e)
 	case UpdateReceived:
 		c.applyUpdate(e)
 	case ContactLinked, ReceivedQuarantined, Erased, MessageEdited, ContactMerged,
-		ContactSplit, ConsentChanged, ChannelChanged, TemplateChanged, MediaStored, MediaFailed, MessageImported:
+		ContactSplit, ConsentChanged, ChannelChanged, TemplateChanged:
 	}
 }
 
@@ -62,6 +68,7 @@ func (c *Conversation) answered() {
 func (c *Conversation) applyReceived(e Event) {
 	c.Active = e.Time
 	c.Unread++
+	c.applyFiles(e)
 	if e.Message.Group == "" && opensWindow(e.Message.Content) {
 		c.openWindow(e.Message.ProviderTime, e.Time)
 	}
@@ -234,6 +241,9 @@ func (c *Conversation) Owes() (at time.Time, ok bool) {
 		if c.Outbox[i].State != SendLeft {
 			earliest(c.Outbox[i].At)
 		}
+	}
+	for _, f := range c.Fetches() {
+		earliest(earlier(f.At, f.Deadline))
 	}
 	if c.Holder == HolderAssistant && !c.Deadline.IsZero() {
 		earliest(c.Deadline)

@@ -134,11 +134,13 @@ type Conversation struct {
 	Tenant  TenantID
 	Channel ChannelID
 	Kind    ChannelKind
-	// Holder stands beside Kind, and the struct is 8 bytes smaller for it.
+	// Holder, Away and Unread stand beside Kind, and the struct is 16 bytes smaller for it.
 	Holder Holder
 	// Away is true while another app of the business owns the thread: the hold ends
 	// when the thread comes back.
-	Away    bool
+	Away bool
+	// Unread counts customer messages since the business last wrote.
+	Unread  uint32
 	Contact ContactID
 	// Seq is of the last event.
 	Seq Seq
@@ -161,11 +163,11 @@ type Conversation struct {
 	// Deadline is when the customer has waited too long; zero when nobody waits
 	// for the assistant.
 	Deadline time.Time
-	// Unread counts customer messages since the business last wrote.
-	Unread int
-
-	Turn   Turn
-	Outbox []OutboxEntry
+	Turn     Turn
+	Outbox   []OutboxEntry
+	// Fetching are files of messages that are not stored yet; nil for nearly all. It
+	// is replaced and never changed, so that copies share it.
+	Fetching *Fetching
 
 	// Armed is the stored due time, zero when there is no row. It may be
 	// earlier than the earliest obligation: re-arming later is lazy.

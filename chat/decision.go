@@ -100,7 +100,24 @@ type DropMedia struct {
 	Blobs []string
 }
 
-func (DropMedia) effect()    {}
+func (DropMedia) effect() {}
+
+// StartFetch asks for a file of a message. Asking for one that is being fetched
+// changes nothing.
+type StartFetch struct {
+	// Seq is of the event with the message, Index the file among its media.
+	Seq   Seq
+	Index int
+	// Late lets files of other messages go first.
+	Late bool
+}
+
+// DropFiles deletes every stored file whose name begins with Prefix. It may be
+// lost: files that nothing refers to are found later.
+type DropFiles struct{ Prefix string }
+
+func (StartFetch) effect()   {}
+func (DropFiles) effect()    {}
 func (StartTurn) effect()    {}
 func (CancelTurn) effect()   {}
 func (WakeSender) effect()   {}

@@ -28,4 +28,6 @@
 //	    reconciliation, a deadline) has a due time; one that owes nothing has none.
 //	C10 Each customer message ends in an answer, an apology or a handoff before
 //	    the silence deadline of its tenant.
+//	C11 Each file of a message is told of once: stored, or not to be had. Until
+//	    then the conversation owes it.
 package chat

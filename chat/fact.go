@@ -81,6 +81,19 @@ type Poison struct {
 	Reason  string
 }
 
+// FetchFinished is what became of a file of a message: it was stored, or cannot
+// be had. That it is not there yet is no fact.
+type FetchFinished struct {
+	// Seq is of the event with the message, Index the file among its media.
+	Seq   Seq
+	Index int
+	// Reason is why it cannot be had; empty when it was stored.
+	Reason string
+	Kept   Kept
+	// MIME and Filename are what Meta says of it.
+	MIME, Filename string
+}
+
 func (*Inbound) fact()         {}
 func (ChannelRefused) fact()   {}
 func (ChannelChecked) fact()   {}
@@ -96,6 +109,7 @@ func (MemberSend) fact()       {}
 func (TakeOver) fact()         {}
 func (HandBack) fact()         {}
 func (Poison) fact()           {}
+func (FetchFinished) fact()    {}
 
 // ChannelRefused is a send, or another call, that Meta refused because of the
 // channel itself. It belongs to no conversation.

@@ -160,7 +160,7 @@ func anyFact(t *rapid.T, w *world, i int) chat.Fact {
 	in := &chat.Inbound{Customer: w.customer(), Type: chat.TypeText, Text: "hi",
 		Time:   w.now.Add(-time.Duration(rapid.IntRange(-10, 2000).Draw(t, "age")) * time.Minute),
 		Remote: chat.RemoteID(fmt.Sprintf("m%d", rapid.IntRange(0, i).Draw(t, "remote")))}
-	switch rapid.IntRange(0, 16).Draw(t, "fact") {
+	switch rapid.IntRange(0, 17).Draw(t, "fact") {
 	case 14:
 		in.Kind, in.Type, in.Content = chat.InboundMessage, "edit", &chat.Content{Edit: &chat.Edit{Target: in.Remote, Text: "ho"}}
 		in.Remote = chat.RemoteID(fmt.Sprint("edit", i))
@@ -176,9 +176,10 @@ func anyFact(t *rapid.T, w *world, i int) chat.Fact {
 			{Control: &chat.Control{Event: "pass", Ours: true}}, {Call: &chat.Call{Inbound: true}},
 			{Consent: &chat.Consent{Category: chat.ConsentMarketing}}}).Draw(t, "content")
 		return in
+	case 17:
+		return anyFetch(t, w)
 	case 0, 1:
-		in.Kind = chat.InboundMessage
-		return in
+		return anyMessage(t, w, i)
 	case 2:
 		in.Kind, in.Type = chat.InboundStatus, rapid.SampledFrom(reportWords).Draw(t, "word")
 		in.Remote, in.Callback = "x"+in.Remote, string(entry)
@@ -212,6 +213,82 @@ func anyFact(t *rapid.T, w *world, i int) chat.Fact {
 		return chat.MemberSend{Text: "hi", Idempotency: fmt.Sprint(rapid.IntRange(0, 3).Draw(t, "key")), Digest: "d"}
 	}
 	return nil
+}
+
+// anyMessage draws what a customer wrote, sometimes with files.
+func anyMessage(t *rapid.T, w *world, i int) *chat.Inbound {
+	in := &chat.Inbound{Kind: chat.InboundMessage, Customer: w.customer(), Type: chat.TypeText, Text: "hi",
+		Time:   w.now.Add(-time.Duration(rapid.IntRange(-10, 2000).Draw(t, "age")) * time.Minute),
+		Remote: chat.RemoteID(fmt.Sprintf("m%d", rapid.IntRange(0, i).Draw(t, "remote")))}
+	if n := rapid.IntRange(-6, 3).Draw(t, "files"); n > 0 {
+		in.Type, in.Content = "image", &chat.Content{Media: make([]chat.Media, n)}
+		for i := range in.Content.Media {
+			in.Content.Media[i] = chat.Media{Kind: rapid.SampledFrom([]string{"image", "share"}).Draw(t, "kind"), ID: fmt.Sprint(i)}
+		}
+	}
+	return in
+}
+
+// anyFetch draws what became of a file: of one that is wanted, mostly.
+func anyFetch(t *rapid.T, w *world) chat.Fact {
+	f := chat.FetchFinished{Seq: chat.Seq(rapid.IntRange(1, 9).Draw(t, "seq"))}
+	if n := len(w.state.Fetches()); n > 0 && rapid.Bool().Draw(t, "wanted") {
+		wanted := w.state.Fetches()[rapid.IntRange(0, n-1).Draw(t, "which")]
+		f.Seq, f.Index = wanted.Seq, wanted.Index
+	}
+	stem, _ := chat.MediaStem(chat.MessageIDAt(w.state.ID, f.Seq), f.Index)
+	if rapid.Bool().Draw(t, "stored") {
+		f.Kept = chat.Kept{Blob: stem.Named("random"), Key: []byte("k"), Size: 3}
+	} else {
+		f.Reason = "gone"
+	}
+	return f
+}
+
+// C11: each file is told of by the time Meta has it no more, when nothing but the
+// clock moves; and then nothing is owed for it.
+func TestStep_EveryFileIsToldOf(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(chat.WhatsApp)
+		w.set.Assistant = false // the looks of turns and sends would hide those at files
+		for i := range rapid.IntRange(1, 6).Draw(t, "steps") {
+			f := anyFetch(t, w)
+			if w.state.Seq == 0 || rapid.Bool().Draw(t, "message") {
+				f = anyMessage(t, w, i)
+			}
+			if err := w.do(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		ticks := 0
+		for end := w.now.Add(chat.FetchWhatsApp); len(w.state.Fetches()) > 0 && w.now.Before(end); ticks++ {
+			if w.now = w.state.Armed; w.now.IsZero() {
+				t.Fatal("nothing is armed")
+			}
+			if err := w.do(chat.Tick{}); err != nil {
+				t.Fatal(err)
+			}
+			if ticks > 400 {
+				t.Fatal("looked at too often in a week")
+			}
+		}
+		told, wanted := 0, 0
+		for _, e := range w.events {
+			switch {
+			case e.Media != nil:
+				told++
+			case e.Message != nil && e.Message.Content != nil:
+				for i := range e.Message.Content.Media {
+					if e.Message.Content.Media[i].Fetchable() {
+						wanted++
+					}
+				}
+			}
+		}
+		if told != wanted {
+			t.Fatalf("%d files, %d told of", wanted, told)
+		}
+	})
 }
 
 // C10: whoever waits is answered, told or handed over by the deadline, when

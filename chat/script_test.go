@@ -66,7 +66,8 @@ func runScript(t *testing.T, file string) {
 //	set quiet=2s assistant=off   change settings
 //	clock 3s                     let time pass
 //	crash                        a new epoch: whatever was under way died
-//	msg ID "text" [type=image] [age=25h] [group=g]
+//	msg ID "text" [type=image] [age=25h] [group=g] [files=N]
+//	file SEQ INDEX stored | file SEQ INDEX REASON
 //	status ID WORD [entry=0]     a report; entry= sends our callback data along
 //	echo ID "text" | read ID | update TYPE [digest=d] | poison ID
 //	outbox                       list the sends whose end is not known
@@ -122,7 +123,20 @@ func run(t *testing.T, wp **world, line string) string {
 		}
 		in := inbound(kind)
 		in.Text = arg(2)
+		if n := num(opt["files"]); n > 0 {
+			in.Content = &chat.Content{Media: make([]chat.Media, n)}
+			for i := range in.Content.Media {
+				in.Content.Media[i] = chat.Media{Kind: in.Type, ID: strconv.Itoa(i)}
+			}
+		}
 		f = in
+	case "file":
+		got := chat.FetchFinished{Seq: chat.Seq(num(arg(1))), Index: num(arg(2)), Reason: arg(3)}
+		if got.Reason == "stored" {
+			stem, _ := chat.MediaStem(chat.MessageIDAt(w.state.ID, got.Seq), got.Index)
+			got.Reason, got.Kept = "", chat.Kept{Blob: stem.Named("random"), Size: 5}
+		}
+		f = got
 	case "status":
 		in := inbound(chat.InboundStatus)
 		in.Type = arg(2)
@@ -317,6 +331,9 @@ func detail(w *world, e *chat.Event) string {
 		return " " + e.Update.Type
 	case e.Contact != nil && e.Kind != chat.ConversationStarted:
 		return people(e.Contact)
+	case e.Media != nil:
+		_, seq, _ := e.Media.Message.Parse()
+		return strings.TrimRight(fmt.Sprintf(" of %d file %d %s", seq, e.Media.Index, e.Media.Reason), " ")
 	}
 	return ""
 }

@@ -143,6 +143,7 @@ type DocNoun byte
 const (
 	DocChannel  DocNoun = 'c' // ChannelState, by channel id
 	DocTemplate DocNoun = 't' // Template, by WABA, name and language
+	DocFiles    DocNoun = 'b' // MessageFiles, by message id
 )
 
 // TemplateKey is the id of a template's document.
@@ -177,6 +178,8 @@ type MediaRecord struct {
 	Size   int64  `json:"size,omitempty"`
 	SHA256 string `json:"sha256,omitempty"`
 	MIME   string `json:"mime_type,omitempty"`
+	// Filename is the customer's; to be sanitised where it is used as one.
+	Filename string `json:"filename,omitempty"`
 	// Key opens the blob; never shown.
 	Key []byte `json:"key,omitempty"`
 	// Reason says why it failed.

@@ -1,6 +1,9 @@
 package chat
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Limits of one conversation.
 const (
@@ -69,6 +72,8 @@ func Step(s *Conversation, in Input) Decision {
 		p.channelHeard(f)
 	case TemplatesFetched:
 		p.templatesFetched(f)
+	case FetchFinished:
+		p.fetchFinished(f)
 	}
 	p.d.Due = s.Armed
 	if _, tick := in.Fact.(Tick); tick || len(p.d.Events) > 0 {
@@ -105,6 +110,9 @@ func (p *step) emit(e Event) {
 		p.c.Apply(e)
 	}
 	p.d.Events = append(p.d.Events, e)
+	if m := e.Message; m != nil && p.c.ID != "" && (m.Content != nil || e.Kind == MessageRevoked) {
+		p.files(&e)
+	}
 }
 
 // next is the seq of the next event; 0 outside a conversation.
@@ -141,7 +149,7 @@ func (p *step) due() time.Time {
 
 // owed is the earliest time the conversation must be looked at. A send whose
 // time has come is in its sender's hands, and looked at again only in case the
-// sender lost it.
+// sender lost it; so is a file that is being fetched.
 func (p *step) owed() (at time.Time, ok bool) {
 	c := p.c
 	c.Outbox = append([]OutboxEntry(nil), c.Outbox...)
@@ -149,6 +157,13 @@ func (p *step) owed() (at time.Time, ok bool) {
 		if e := &c.Outbox[i]; e.State == SendQueued && !e.At.After(p.now) {
 			e.At = p.now.Add(RewakeAfter)
 		}
+	}
+	if c.Fetching != nil {
+		files := slices.Clone(c.Fetches())
+		for i := range files {
+			files[i].At = files[i].look(p.now)
+		}
+		c.setFetches(files)
 	}
 	return c.Owes()
 }
@@ -160,6 +175,7 @@ func (p *step) tick() {
 		p.emit(Event{Kind: HandoffReturned, Handoff: &Handoff{Reason: "pause_ended"}})
 	}
 	p.tickOutbox()
+	p.tickFetches()
 	p.tickTurn()
 	if p.c.Holder == HolderAssistant && !p.c.Deadline.IsZero() && !p.c.Deadline.After(p.now) {
 		p.giveUp("silence")

@@ -19,6 +19,7 @@ type world struct {
 	rows   map[string]chat.RemoteRow
 	claims map[string]chat.Original
 	places map[chat.Address]bool
+	docs   map[string][]byte
 	// contact is the stored contact; others are addresses of other contacts.
 	contact chat.Contact
 	others  map[chat.Address]chat.ContactID
@@ -36,6 +37,7 @@ func newWorld(kind chat.ChannelKind) *world {
 	w := &world{
 		now: start, epoch: 1,
 		rows: map[string]chat.RemoteRow{}, claims: map[string]chat.Original{}, places: map[chat.Address]bool{}, others: map[chat.Address]chat.ContactID{},
+		docs:  map[string][]byte{},
 		state: chat.Conversation{ID: chat.ConversationIDFrom(convBody), Tenant: "acme", Channel: "acme-wa", Kind: kind},
 	}
 	w.set.Assistant = true
@@ -88,6 +90,9 @@ func (w *world) known(f chat.Fact) chat.Known {
 		look(f.Inbound)
 	case chat.AttemptFinished:
 		find(f.Outcome.Remote, "")
+	case chat.FetchFinished:
+		id := string(chat.MessageIDAt(w.state.ID, f.Seq))
+		k.Docs = []chat.Doc{{Noun: chat.DocFiles, ID: id, Value: w.docs[id]}}
 	case chat.MemberSend:
 		if f.Idempotency != "" {
 			k.Original, k.Seen = w.claims["i"+f.Idempotency]
@@ -156,6 +161,9 @@ func (w *world) do(f chat.Fact) error {
 		r.Fresh = false
 		w.rows[key] = r
 	}
+	for _, doc := range d.Docs {
+		w.docs[doc.ID] = doc.Value
+	}
 	for _, c := range d.Claims {
 		o := chat.Original{Conversation: w.state.ID, Message: c.Message, Digest: c.Digest}
 		switch c.Kind {
@@ -175,12 +183,18 @@ func (w *world) check() error {
 	started := map[chat.MessageID]int{}
 	queued := map[chat.MessageID]chat.Author{}
 	assistantMayStart := true
+	files := map[string]int{}
 	for i, e := range w.events {
 		if e.Seq != chat.Seq(i+1) {
 			return fmt.Errorf("C1: event %d has seq %d", i+1, e.Seq)
 		}
 		replay.Apply(e)
 		switch e.Kind {
+		case chat.MediaStored, chat.MediaFailed:
+			key := fmt.Sprint(e.Media.Message, e.Media.Index)
+			if files[key]++; files[key] > 1 {
+				return fmt.Errorf("C11: the file %s is told of twice", key)
+			}
 		case chat.MessageQueued:
 			queued[e.Message.ID] = e.Message.Author
 		case chat.HandoffTaken:

@@ -14,6 +14,7 @@ type Set struct {
 	Graph   Graph
 	API     API
 	Peer    Peer
+	Media   Media
 }
 
 // New builds the instruments and registers them with reg, which may be nil in
@@ -30,6 +31,7 @@ func New(reg prometheus.Registerer) *Set {
 		Graph:   newGraph(reg),
 		API:     newAPI(reg),
 		Peer:    newPeer(reg),
+		Media:   newMedia(reg),
 	}
 }
 

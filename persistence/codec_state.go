@@ -68,6 +68,14 @@ func encodeState(a *arena, pepper *seal.Pepper, c *chat.Conversation, contact []
 	w.stamp(16, c.Armed)
 	w.stamp(17, c.Deadline)
 	w.bool(18, c.Away)
+	for _, f := range c.Fetches() {
+		at := w.open(19)
+		w.uint(1, uint64(f.Seq))
+		w.int(2, int64(f.Index))
+		w.stamp(3, f.At)
+		w.stamp(4, f.Deadline)
+		w.close(at)
+	}
 	return s.record(a)
 }
 
@@ -84,7 +92,7 @@ func decodeState(pepper *seal.Pepper, t chat.TenantID, c chat.ConversationID, v 
 	s := chat.Conversation{ID: c, Tenant: t, Channel: chat.ChannelID(r.Channel), Kind: chat.ChannelKind(r.Kind), Contact: contact,
 		Seq: chat.Seq(r.Seq), Started: unstamp(r.Started), Active: unstamp(r.Active), Holder: chat.Holder(r.Holder),
 		PausedUntil: unstamp(r.PausedUntil), WindowFrom: unstamp(r.WindowFrom), LastIn: chat.Seq(r.LastIn),
-		WaitingFrom: chat.Seq(r.WaitingFrom), WaitingSince: unstamp(r.WaitingSince), Unread: int(r.Unread),
+		WaitingFrom: chat.Seq(r.WaitingFrom), WaitingSince: unstamp(r.WaitingSince), Unread: uint32(r.Unread), // #nosec G115 -- a count of messages
 		Armed: unstamp(r.Armed), Deadline: unstamp(r.Deadline), Away: r.Away}
 	if k := r.Turn; k != nil {
 		s.Turn = chat.Turn{Phase: chat.TurnPhase(k.Phase), ID: turnOf(c, k.Id), Call: int(k.Call), Epoch: chat.Epoch(k.Epoch),
@@ -95,6 +103,12 @@ func decodeState(pepper *seal.Pepper, t chat.TenantID, c chat.ConversationID, v 
 			Author: chat.Author(o.Author), State: chat.SendState(o.State), Class: chat.Class(o.Class), N: int(o.N), Doubtful: o.Doubtful, Proven: o.Proven, Lane: chat.Lane(o.Lane),
 			Epoch: chat.Epoch(o.Epoch), At: unstamp(o.At), Covers: chat.Seq(o.Covers), Pass: chat.Pass(o.Pass), Until: unstamp(o.Until),
 			TextHash: o.Masked ^ outboxMask(pepper, c, chat.Seq(o.Seq))})
+	}
+	for _, f := range r.Fetches {
+		if s.Fetching == nil {
+			s.Fetching = new(chat.Fetching)
+		}
+		s.Fetching.Files = append(s.Fetching.Files, chat.Fetch{Seq: chat.Seq(f.Seq), Index: int(f.Index), At: unstamp(f.At), Deadline: unstamp(f.Deadline)})
 	}
 	return s, nil
 }
@@ -109,5 +123,5 @@ func outboxMask(pepper *seal.Pepper, c chat.ConversationID, seq chat.Seq) uint64
 // isLive reports whether an obligation of the state dies with the process that
 // armed it, so that a start must resume it at once.
 func isLive(s *chat.Conversation) bool {
-	return s.Turn.Phase == chat.TurnRunning || s.Owing() > 0
+	return s.Turn.Phase == chat.TurnRunning || s.Owing() > 0 || s.Fetching != nil
 }

@@ -245,7 +245,8 @@ func TestState_ReadsBackExactly(t *testing.T) {
 			{Message: chat.MessageIDAt(testConversation, 8), Seq: 8, Author: chat.AuthorAssistant, State: chat.SendAttempting,
 				Class: chat.AtLeastOnce, N: 2, Doubtful: true, Proven: true, Lane: chat.LaneTemplate, Epoch: 5, At: at, Covers: 4, TextHash: 0xdeadbeef12345678, Pass: chat.PassComment, Until: at},
 			{Message: "elsewhere", Seq: 9, TextHash: 1}},
-		Armed: at.Add(6e9)}
+		Fetching: &chat.Fetching{Files: []chat.Fetch{{Seq: 17, Index: 0, At: at, Deadline: at.Add(7e9)}, {Seq: 18, Index: 2, At: at, Deadline: at.Add(8e9)}}},
+		Armed:    at.Add(6e9)}
 	record := encodeState(new(arena), pepper, &want, contactRaw(t, testContact))
 	canonical(t, record, new(recordpb.State))
 	if bytes.Contains(record, binary.LittleEndian.AppendUint64(nil, want.Outbox[0].TextHash)) {

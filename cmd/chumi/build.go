@@ -121,7 +121,7 @@ func (s *Server) buildActors(context.Context) error {
 	c := s.opt.Config
 	graph, err := meta.NewClient(meta.Options{
 		GraphURL: c.Meta.GraphURL, InstagramURL: c.Meta.InstagramURL, Version: c.Meta.GraphVersion,
-		AppSecret: s.appSecret, Metrics: &s.metrics.Graph,
+		AppSecret: s.appSecret, MediaMax: int64(c.Media.FileBytesMax), Metrics: &s.metrics.Graph,
 	})
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ func (s *Server) buildActors(context.Context) error {
 		Journal: s.store, Index: s.store, Contacts: s.store, Documents: s.store, Barrier: s.store,
 		Directory: s.directory, Quarantine: s.directory.Quarantine(),
 		Leadership: s.store, Elections: s.store, Agenda: s.store,
-		Model: model, Graph: graph, Strikes: s.strikes, Clock: wallClock{}, Rand: rand.Float64,
+		Model: model, Graph: graph, Media: graph, Files: s.files, Strikes: s.strikes, Clock: wallClock{}, Rand: rand.Float64,
 		Metrics: s.metrics, Logger: s.opt.Log,
 		ResidentMax: c.Engine.ResidentMax, TurnsInFlightMax: c.Assistant.CallsMax,
 		AttemptTimeout: c.Meta.SendTimeout,

@@ -28,6 +28,7 @@ type Config struct {
 	Peer      PeerConfig      `koanf:"peer" doc:"The address nodes of a cluster meet at; a node without a certificate does not listen on it."`
 	Cluster   ClusterConfig   `koanf:"cluster" doc:"What makes this node one of a cluster: all three files, which chumi cluster init makes, or none; and what it keeps for the others."`
 	Meta      MetaConfig      `koanf:"meta" doc:"Where Graph is."`
+	Media     MediaConfig     `koanf:"media" doc:"Where files of messages are kept."`
 	Assistant AssistantConfig `koanf:"assistant" doc:"The model that answers, and its limits."`
 	Sends     SendsConfig     `koanf:"sends" doc:"What happens to a send whose outcome is not known."`
 	Engine    EngineConfig    `koanf:"engine" doc:"Limits of the actor system and of the disk."`
@@ -151,6 +152,7 @@ func DefaultConfig() Config {
 			GraphURL: meta.DefaultGraphURL, InstagramURL: meta.DefaultInstagramURL,
 			GraphVersion: meta.DefaultVersion, SendTimeout: actors.DefaultAttemptTimeout,
 		},
+		Media: MediaConfig{FileBytesMax: meta.DefaultMediaMax, S3: S3Config{TLS: true}},
 		Assistant: AssistantConfig{
 			Model: DefaultModel, Instructions: chat.DefaultInstructions, Apology: chat.DefaultApology,
 			QuietPeriod: chat.DefaultQuietPeriod, TurnTimeout: chat.DefaultTurnTimeout,

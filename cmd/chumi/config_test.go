@@ -226,14 +226,17 @@ func TestSchema_NamesEveryKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range settings {
-		head, tail, nested := strings.Cut(s.Key, ".")
-		raw, ok := root.Properties[head]
-		if ok && nested {
+		path := strings.Split(s.Key, ".")
+		raw, ok := root.Properties[path[0]]
+		for _, name := range path[1:] {
 			var section struct{ Properties map[string]json.RawMessage }
+			if !ok {
+				break
+			}
 			if err := json.Unmarshal(raw, &section); err != nil {
 				t.Fatal(err)
 			}
-			_, ok = section.Properties[tail]
+			raw, ok = section.Properties[name]
 		}
 		if !ok {
 			t.Errorf("schema lacks %s", s.Key)

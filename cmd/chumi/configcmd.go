@@ -44,16 +44,19 @@ func (c *cli) configCommand() *cobra.Command {
 // print writes the configuration as a file that means the same, secrets aside.
 func (l *Loaded) print(w io.Writer) error {
 	var b strings.Builder
-	section := ""
+	var section []string
 	for _, s := range settings {
-		indent, name := "", s.Key
-		if head, tail, nested := strings.Cut(s.Key, "."); nested {
-			if head != section {
-				section = head
-				fmt.Fprintf(&b, "%s:\n", head)
+		path := strings.Split(s.Key, ".")
+		name := path[len(path)-1]
+		within := path[:len(path)-1]
+		for depth, head := range within {
+			if depth >= len(section) || section[depth] != head {
+				section = nil // what is deeper is new as well
+				fmt.Fprintf(&b, "%s%s:\n", strings.Repeat("  ", depth), head)
 			}
-			indent, name = "  ", tail
 		}
+		section = within
+		indent := strings.Repeat("  ", len(within))
 		value := s.text(&l.Config)
 		if s.Type.Kind() == reflect.String {
 			quoted, err := json.Marshal(value)

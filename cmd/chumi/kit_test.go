@@ -348,17 +348,20 @@ func waText(account, waba, from, id, text string) []byte {
 
 // quickSimulators starts a Graph and a model that know the channels of a bootstrap
 // file and report at once, and returns the flags that point an engine at them.
-func quickSimulators(t *testing.T, bootstrap string) (*simulators, []string) {
+// more changes what the first is started with.
+func quickSimulators(t *testing.T, bootstrap string, more ...func(*metasim.Options)) (*simulators, []string) {
 	t.Helper()
 	declared, err := ReadBootstrap(bootstrap)
 	if err != nil {
 		t.Fatal(err)
 	}
 	quick := metasim.Latency{Median: time.Millisecond}
-	sims, err := startSimulators("127.0.0.1:0", "127.0.0.1:0",
-		metasim.Options{Accounts: simulatedAccounts(declared),
-			Plan: metasim.Plan{Reports: metasim.Reports{Sent: quick, Delivered: quick, Read: quick}}},
-		openaisim.Options{})
+	o := metasim.Options{Accounts: simulatedAccounts(declared),
+		Plan: metasim.Plan{Reports: metasim.Reports{Sent: quick, Delivered: quick, Read: quick}}}
+	for _, change := range more {
+		change(&o)
+	}
+	sims, err := startSimulators("127.0.0.1:0", "127.0.0.1:0", o, openaisim.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

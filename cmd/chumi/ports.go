@@ -4,6 +4,7 @@ import (
 	"github.com/chumiai/chumi/actors"
 	"github.com/chumiai/chumi/cmd/chumi/cluster"
 	"github.com/chumiai/chumi/persistence"
+	"github.com/chumiai/chumi/persistence/blob"
 	"github.com/chumiai/chumi/transport/api"
 	"github.com/chumiai/chumi/transport/meta"
 	"github.com/chumiai/chumi/transport/openai"
@@ -25,6 +26,8 @@ var (
 	_ actors.Quarantine = (*persistence.Quarantine)(nil)
 	_ actors.Strikes    = (*persistence.Strikes)(nil)
 	_ actors.Graph      = (*meta.Client)(nil)
+	_ actors.Media      = (*meta.Client)(nil)
+	_ actors.Files      = (*blob.Store)(nil)
 	_ actors.Model      = (*openai.Client)(nil)
 	_ actors.Clock      = wallClock{}
 	_ actors.Leaders    = (*cluster.Node)(nil)

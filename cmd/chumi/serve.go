@@ -16,6 +16,7 @@ import (
 	"github.com/chumiai/chumi/cmd/chumi/cluster"
 	"github.com/chumiai/chumi/metrics"
 	"github.com/chumiai/chumi/persistence"
+	"github.com/chumiai/chumi/persistence/blob"
 	"github.com/chumiai/chumi/transport/api"
 	"github.com/chumiai/chumi/transport/edge"
 )
@@ -45,6 +46,7 @@ type Server struct {
 	// node is nil for a node that is in no cluster.
 	node      *cluster.Node
 	strikes   *persistence.Strikes
+	files     *blob.Store
 	directory *persistence.Directory
 	system    *actors.System
 	api       *api.API
@@ -71,6 +73,7 @@ func NewServer(ctx context.Context, o ServerOptions) (*Server, error) {
 		s.openStore,
 		s.openCluster,
 		s.openDirectory,
+		s.openMedia,
 		s.buildActors,
 		s.buildAPI,
 		s.buildListeners,

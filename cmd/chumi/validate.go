@@ -56,6 +56,9 @@ func (l *Loaded) validate() error {
 			refuse(file[0], "cluster.cert_file, cluster.key_file and cluster.ca_file are set together or not at all; chumi cluster init makes them")
 		}
 	}
+	if s3 := &c.Media.S3; s3.On() != (s3.Bucket != "") {
+		refuse("media.s3.bucket", "media.s3.endpoint and media.s3.bucket are set together or not at all")
+	}
 	if n := c.Cluster.LogEntries; n > 0 && n < logEntriesMin {
 		refuse("cluster.log_entries", "must be at least %d, or a node that pauses for a moment gets snapshots", logEntriesMin)
 	}

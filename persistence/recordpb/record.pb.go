@@ -1024,7 +1024,8 @@ type State struct {
 	Armed        *int64                 `protobuf:"varint,16,opt,name=armed,proto3,oneof" json:"armed,omitempty"`
 	Deadline     *int64                 `protobuf:"varint,17,opt,name=deadline,proto3,oneof" json:"deadline,omitempty"`
 	// away tells that another app of the business owns the thread.
-	Away          bool `protobuf:"varint,18,opt,name=away,proto3" json:"away,omitempty"`
+	Away          bool     `protobuf:"varint,18,opt,name=away,proto3" json:"away,omitempty"`
+	Fetches       []*Fetch `protobuf:"bytes,19,rep,name=fetches,proto3" json:"fetches,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1185,6 +1186,82 @@ func (x *State) GetAway() bool {
 	return false
 }
 
+func (x *State) GetFetches() []*Fetch {
+	if x != nil {
+		return x.Fetches
+	}
+	return nil
+}
+
+// Fetch is a file of the message at seq that is not stored yet.
+type Fetch struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	Index         int64                  `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+	At            *int64                 `protobuf:"varint,3,opt,name=at,proto3,oneof" json:"at,omitempty"`
+	Deadline      *int64                 `protobuf:"varint,4,opt,name=deadline,proto3,oneof" json:"deadline,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Fetch) Reset() {
+	*x = Fetch{}
+	mi := &file_record_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Fetch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Fetch) ProtoMessage() {}
+
+func (x *Fetch) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Fetch.ProtoReflect.Descriptor instead.
+func (*Fetch) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Fetch) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *Fetch) GetIndex() int64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Fetch) GetAt() int64 {
+	if x != nil && x.At != nil {
+		return *x.At
+	}
+	return 0
+}
+
+func (x *Fetch) GetDeadline() int64 {
+	if x != nil && x.Deadline != nil {
+		return *x.Deadline
+	}
+	return 0
+}
+
 type TurnState struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Phase         uint32                 `protobuf:"varint,1,opt,name=phase,proto3" json:"phase,omitempty"`
@@ -1201,7 +1278,7 @@ type TurnState struct {
 
 func (x *TurnState) Reset() {
 	*x = TurnState{}
-	mi := &file_record_proto_msgTypes[12]
+	mi := &file_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1213,7 +1290,7 @@ func (x *TurnState) String() string {
 func (*TurnState) ProtoMessage() {}
 
 func (x *TurnState) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[12]
+	mi := &file_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1226,7 +1303,7 @@ func (x *TurnState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TurnState.ProtoReflect.Descriptor instead.
 func (*TurnState) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{12}
+	return file_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TurnState) GetPhase() uint32 {
@@ -1314,7 +1391,7 @@ type Outbox struct {
 
 func (x *Outbox) Reset() {
 	*x = Outbox{}
-	mi := &file_record_proto_msgTypes[13]
+	mi := &file_record_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1326,7 +1403,7 @@ func (x *Outbox) String() string {
 func (*Outbox) ProtoMessage() {}
 
 func (x *Outbox) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[13]
+	mi := &file_record_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1339,7 +1416,7 @@ func (x *Outbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outbox.ProtoReflect.Descriptor instead.
 func (*Outbox) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{13}
+	return file_record_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Outbox) GetMessage() *Ref {
@@ -1463,7 +1540,7 @@ type Row struct {
 
 func (x *Row) Reset() {
 	*x = Row{}
-	mi := &file_record_proto_msgTypes[14]
+	mi := &file_record_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1475,7 +1552,7 @@ func (x *Row) String() string {
 func (*Row) ProtoMessage() {}
 
 func (x *Row) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[14]
+	mi := &file_record_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1488,7 +1565,7 @@ func (x *Row) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Row.ProtoReflect.Descriptor instead.
 func (*Row) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{14}
+	return file_record_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Row) GetConversation() []byte {
@@ -1543,7 +1620,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_record_proto_msgTypes[15]
+	mi := &file_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1555,7 +1632,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[15]
+	mi := &file_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1568,7 +1645,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{15}
+	return file_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Claim) GetConversation() []byte {
@@ -1624,7 +1701,7 @@ type Keys struct {
 
 func (x *Keys) Reset() {
 	*x = Keys{}
-	mi := &file_record_proto_msgTypes[16]
+	mi := &file_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1636,7 +1713,7 @@ func (x *Keys) String() string {
 func (*Keys) ProtoMessage() {}
 
 func (x *Keys) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[16]
+	mi := &file_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1649,7 +1726,7 @@ func (x *Keys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Keys.ProtoReflect.Descriptor instead.
 func (*Keys) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{16}
+	return file_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Keys) GetKey() []byte {
@@ -1764,7 +1841,7 @@ const file_record_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\fR\x04type\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\fR\x06reason\x12(\n" +
 	"\rprovider_time\x18\x03 \x01(\x03H\x00R\fproviderTime\x88\x01\x01B\x10\n" +
-	"\x0e_provider_time\"\x8d\x05\n" +
+	"\x0e_provider_time\"\xbc\x05\n" +
 	"\x05State\x12\x18\n" +
 	"\achannel\x18\x01 \x01(\fR\achannel\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\rR\x04kind\x12\x18\n" +
@@ -1785,7 +1862,8 @@ const file_record_proto_rawDesc = "" +
 	"\x06outbox\x18\x0f \x03(\v2\x14.chumi.record.OutboxR\x06outbox\x12\x19\n" +
 	"\x05armed\x18\x10 \x01(\x03H\x05R\x05armed\x88\x01\x01\x12\x1f\n" +
 	"\bdeadline\x18\x11 \x01(\x03H\x06R\bdeadline\x88\x01\x01\x12\x12\n" +
-	"\x04away\x18\x12 \x01(\bR\x04awayB\n" +
+	"\x04away\x18\x12 \x01(\bR\x04away\x12-\n" +
+	"\afetches\x18\x13 \x03(\v2\x13.chumi.record.FetchR\afetchesB\n" +
 	"\n" +
 	"\b_startedB\t\n" +
 	"\a_activeB\x0f\n" +
@@ -1793,6 +1871,13 @@ const file_record_proto_rawDesc = "" +
 	"\f_window_fromB\x10\n" +
 	"\x0e_waiting_sinceB\b\n" +
 	"\x06_armedB\v\n" +
+	"\t_deadline\"y\n" +
+	"\x05Fetch\x12\x10\n" +
+	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x14\n" +
+	"\x05index\x18\x02 \x01(\x03R\x05index\x12\x13\n" +
+	"\x02at\x18\x03 \x01(\x03H\x00R\x02at\x88\x01\x01\x12\x1f\n" +
+	"\bdeadline\x18\x04 \x01(\x03H\x01R\bdeadline\x88\x01\x01B\x05\n" +
+	"\x03_atB\v\n" +
 	"\t_deadline\"\xcf\x01\n" +
 	"\tTurnState\x12\x14\n" +
 	"\x05phase\x18\x01 \x01(\rR\x05phase\x12!\n" +
@@ -1852,7 +1937,7 @@ func file_record_proto_rawDescGZIP() []byte {
 	return file_record_proto_rawDescData
 }
 
-var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_record_proto_goTypes = []any{
 	(*Ref)(nil),       // 0: chumi.record.Ref
 	(*Event)(nil),     // 1: chumi.record.Event
@@ -1866,11 +1951,12 @@ var file_record_proto_goTypes = []any{
 	(*Handoff)(nil),   // 9: chumi.record.Handoff
 	(*Update)(nil),    // 10: chumi.record.Update
 	(*State)(nil),     // 11: chumi.record.State
-	(*TurnState)(nil), // 12: chumi.record.TurnState
-	(*Outbox)(nil),    // 13: chumi.record.Outbox
-	(*Row)(nil),       // 14: chumi.record.Row
-	(*Claim)(nil),     // 15: chumi.record.Claim
-	(*Keys)(nil),      // 16: chumi.record.Keys
+	(*Fetch)(nil),     // 12: chumi.record.Fetch
+	(*TurnState)(nil), // 13: chumi.record.TurnState
+	(*Outbox)(nil),    // 14: chumi.record.Outbox
+	(*Row)(nil),       // 15: chumi.record.Row
+	(*Claim)(nil),     // 16: chumi.record.Claim
+	(*Keys)(nil),      // 17: chumi.record.Keys
 }
 var file_record_proto_depIdxs = []int32{
 	4,  // 0: chumi.record.Event.contact:type_name -> chumi.record.Contact
@@ -1886,17 +1972,18 @@ var file_record_proto_depIdxs = []int32{
 	0,  // 10: chumi.record.Attempt.message:type_name -> chumi.record.Ref
 	0,  // 11: chumi.record.Status.message:type_name -> chumi.record.Ref
 	0,  // 12: chumi.record.Turn.id:type_name -> chumi.record.Ref
-	12, // 13: chumi.record.State.turn:type_name -> chumi.record.TurnState
-	13, // 14: chumi.record.State.outbox:type_name -> chumi.record.Outbox
-	0,  // 15: chumi.record.TurnState.id:type_name -> chumi.record.Ref
-	0,  // 16: chumi.record.Outbox.message:type_name -> chumi.record.Ref
-	0,  // 17: chumi.record.Row.message:type_name -> chumi.record.Ref
-	0,  // 18: chumi.record.Claim.message:type_name -> chumi.record.Ref
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	13, // 13: chumi.record.State.turn:type_name -> chumi.record.TurnState
+	14, // 14: chumi.record.State.outbox:type_name -> chumi.record.Outbox
+	12, // 15: chumi.record.State.fetches:type_name -> chumi.record.Fetch
+	0,  // 16: chumi.record.TurnState.id:type_name -> chumi.record.Ref
+	0,  // 17: chumi.record.Outbox.message:type_name -> chumi.record.Ref
+	0,  // 18: chumi.record.Row.message:type_name -> chumi.record.Ref
+	0,  // 19: chumi.record.Claim.message:type_name -> chumi.record.Ref
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_record_proto_init() }
@@ -1913,13 +2000,14 @@ func file_record_proto_init() {
 	file_record_proto_msgTypes[11].OneofWrappers = []any{}
 	file_record_proto_msgTypes[12].OneofWrappers = []any{}
 	file_record_proto_msgTypes[13].OneofWrappers = []any{}
+	file_record_proto_msgTypes[14].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_record_proto_rawDesc), len(file_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -47,6 +47,10 @@ type Options struct {
 	// App gives an app with its ids and secrets, to exchange codes and to look at
 	// tokens; nil when no account is to be connected.
 	App func(chat.AppID) (app chat.App, found bool)
+	// MediaMax is the largest file that is fetched, in bytes.
+	MediaMax int64
+	// MediaTransport carries files; nil is best: it dials no address inside.
+	MediaTransport http.RoundTripper
 	// Metrics can be nil.
 	Metrics *metrics.Graph
 }
@@ -70,6 +74,12 @@ func (o *Options) EnsureDefaults() {
 	}
 	if o.HTTPClient == nil {
 		o.HTTPClient = &http.Client{Transport: newTransport()}
+	}
+	if o.MediaMax <= 0 {
+		o.MediaMax = DefaultMediaMax
+	}
+	if o.MediaTransport == nil {
+		o.MediaTransport = newMediaTransport()
 	}
 	if o.Metrics == nil {
 		o.Metrics = &metrics.New(nil).Graph
@@ -111,6 +121,9 @@ func newTransport() *http.Transport {
 type Client struct {
 	options Options
 	usage   usage
+	// media carries files, from and to hosts.
+	media *http.Client
+	hosts hosts
 }
 
 // NewClient builds a Client.
@@ -123,11 +136,16 @@ func NewClient(o Options) (*Client, error) {
 	// A redirect would carry the token to wherever it points.
 	h.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	o.HTTPClient = &h
-	return &Client{options: o, usage: usage{until: make(map[usageKey]time.Time), now: time.Now}}, nil
+	return &Client{options: o, usage: usage{until: make(map[usageKey]time.Time), now: time.Now},
+		media: &http.Client{Transport: o.MediaTransport, CheckRedirect: h.CheckRedirect},
+		hosts: newHosts(o.GraphURL, o.InstagramURL)}, nil
 }
 
 // Close lets go of idle connections. Sends under way go on.
-func (c *Client) Close() { c.options.HTTPClient.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.options.HTTPClient.CloseIdleConnections()
+	c.media.CloseIdleConnections()
+}
 
 // Send makes one attempt to send one message, and returns within ctx. It never
 // repeats a request that may have reached Graph. The outcome tells apart what

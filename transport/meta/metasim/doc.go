@@ -20,7 +20,8 @@
 // Every type of message that Meta documents is accepted for sending and checked
 // against its documented limits, but for those of single markets, of groups and of
 // calls. Media and templates are taken at their word: that an id or a name exists
-// is not checked.
+// is not checked. The files of customers' messages can be fetched as Meta gives
+// them: by an id and a link of five minutes on WhatsApp, by a link on Instagram.
 //
 // It also keeps what Meta knows of accounts beside their messages: tokens and how
 // they end, logins and their codes, subscriptions, standing, templates, profiles.

@@ -21,13 +21,13 @@ const (
 	SendAnswered  SendMoment = "answered"  // the answer was handed to the network; not reached by FaultDropped
 )
 
-// graph serves POST [/{version}]/{account}/messages.
+// graph serves POST [/{version}]/{account}/messages, and what fileEdges does.
 func (s *Server) graph(w http.ResponseWriter, r *http.Request) {
 	if !s.begin() {
 		panic(http.ErrAbortHandler)
 	}
 	defer s.done()
-	if s.manage(w, r) {
+	if s.fileEdges(w, r) || s.manage(w, r) {
 		return
 	}
 	id, ok := messagesEdge(r.URL.Path)

@@ -44,13 +44,8 @@ func traceID(seed, receipt uint64) string {
 	return "A" + base64.RawURLEncoding.EncodeToString(d[:16])
 }
 
-// mediaID and mediaHash describe the media of a message nobody can fetch.
+// mediaID is the id of the file of a message.
 func mediaID(remote string) string {
 	d := digest(0, "media", remote)
 	return strconv.FormatUint(binary.LittleEndian.Uint64(d[:])>>14, 10)
-}
-
-func mediaHash(remote string) string {
-	d := digest(1, "media", remote)
-	return base64.StdEncoding.EncodeToString(d[:])
 }

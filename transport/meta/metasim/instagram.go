@@ -23,7 +23,7 @@ func (u Update) instagramEcho() object {
 		return object{"mid": u.RemoteID, "text": u.Text, "is_echo": true}
 	}
 	return object{"mid": u.RemoteID, "is_echo": true, "attachments": []object{
-		{"type": u.Attachment, "payload": object{"url": link(u.RemoteID)}}}}
+		{"type": u.Attachment, "payload": object{"url": u.link()}}}}
 }
 
 func (u Update) instagram() (object, error) {

@@ -17,7 +17,7 @@ var instagramKinds = map[UpdateKind]func(u *Update, o object){
 	UpdateStoryMention: func(u *Update, o object) { o["message"] = u.attached("story_mention", nil) },
 	UpdateSticker:      func(u *Update, o object) { o["message"] = u.attached("like_heart", nil) },
 	UpdateStoryReply: func(u *Update, o object) {
-		o["message"] = u.said().with("reply_to", object{"story": object{"id": "18000000000000003", "url": link(u.RemoteID)}})
+		o["message"] = u.said().with("reply_to", object{"story": object{"id": "18000000000000003", "url": u.link()}})
 	},
 	UpdateButtonReply: func(u *Update, o object) {
 		o["message"] = u.said().with("quick_reply", object{"payload": u.payload()})
@@ -51,12 +51,18 @@ func (u *Update) said() object {
 
 // attached is a message with one attachment.
 func (u *Update) attached(kind string, more object) object {
-	payload := object{"url": link(u.RemoteID)}
+	payload := object{"url": u.link()}
 	for k, v := range more {
 		payload[k] = v
 	}
 	return object{"mid": u.RemoteID, "attachments": []object{{"type": kind, "payload": payload}}}
 }
 
-// link is where something that was attached would be.
-func link(remote string) string { return "https://lookaside.example/ig/" + remote }
+// link is where something that was attached is: here, or nowhere when nobody
+// listens here.
+func (u *Update) link() string {
+	if u.files == "" {
+		return "https://lookaside.example/ig/" + linkName(u.RemoteID)
+	}
+	return u.files + "/simulator/ig/" + linkName(u.RemoteID)
+}

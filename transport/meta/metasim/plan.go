@@ -41,6 +41,11 @@ type Plan struct {
 	// ledger entry as far as it is known and must be safe for concurrent use.
 	Script func(Send) Fault
 
+	// Files decides what goes wrong with requests about files; nil for nothing. It
+	// must be safe for concurrent use. FileRedirect is where FileFaultRedirect leads.
+	Files        func(FileRequest) FileFault
+	FileRedirect string
+
 	// Reports says what is told about accepted messages.
 	Reports Reports
 	// Redelivered is the rate of webhooks posted once more after their 200.

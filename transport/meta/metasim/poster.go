@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -51,6 +52,11 @@ func (s *Server) NewDelivery(updates ...Update) (*Delivery, error) {
 }
 
 func (s *Server) newDelivery(updates []Update) (*Delivery, error) {
+	updates = slices.Clone(updates)
+	for i := range updates {
+		s.files.add(&updates[i])
+		s.people.met(&updates[i])
+	}
 	body, err := Body(updates...)
 	if err != nil {
 		return nil, err

@@ -107,6 +107,8 @@ type Server struct {
 	windows *windows
 	office  *office
 	pacer   *Pacer
+	files   *fileStore
+	people  *people
 	mux     *http.ServeMux
 	client  *http.Client
 	hooks   atomic.Pointer[[]string]
@@ -138,7 +140,8 @@ func New(o Options) *Server {
 	o = o.withDefaults()
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
-		o: o, ledger: newLedger(o.LedgerMax), phone: newPhone(o.Now), windows: newWindows(), office: newOffice(o), pacer: NewPacer(o.Pace), mux: http.NewServeMux(),
+		o: o, ledger: newLedger(o.LedgerMax), phone: newPhone(o.Now), windows: newWindows(), office: newOffice(o), pacer: NewPacer(o.Pace),
+		files: newFileStore(), people: newPeople(), mux: http.NewServeMux(),
 		slots: make(chan struct{}, o.ReportsMax), ctx: ctx, cancel: cancel, stop: ctx.Done(),
 		idle: make(chan struct{}), timers: map[*time.Timer]struct{}{},
 		client: &http.Client{
@@ -152,6 +155,8 @@ func New(o Options) *Server {
 	s.mux.HandleFunc("POST /simulator/api/messages", s.postMessage)
 	s.mux.HandleFunc("GET /simulator/api/stream", s.getStream)
 	s.mux.HandleFunc("GET /simulator/api/ledger", s.getLedger)
+	s.mux.HandleFunc("GET /simulator/files/{link}", s.getFile)
+	s.mux.HandleFunc("GET /simulator/ig/{link}", s.getAttachment)
 	s.mux.HandleFunc("/", s.graph)
 	return s
 }
@@ -212,6 +217,7 @@ func (s *Server) Start(addr string) (string, error) {
 		return "", errors.New("metasim: started twice or closed")
 	}
 	s.http, s.served = srv, make(chan struct{})
+	s.files.reached("http://" + l.Addr().String())
 	s.mu.Unlock()
 	go func() {
 		defer close(s.served)

@@ -71,6 +71,8 @@ type Update struct {
 	Callback string
 	// At is when it happened.
 	At time.Time
+	// files is the base URL of the server that has its files; empty for none.
+	files string
 }
 
 // Body encodes updates as one webhook body, in Meta's escaping. Consecutive

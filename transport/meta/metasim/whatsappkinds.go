@@ -79,7 +79,7 @@ func (u *Update) whatsAppMessage(o object) {
 
 // file is uploaded media, as a webhook names it.
 func (u *Update) file(mimeType, caption string) object {
-	o := object{"id": mediaID(u.RemoteID), "mime_type": mimeType, "sha256": mediaHash(u.RemoteID)}
+	o := object{"id": mediaID(u.RemoteID), "mime_type": mimeType, "sha256": hashOf(FileContents(u.RemoteID, mimeType))}
 	setIf(o, "caption", caption)
 	return o
 }
