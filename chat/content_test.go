@@ -15,6 +15,7 @@ func TestStep_KeepsContent(t *testing.T) {
 		"message": {Kind: chat.InboundMessage, Type: "image", Remote: "a"},
 		"echo":    {Kind: chat.InboundEcho, Type: "image", Remote: "a"},
 		"update":  {Kind: chat.InboundUpdate, Type: "comments", Digest: "d"},
+		"import":  {Kind: chat.InboundImport, Type: "image", Remote: "a"},
 		"status":  {Kind: chat.InboundStatus, Type: "delivered", Remote: "a"},
 	} {
 		w := newWorld(chat.WhatsApp)
@@ -51,5 +52,35 @@ func TestAddressKind_IsAWordInJSON(t *testing.T) {
 	var a chat.Address
 	if err := json.Unmarshal([]byte(`{"kind":"unknown","value":"v"}`), &a); chat.KindOf(err) != chat.KindInvalid {
 		t.Errorf("an unknown word was taken: %+v, %v", a, err)
+	}
+}
+
+// TestStep_ImportsHistoryWithoutEffect: what was written before the channel was
+// connected is in the journal once, with its author, and nothing follows from it.
+func TestStep_ImportsHistoryWithoutEffect(t *testing.T) {
+	w := newWorld(chat.WhatsApp)
+	for _, in := range []chat.Inbound{
+		{Remote: "a", Text: "is it ready?"}, {Remote: "b", Text: "come by", Ours: true},
+		{Remote: "c", Type: "media_placeholder"}, {Remote: "c", Type: "image", Revision: "media"}, {Remote: "a", Text: "is it ready?"},
+	} {
+		in.Kind, in.ChannelKind, in.Customer, in.Time = chat.InboundImport, chat.WhatsApp, w.customer(), w.now
+		if err := w.do(&in); err != nil {
+			t.Fatal(err)
+		}
+		if len(w.last.Effects) > 0 {
+			t.Errorf("%s leads to %v", in.Remote, w.last.Effects)
+		}
+	}
+	var told []string
+	for _, e := range w.events {
+		if e.Kind == chat.MessageImported {
+			told = append(told, e.Message.Author.String()+" "+string(e.Message.RemoteID))
+		}
+	}
+	if want := []string{"customer a", "elsewhere b", "customer c", "customer c"}; !reflect.DeepEqual(told, want) {
+		t.Errorf("imported %q, want %q", told, want)
+	}
+	if _, owes := w.state.Owes(); owes || w.state.Unread != 0 || w.state.Window().Open(w.now) || w.state.Holder != chat.HolderAssistant {
+		t.Errorf("history has effects: %+v", w.state)
 	}
 }

@@ -74,6 +74,8 @@ var walls = []wall{
 	{pkg: "transport/api", inside: []string{"chat", "metrics", "metrics/failpoint"}, outside: []string{fasthttp, rate}},
 	{pkg: "transport/console", inside: []string{"chat", "metrics"}, outside: []string{fasthttp}},
 	{pkg: "transport/meta", inside: []string{"chat", "metrics", "metrics/failpoint"}, outside: []string{fastjson, failsafe}},
+	// The recorded payloads are read by tests only.
+	{pkg: "transport/meta/metatest"},
 	{pkg: "transport/peer", inside: []string{"chat", "metrics"},
 		outside: []string{actor, "github.com/asynkron/protoactor-go/remote", "google.golang.org/grpc", "go.etcd.io/raft/v3/raftpb", protobuf, fasthttp}},
 	{pkg: "transport/openai", inside: []string{"chat", "metrics", "metrics/failpoint"}, outside: []string{openai, failsafe}},

@@ -2,6 +2,7 @@ package meta
 
 import (
 	"bytes"
+	"slices"
 
 	"github.com/valyala/fastjson"
 
@@ -75,22 +76,87 @@ func (p person) name() string { return clip(bytesOf(p.contact.Get("profile", "na
 // nothing: the list is not aligned with the items beside it. A lone contact is
 // the sender when all items beside it have one sender.
 func (s *scope) contactOf(p person) *fastjson.Value {
-	from := digits(p.from)
-	for _, c := range s.people {
-		wa, user := bytesOf(c.Get("wa_id")), bytesOf(c.Get("user_id"))
-		if same(from, digits(wa)) || same(p.user, user) || same(from, user) {
+	if s.index != nil {
+		if c := s.index.find(p); c != nil {
 			return c
 		}
-	}
-	for _, c := range s.people {
-		if chat.SameNumber(string(from), string(digits(bytesOf(c.Get("wa_id"))))) {
-			return c
-		}
+	} else if c := scan(s.people, p); c != nil {
+		return c
 	}
 	if len(s.people) == 1 && s.oneSender {
 		return s.people[0]
 	}
 	return nil
+}
+
+// scan looks through the contacts of a value, which mostly has one.
+func scan(people []*fastjson.Value, p person) *fastjson.Value {
+	from := digits(p.from)
+	for _, c := range people {
+		wa, user := bytesOf(c.Get("wa_id")), bytesOf(c.Get("user_id"))
+		if same(from, digits(wa)) || same(p.user, user) || same(from, user) {
+			return c
+		}
+	}
+	if variants := chat.NumberVariants(string(from)); variants != nil {
+		for _, c := range people {
+			if slices.Contains(variants, string(digits(bytesOf(c.Get("wa_id"))))) {
+				return c
+			}
+		}
+	}
+	return nil
+}
+
+// scanMax is how many contacts are looked through for each item; more get an index:
+// a body of 1,000 messages may have 1,000 of them.
+const scanMax = 16
+
+// contactIndex finds what scan finds. It lives as long as the values it is of.
+type contactIndex struct {
+	people []*fastjson.Value
+	// numbers has the first contact of each wa_id, users of each user id.
+	numbers, users map[string]int
+}
+
+func indexOf(people []*fastjson.Value) *contactIndex {
+	if len(people) <= scanMax {
+		return nil
+	}
+	x := &contactIndex{people: people, numbers: make(map[string]int, len(people)), users: make(map[string]int, len(people))}
+	for i, c := range people {
+		put(x.numbers, digits(bytesOf(c.Get("wa_id"))), i)
+		put(x.users, bytesOf(c.Get("user_id")), i)
+	}
+	return x
+}
+
+func put(in map[string]int, id []byte, i int) {
+	if _, taken := in[string(id)]; !taken && len(id) > 0 {
+		in[string(id)] = i
+	}
+}
+
+func (x *contactIndex) find(p person) *fastjson.Value {
+	from := digits(p.from)
+	at := len(x.people)
+	look := func(in map[string]int, id []byte) {
+		if i, found := in[string(id)]; found && len(id) > 0 {
+			at = min(at, i)
+		}
+	}
+	look(x.numbers, from)
+	look(x.users, p.user)
+	look(x.users, from)
+	if at == len(x.people) {
+		for _, variant := range chat.NumberVariants(string(from)) {
+			look(x.numbers, []byte(variant))
+		}
+	}
+	if at == len(x.people) {
+		return nil
+	}
+	return x.people[at]
 }
 
 func same(a, b []byte) bool { return len(a) > 0 && bytes.Equal(a, b) }

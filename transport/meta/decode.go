@@ -130,6 +130,8 @@ type scope struct {
 	// items beside them have the same sender.
 	people    []*fastjson.Value
 	oneSender bool
+	// index finds people when they are many; nil when they are few.
+	index *contactIndex
 	// errs are the errors beside the items; nil for none.
 	errs *fastjson.Value
 	// number is the business's own display number, thread the customer of a thread

@@ -8,7 +8,8 @@ import (
 type fieldList struct {
 	key    string
 	decode func(*decoder, *scope, *fastjson.Value)
-	// ids are the members of an item that name the customer.
+	// ids are the members of an item that name the customer; empty when they stand
+	// deeper.
 	ids [2]string
 }
 
@@ -19,9 +20,11 @@ func listsOf(field string) []fieldList {
 	case "user_preferences":
 		return []fieldList{{"user_preferences", (*decoder).preference, [2]string{"wa_id", "user_id"}}}
 	case "user_id_update":
-		return []fieldList{{"user_id_update", (*decoder).userIDUpdate, [2]string{"wa_id", "user_id"}}}
+		return []fieldList{{"user_id_update", (*decoder).userIDUpdate, [2]string{}}}
 	case "smb_app_state_sync":
 		return []fieldList{{"state_sync", (*decoder).stateSync, [2]string{}}}
+	case "history":
+		return []fieldList{{"history", (*decoder).historyChunk, [2]string{}}, {"messages", (*decoder).historyMedia, [2]string{"from", "from_user_id"}}}
 	case "calls":
 		return []fieldList{{"calls", (*decoder).call, [2]string{"from", "to"}}, {"statuses", (*decoder).callStatus, [2]string{"recipient_id", "recipient_user_id"}}}
 	}
@@ -45,7 +48,8 @@ func (d *decoder) whatsappLists(s *scope, value *fastjson.Value) bool {
 	}
 	for _, l := range lists {
 		list := value.Get(l.key)
-		s.oneSender = l.ids[0] != "" && oneSender(list.GetArray(), l.ids[0], l.ids[1])
+		// A lone item, or object, has one sender whatever it calls them.
+		s.oneSender = len(list.GetArray()) < 2 || l.ids[0] != "" && oneSender(list.GetArray(), l.ids[0], l.ids[1])
 		d.items(s, list, l.decode)
 	}
 	d.leftovers(s, value, func(k []byte) bool {
@@ -65,6 +69,7 @@ func (d *decoder) numberScope(s *scope, value *fastjson.Value) {
 	s.account = accountOf(value.Get("metadata", "phone_number_id"))
 	s.number = bytesOf(value.Get("metadata", "display_phone_number"))
 	s.people = listOf(value.Get("contacts"), d.lone[:])
+	s.index = indexOf(s.people)
 }
 
 // fieldOf names the field of a value without one: the entry's or the body's in

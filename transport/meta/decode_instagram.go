@@ -201,10 +201,7 @@ func (d *decoder) instagramPostback(s *scope, v *fastjson.Value, raw []byte) {
 		in.Remote = chat.RemoteID("pb:" + digestOf(p, s.entry, in.Customer[0].Value, string(bytesOf(v.Get("timestamp")))))
 	}
 	in.Text = clip(bytesOf(p.Get("title")), textMax)
-	in.Content = &chat.Content{Choice: choiceOf(p)}
-	if r := p.Get("referral"); r.GetObject() != nil {
-		in.Content.Referral = instagramReferral(r)
-	}
+	in.Content = itemParts(v)
 	in.Time = timeOf(v.Get("timestamp"))
 	d.emit(in, raw, true)
 }
@@ -217,16 +214,12 @@ func (d *decoder) instagramRevision(s *scope, v *fastjson.Value, raw []byte, key
 	in.Time = timeOf(v.Get("timestamp"))
 	in.Text = clip(bytesOf(v.Get(key, "text")), textMax)
 	in.Remote = chat.RemoteID(idOf(v.Get(key, "mid")))
-	switch {
-	case in.Remote == "":
+	if in.Remote == "" {
 		in.Digest = digestOf(v, s.entry, key)
-	case key == "reaction":
+	} else {
 		in.Revision = revision
-		in.Content = &chat.Content{Reaction: reactionOf(v.Get(key))}
-	default:
-		in.Revision = revision
-		in.Content = &chat.Content{Edit: editOf(v.Get(key))}
 	}
+	in.Content = itemParts(v)
 	d.emit(in, raw, true)
 }
 
@@ -266,14 +259,7 @@ func (d *decoder) instagramOther(s *scope, v *fastjson.Value, raw []byte) {
 	in.Customer = partiesOf(s, v, false).customer
 	in.Time = timeOf(v.Get("timestamp"))
 	in.Digest = digestOf(v, s.entry, in.Type)
-	switch control := controlOf(v); {
-	case control != nil:
-		in.Content = &chat.Content{Control: control}
-	case v.Get("referral").GetObject() != nil:
-		in.Content = &chat.Content{Referral: instagramReferral(v.Get("referral"))}
-	case v.Get("optin").GetObject() != nil:
-		in.Content = &chat.Content{Consent: optinOf(v.Get("optin"))}
-	}
+	in.Content = itemParts(v)
 	d.emit(in, raw, true)
 }
 
@@ -287,7 +273,9 @@ func (d *decoder) instagramStandby(s *scope, v *fastjson.Value) {
 	in.Customer = partiesOf(s, v, truthy(m.Get("is_echo"))).customer
 	in.Time = timeOf(v.Get("timestamp"))
 	in.Text = clip(bytesOf(m.Get("text")), textMax)
-	in.Content = instagramParts(m)
+	if in.Content = itemParts(v); in.Content == nil {
+		in.Content = instagramParts(m)
+	}
 	in.Remote = chat.RemoteID(idOf(m.Get("mid")))
 	if in.Remote == "" {
 		in.Digest = digestOf(v, s.entry, "standby")

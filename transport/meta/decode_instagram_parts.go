@@ -79,6 +79,34 @@ func instagramReferral(v *fastjson.Value) *chat.Referral {
 	return r
 }
 
+// itemParts reads the content of an item that is no message; nil for one that says
+// nothing known. What happened to a message that has no id happened to none.
+func itemParts(v *fastjson.Value) *chat.Content {
+	if p := v.Get("postback"); p.GetObject() != nil {
+		c := &chat.Content{Choice: choiceOf(p)}
+		if r := p.Get("referral"); r.GetObject() != nil {
+			c.Referral = instagramReferral(r)
+		}
+		return c
+	}
+	if r := reactionOf(v.Get("reaction")); r.Target != "" {
+		return &chat.Content{Reaction: r}
+	}
+	if e := editOf(v.Get("message_edit")); e.Target != "" {
+		return &chat.Content{Edit: e}
+	}
+	if control := controlOf(v); control != nil {
+		return &chat.Content{Control: control}
+	}
+	if r := v.Get("referral"); r.GetObject() != nil {
+		return &chat.Content{Referral: instagramReferral(r)}
+	}
+	if o := v.Get("optin"); o.GetObject() != nil {
+		return &chat.Content{Consent: optinOf(o)}
+	}
+	return nil
+}
+
 // reactionOf reads a reaction put on a message or taken off it. Older versions
 // have a word and no emoji.
 func reactionOf(v *fastjson.Value) *chat.Reaction {

@@ -14,6 +14,7 @@ import (
 	"github.com/valyala/fastjson"
 
 	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/transport/meta/metatest"
 )
 
 // textBody is the common case, as long as Meta's usually are.
@@ -29,7 +30,7 @@ func TestDecode_OwnsItsResult(t *testing.T) {
 	for _, path := range goldenFiles(t) {
 		_, cases := readGolden(t, path)
 		for _, c := range cases {
-			body := c.body()
+			body := c.Body()
 			list, err := Decode("app", body)
 			if err != nil {
 				continue
@@ -42,8 +43,8 @@ func TestDecode_OwnsItsResult(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if got := show(list, nil); got != c.want {
-				t.Errorf("%s: changed after the body was overwritten\ngot:\n%s\nwant:\n%s", c.name, got, c.want)
+			if got := show(list, nil); got != c.Want {
+				t.Errorf("%s: changed after the body was overwritten\ngot:\n%s\nwant:\n%s", c.Name, got, c.Want)
 			}
 		}
 	}
@@ -54,14 +55,14 @@ func TestDecode_KeepsRawAsReceived(t *testing.T) {
 	for _, path := range goldenFiles(t) {
 		_, cases := readGolden(t, path)
 		for _, c := range cases {
-			list, err := Decode("app", c.body())
+			list, err := Decode("app", c.Body())
 			if err != nil {
 				continue
 			}
-			whole := compact(t, c.body())
+			whole := compact(t, c.Body())
 			for _, in := range list {
 				if in.Raw != nil && !strings.Contains(whole, string(in.Raw)) {
-					t.Errorf("%s: raw %s is not in the body", c.name, in.Raw)
+					t.Errorf("%s: raw %s is not in the body", c.Name, in.Raw)
 				}
 			}
 		}
@@ -73,7 +74,7 @@ func TestDecode_ConcurrentCallsDoNotMix(t *testing.T) {
 	for g := range 4 {
 		wg.Go(func() {
 			text := fmt.Sprintf("worker %d", g)
-			body := strings.ReplaceAll(frames["wa-message"], "%s", `{"from":"491701","id":"wamid.`+text+`","timestamp":"1760000001","type":"text","text":{"body":"`+text+`"}}`)
+			body := string(metatest.Frame("wa-message", `{"from":"491701","id":"wamid.`+text+`","timestamp":"1760000001","type":"text","text":{"body":"`+text+`"}}`))
 			for range 300 {
 				list, err := Decode("app", []byte(body))
 				if err != nil || len(list) != 1 || list[0].Text != text || string(list[0].Remote) != "wamid."+text {
@@ -156,7 +157,7 @@ func TestDecode_LargeBatch(t *testing.T) {
 	for i := range 1000 {
 		items = append(items, fmt.Sprintf(`{"from":"4917%07d","id":"wamid.%d","timestamp":"1760000001","type":"text","text":{"body":"%s"}}`, i, i, strings.Repeat("x", 2500)))
 	}
-	body := fmt.Appendf(nil, frames["wa-message"], strings.Join(items, ","))
+	body := metatest.Frame("wa-message", strings.Join(items, ","))
 	list, err := Decode("app", body)
 	if err != nil || len(list) != 1000 {
 		t.Fatalf("%d items, %v", len(list), err)
@@ -168,9 +169,54 @@ func TestDecode_LargeBatch(t *testing.T) {
 	}
 }
 
+// TestContactOf_ManyAreFoundAsFewAre: the index that many contacts get finds the
+// contact that looking through them finds, for every spelling of a number, and
+// neither finds another's.
+func TestContactOf_ManyAreFoundAsFewAre(t *testing.T) {
+	var p fastjson.Parser
+	var list []string
+	for i := range 40 {
+		list = append(list, fmt.Sprintf(`{"wa_id":"491700%d","user_id":"DE.%d"}`, 100+i, i))
+	}
+	for _, wa := range []string{"551187654321", "5511987654329", "5215512345678", "525512345670", "5491112345678", "541112345670", "+491799", "DE.33"} {
+		list = append(list, `{"wa_id":"`+wa+`"}`, `{"wa_id":"`+wa+`","user_id":"DE.later"}`, `{"user_id":"FR.`+wa+`"}`)
+	}
+	people := arrayOf(t, &p, "["+strings.Join(list, ",")+"]")
+	index := indexOf(people)
+	if index == nil || indexOf(people[:scanMax]) != nil {
+		t.Fatal("many have no index, or few have one")
+	}
+	found := 0
+	for _, from := range []string{"", "491700100", "+491700139", "491700140", "5511987654321", "551187654329", "525512345678", "5215512345670",
+		"541112345678", "5491112345670", "551187654322", "4917", "55", "491799", "DE.33", "DE.7"} {
+		for _, user := range []string{"", "DE.5", "DE.later", "FR.551187654321", "DE.nobody"} {
+			who := person{from: []byte(from), user: []byte(user)}
+			got, want := index.find(who), scan(people, who)
+			if got != want {
+				t.Errorf("%s %s: the index finds %v, a scan %v", from, user, got, want)
+			}
+			if want != nil {
+				found++
+			}
+		}
+	}
+	if found < 50 {
+		t.Errorf("only %d were found at all", found)
+	}
+}
+
+func arrayOf(t *testing.T, p *fastjson.Parser, text string) []*fastjson.Value {
+	t.Helper()
+	v, err := p.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v.GetArray()
+}
+
 func TestDecode_UnusableIDs(t *testing.T) {
 	for _, id := range []string{`""`, `null`, `"` + strings.Repeat("x", idMax+1) + `"`, `"a\u0000b"`, `"a\nb"`, "\"\xff\"", `{}`, `true`} {
-		list, err := Decode("app", fmt.Appendf(nil, frames["wa-message"], `{"from":"491701","id":`+id+`,"timestamp":"1760000001","type":"text","text":{"body":"x"}}`))
+		list, err := Decode("app", metatest.Frame("wa-message", `{"from":"491701","id":`+id+`,"timestamp":"1760000001","type":"text","text":{"body":"x"}}`))
 		if err != nil || len(list) != 1 || list[0].Problem == "" {
 			t.Errorf("%.20s: %s", id, show(list, err))
 		}
@@ -180,7 +226,7 @@ func TestDecode_UnusableIDs(t *testing.T) {
 // TestDecode_NotStrict: what the parser lets pass and the standard does not is
 // readable as text, and a problem where its JSON would have to be kept.
 func TestDecode_NotStrict(t *testing.T) {
-	list, err := Decode("app", fmt.Appendf(nil, frames["wa-message"],
+	list, err := Decode("app", metatest.Frame("wa-message",
 		"{\"from\":\"491701\",\"id\":\"w1\",\"timestamp\":\"1760000001\",\"type\":\"text\",\"text\":{\"body\":\"a\tb\xff\"}}"+
 			",{\"from\":\"491701\",\"id\":\"w2\",\"timestamp\":\"1760000001\",\"type\":\"location\",\"location\":{\"latitude\":NaN}}"+
 			",{\"from\":\"491701\",\"id\":\"w3\",\"timestamp\":\"1760000001\",\"type\":\"image\",\"image\":{\"caption\":\"\x19\\b\"}}"))
@@ -217,7 +263,7 @@ func TestDigest_IgnoresOrderSpaceAndEscapes(t *testing.T) {
 // members, has the same digest; another member or word has another.
 func TestStatus_DigestIsItsIdentity(t *testing.T) {
 	digest := func(item string) string {
-		list, err := Decode("app", fmt.Appendf(nil, frames["wa-status"], item))
+		list, err := Decode("app", metatest.Frame("wa-status", item))
 		if err != nil || len(list) != 1 || list[0].Kind != chat.InboundStatus {
 			t.Fatal(show(list, err))
 		}
@@ -235,11 +281,33 @@ func TestStatus_DigestIsItsIdentity(t *testing.T) {
 	}
 }
 
+// TestDigest_TellsNewsFromRepetition: a template is paused and approved again and
+// again, in the same words. The time of the notice tells the second pause from a
+// repetition of the first.
+func TestDigest_TellsNewsFromRepetition(t *testing.T) {
+	digest := func(at, value string) string {
+		list, err := Decode("app", []byte(`{"object":"whatsapp_business_account","entry":[{"id":"9001","time":`+at+
+			`,"changes":[{"field":"message_template_status_update","value":`+value+`}]}]}`))
+		if err != nil || len(list) != 1 || list[0].Content == nil {
+			t.Fatal(show(list, err))
+		}
+		return list[0].Digest
+	}
+	const value = `{"event":"PAUSED","message_template_id":17,"message_template_name":"x"}`
+	first := digest("1760000000", value)
+	if again := digest("1760000000", `{ "message_template_name":"x", "message_template_id":17, "event":"PAUSED" }`); again != first {
+		t.Error("a repetition is taken for news")
+	}
+	if second := digest("1760003600", value); second == first {
+		t.Error("news is taken for a repetition")
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	for _, path := range goldenFiles(f) {
 		_, cases := readGolden(f, path)
 		for _, c := range cases {
-			f.Add(c.body())
+			f.Add(c.Body())
 		}
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -318,7 +386,7 @@ func BenchmarkDecode_Text(b *testing.B) {
 }
 
 func BenchmarkDecode_Status(b *testing.B) {
-	body := fmt.Appendf(nil, frames["wa-status"], `{"id":"wamid.HBgLMTY1MDU1NTEyMzQVAgASGBQzQTRBNjU5OUFFRTAzODEwMTQ0RgA=","status":"delivered","timestamp":"1760000200","recipient_id":"16505551234","biz_opaque_callback_data":"msg_aaaaaaaaaaaaaaaaaaaaaaaaaa_7","pricing":{"billable":true,"pricing_model":"PMP","category":"service","type":"regular"}}`)
+	body := metatest.Frame("wa-status", `{"id":"wamid.HBgLMTY1MDU1NTEyMzQVAgASGBQzQTRBNjU5OUFFRTAzODEwMTQ0RgA=","status":"delivered","timestamp":"1760000200","recipient_id":"16505551234","biz_opaque_callback_data":"msg_aaaaaaaaaaaaaaaaaaaaaaaaaa_7","pricing":{"billable":true,"pricing_model":"PMP","category":"service","type":"regular"}}`)
 	b.ReportAllocs()
 	for b.Loop() {
 		if list, err := Decode("app", body); err != nil || len(list) != 1 {

@@ -95,6 +95,11 @@ func (d *decoder) whatsappUpdate(s *scope, value *fastjson.Value, isMessages boo
 		in.Content = &chat.Content{Standing: standing}
 	}
 	in.Digest = digestOf(value, s.entry, s.field)
+	if in.Content != nil && !s.time.IsZero() {
+		// A template is paused and approved again, in the same words, within a day:
+		// only the time tells the second from a repetition of the first.
+		in.Digest = digestOf(value, s.entry, s.field, s.time.String())
+	}
 	in.Time = s.time
 	if t := timeOf(value.Get("timestamp")); !t.IsZero() {
 		in.Time = t

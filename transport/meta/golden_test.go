@@ -12,65 +12,19 @@ import (
 	"time"
 
 	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/transport/meta/metatest"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected parts of testdata")
 
-// A golden file holds cases:
-//
-//	== name | frame
-//	{payload}
-//	----
-//	expected
-//
-// A frame wraps the payload so that a case shows only what matters. Text before
-// the first case is comment.
-var frames = map[string]string{
-	"raw": "%s",
-	"wa-message": `{"object":"whatsapp_business_account","entry":[{"id":"9001","changes":[{"value":{"messaging_product":"whatsapp",
-		"metadata":{"display_phone_number":"4915550001","phone_number_id":"7001"},
-		"contacts":[{"profile":{"name":"Ada"},"wa_id":"491701"}],"messages":[%s]},"field":"messages"}]}]}`,
-	"wa-status": `{"object":"whatsapp_business_account","entry":[{"id":"9001","changes":[{"value":{"messaging_product":"whatsapp",
-		"metadata":{"display_phone_number":"4915550001","phone_number_id":"7001"},"statuses":[%s]},"field":"messages"}]}]}`,
-	"wa-value": `{"object":"whatsapp_business_account","entry":[{"id":"9001","time":1760000000,"changes":[{"value":{"messaging_product":"whatsapp",
-		"metadata":{"display_phone_number":"4915550001","phone_number_id":"7001"},%s},"field":"messages"}]}]}`,
-	"wa-change": `{"object":"whatsapp_business_account","entry":[{"id":"9001","time":1760000000,"changes":[%s]}]}`,
-	"ig-item":   `{"object":"instagram","entry":[{"id":"5001","time":1760000000000,"messaging":[%s]}]}`,
-	"ig-entry":  `{"object":"instagram","entry":[{"id":"5001","time":1760000000000,%s}]}`,
-}
-
-type goldenCase struct {
-	name, frame, payload, want string
-}
-
-func (c goldenCase) body() []byte { return fmt.Appendf(nil, frames[c.frame], c.payload) }
-
-func readGolden(t testing.TB, path string) (head string, cases []goldenCase) {
+func readGolden(t testing.TB, path string) (head string, cases []metatest.Case) {
 	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	parts := strings.Split("\n"+string(b), "\n== ")
-	for _, p := range parts[1:] {
-		title, rest, _ := strings.Cut(p, "\n")
-		name, frame, _ := strings.Cut(title, " | ")
-		payload, want, _ := strings.Cut(rest+"\n", "\n----\n")
-		if _, ok := frames[frame]; !ok {
-			t.Fatalf("%s: case %q has unknown frame %q", path, name, frame)
-		}
-		cases = append(cases, goldenCase{name, frame, strings.TrimSpace(payload), strings.TrimSpace(want)})
-	}
-	return strings.TrimPrefix(parts[0], "\n"), cases
+	return metatest.Read(t, path)
 }
 
 func goldenFiles(t testing.TB) []string {
 	t.Helper()
-	files, err := filepath.Glob("testdata/*/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no golden files: %v", err)
-	}
-	return files
+	return metatest.Files(t, "testdata")
 }
 
 func TestDecode_Golden(t *testing.T) {
@@ -79,12 +33,12 @@ func TestDecode_Golden(t *testing.T) {
 		var out strings.Builder
 		out.WriteString(head)
 		for _, c := range cases {
-			t.Run(filepath.Base(path)+"/"+c.name, func(t *testing.T) {
-				got := show(Decode("app", c.body()))
-				if got != c.want && !*update {
-					t.Errorf("%s\ngot:\n%s\nwant:\n%s", c.payload, got, c.want)
+			t.Run(filepath.Base(path)+"/"+c.Name, func(t *testing.T) {
+				got := show(Decode("app", c.Body()))
+				if got != c.Want && !*update {
+					t.Errorf("%s\ngot:\n%s\nwant:\n%s", c.Payload, got, c.Want)
 				}
-				fmt.Fprintf(&out, "\n== %s | %s\n%s\n----\n%s\n", c.name, c.frame, c.payload, got)
+				fmt.Fprintf(&out, "\n== %s\n%s\n----\n%s\n", c.Title(), c.Payload, got)
 			})
 		}
 		if *update {
