@@ -212,8 +212,10 @@ type delivery struct {
 	// began is when the delivery did.
 	began time.Time
 
-	// mails of the next exchange, in order of first appearance.
-	mails []*mail
+	// mails of the next exchange, in order of first appearance. Once they are many,
+	// byConversation finds them.
+	mails          []*mail
+	byConversation map[destination]*mail
 	// channel is of the latest update: those of one POST mostly share it.
 	channel       chat.Channel
 	kind          chat.ChannelKind
@@ -318,25 +320,56 @@ func routable(addresses []chat.Address) bool {
 	return false
 }
 
+// mailsScanned is how many mails are looked through for the one of an update. A body
+// of 1,000 updates may be for 1,000 conversations.
+const mailsScanned = 16
+
+// destination tells the mails of one delivery apart.
+type destination struct {
+	channel      chat.ChannelID
+	conversation chat.ConversationID
+}
+
+// mailOf returns the mail for a conversation, nil when there is none yet.
+func (d *delivery) mailOf(to destination) *mail {
+	if d.byConversation != nil {
+		return d.byConversation[to]
+	}
+	for n := len(d.mails) - 1; n >= 0; n-- {
+		if m := d.mails[n]; m.conversation == to.conversation && m.channel == to.channel {
+			return m
+		}
+	}
+	return nil
+}
+
 // put appends an item to the mail of its conversation.
 func (d *delivery) put(ch chat.Channel, id chat.ConversationID, it item) {
-	for n := len(d.mails) - 1; n >= 0; n-- {
-		if m := d.mails[n]; m.conversation == id && m.channel == ch.ID {
-			m.items = append(m.items, it)
-			return
-		}
+	to := destination{ch.ID, id}
+	if m := d.mailOf(to); m != nil {
+		m.items = append(m.items, it)
+		return
 	}
 	m := &mail{tenant: ch.Tenant, group: d.sys.opt.Leadership.Group(ch.Tenant),
 		channel: ch.ID, kind: ch.Kind, conversation: id, one: [1]item{it}}
 	m.items = m.one[:]
 	d.mails = append(d.mails, m)
+	switch {
+	case d.byConversation != nil:
+		d.byConversation[to] = m
+	case len(d.mails) > mailsScanned:
+		d.byConversation = make(map[destination]*mail, 2*len(d.mails))
+		for _, m := range d.mails {
+			d.byConversation[destination{m.channel, m.conversation}] = m
+		}
+	}
 }
 
 // exchange posts the mails and waits for every answer. Mails whose facts belong
 // elsewhere come back; any other failure is returned after all have answered.
 func (d *delivery) exchange() (again []*mail, err error) {
 	mails := d.mails
-	d.mails = nil
+	d.mails, d.byConversation = nil, nil
 	in := d.sys.takeInbox(len(mails))
 	for _, m := range mails {
 		m.to = in
