@@ -13,7 +13,7 @@ import (
 
 // outside starts a Graph and a model that know nothing of the bootstrap file,
 // and returns the flags that point an engine at them.
-func outside(t *testing.T) (*simulators, []string) {
+func outside(t testing.TB) (*simulators, []string) {
 	t.Helper()
 	sims, err := startSimulators("127.0.0.1:0", "127.0.0.1:0", metasim.Options{}, openaisim.Options{})
 	if err != nil {

@@ -1,17 +1,19 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/chumiai/chumi/transport/meta/metatest"
 )
 
 // sharedFixtures is the folder of recorded webhook payloads, which stands
 // beside the repository and is not part of it.
-func sharedFixtures(t *testing.T) string {
+func sharedFixtures(t testing.TB) string {
 	t.Helper()
 	dir := filepath.Join("..", "..", "..", "shared", "fixtures")
 	if _, err := os.Stat(dir); err != nil {
@@ -20,288 +22,179 @@ func sharedFixtures(t *testing.T) string {
 	return dir
 }
 
-// rewriter makes a recorded payload one of the bootstrapped channels' own: the
-// first business in it becomes acme's, others bolt's, and message ids become
-// unique per file.
-type rewriter struct {
-	file     int
-	accounts map[string]string
-	wabas    map[string]string
-	// promised lists what must be in the export, in the order it was posted.
-	promised []promise
-}
+// recorder reads recorded payloads; n makes the ids of this reading unique.
+type recorder func(t testing.TB, n int) []payload
 
-// promise is one thing that was posted: a message or echo, which has a remote id; a
-// status or read, which has a status too; or an update without a mapping, which is
-// known by its tenant, its type and its JSON.
-type promise struct{ remote, status, tenant, update, raw string }
-
-// keep promises an update that the engine keeps raw. own is what the entry's
-// business became.
-func (r *rewriter) keep(own, field string, raw any) {
-	tenant := "acme"
-	if strings.HasSuffix(own, "2") {
-		tenant = "bolt"
-	}
-	text, err := json.Marshal(raw)
-	if err == nil && field != "" {
-		r.promised = append(r.promised, promise{tenant: tenant, update: field, raw: string(text)})
-	}
-}
-
-// canonical is JSON as keep writes it.
-func canonical(t *testing.T, raw []byte) string {
+// sharedPayloads reads the payloads beside the repository.
+func sharedPayloads(t testing.TB, n int) (payloads []payload) {
 	t.Helper()
-	var v any
-	if err := json.Unmarshal(raw, &v); err != nil {
-		t.Fatalf("the export shows an update that is not JSON: %v", err)
-	}
-	text, err := json.Marshal(v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
-}
-
-func (r *rewriter) business(seen map[string]string, id, acme, bolt string) string {
-	if _, ok := seen[id]; !ok {
-		seen[id] = acme
-		if len(seen) > 1 {
-			seen[id] = bolt
-		}
-	}
-	return seen[id]
-}
-
-func (r *rewriter) unique(id string) string { return fmt.Sprintf("%s.F%03d", id, r.file) }
-
-// whatsapp rewrites a WhatsApp payload in place.
-func (r *rewriter) whatsapp(body map[string]any) {
-	for _, entry := range list(body["entry"]) {
-		own := ""
-		if id, ok := entry["id"].(string); ok {
-			own = r.business(r.wabas, id, "102000000000001", "102000000000002")
-			entry["id"] = own
-		}
-		for _, change := range list(entry["changes"]) {
-			value, _ := change["value"].(map[string]any)
-			if metadata, ok := value["metadata"].(map[string]any); ok {
-				if id, ok := metadata["phone_number_id"].(string); ok {
-					metadata["phone_number_id"] = r.business(r.accounts, id, "106000000000001", "106000000000002")
-				}
-			}
-			r.ids(value)
-			switch field, _ := change["field"].(string); field {
-			case "messages", "":
-			case "smb_message_echoes":
-				for _, m := range list(value["message_echoes"]) {
-					if id, ok := m["id"].(string); ok {
-						r.promised = append(r.promised, promise{remote: id})
-					}
-				}
-				continue
-			default:
-				if own != "" && len(value) > 0 {
-					r.keep(own, field, value)
-				}
-				continue
-			}
-			for _, m := range list(value["messages"]) {
-				if id, ok := m["id"].(string); ok {
-					r.promised = append(r.promised, promise{remote: id})
-				}
-			}
-			for _, s := range list(value["statuses"]) {
-				id, _ := s["id"].(string)
-				word, _ := s["status"].(string)
-				if id != "" {
-					r.promised = append(r.promised, promise{remote: id, status: word})
-				}
-			}
-		}
-	}
-}
-
-// instagram rewrites an Instagram payload in place.
-func (r *rewriter) instagram(body map[string]any) {
-	for _, entry := range list(body["entry"]) {
-		id, _ := entry["id"].(string)
-		own := r.business(r.accounts, id, "17841400000000001", "17841400000000002")
-		entry["id"] = own
-		items := list(entry["messaging"])
-		for _, change := range list(entry["changes"]) {
-			value, ok := change["value"].(map[string]any)
-			if !ok {
-				continue
-			}
-			if value["sender"] != nil {
-				items = append(items, value)
-			} else if field, _ := change["field"].(string); len(value) > 0 {
-				r.keep(own, field, value)
-			}
-		}
-		for _, item := range items {
-			for _, side := range []string{"sender", "recipient"} {
-				if who, ok := item[side].(map[string]any); ok && who["id"] == id {
-					who["id"] = own
-				}
-			}
-			r.ids(item)
-			if m, ok := item["message"].(map[string]any); ok {
-				if mid, ok := m["mid"].(string); ok && m["is_deleted"] == nil {
-					r.promised = append(r.promised, promise{remote: mid})
-				}
-			}
-			if read, ok := item["read"].(map[string]any); ok {
-				if mid, ok := read["mid"].(string); ok && mid != "" {
-					r.promised = append(r.promised, promise{remote: mid, status: "read"})
-				}
-			}
-		}
-	}
-}
-
-// ids makes every message id below v unique: wamids wherever they stand, mids
-// by their key, and the ids of listed messages and statuses.
-func (r *rewriter) ids(v any) {
-	switch v := v.(type) {
-	case map[string]any:
-		for key, child := range v {
-			text, isText := child.(string)
-			switch {
-			case isText && (key == "mid" || strings.HasPrefix(text, "wamid.")):
-				v[key] = r.unique(text)
-			case key == "messages" || key == "statuses" || key == "message_echoes":
-				for _, item := range list(child) {
-					if id, ok := item["id"].(string); ok && !strings.HasPrefix(id, "wamid.") {
-						item["id"] = r.unique(id)
-					}
-				}
-				r.ids(child)
-			default:
-				r.ids(child)
-			}
-		}
-	case []any:
-		for _, child := range v {
-			r.ids(child)
-		}
-	}
-}
-
-func list(v any) []map[string]any {
-	var out []map[string]any
-	items, _ := v.([]any)
-	for _, i := range items {
-		if m, ok := i.(map[string]any); ok {
-			out = append(out, m)
-		}
-	}
-	return out
-}
-
-// TestServe_SharedFixtures posts every recorded payload, signed, and finds each
-// message, echo, status, read and update without a mapping once in the export, in
-// the order it was posted.
-func TestServe_SharedFixtures(t *testing.T) {
 	root := sharedFixtures(t)
+	for _, product := range []string{"whatsapp", "instagram"} {
+		files, err := filepath.Glob(filepath.Join(root, product, "*.json"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no fixtures of %s: %v", product, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			payloads = append(payloads, rewritten(t, product+"/"+filepath.Base(file), product, n*1000+len(payloads), text))
+		}
+	}
+	return payloads
+}
+
+// ownPayloads reads the payloads the repository has itself, one of each kind that
+// Meta's tables list and many that they do not.
+func ownPayloads(t testing.TB, n int) (payloads []payload) {
+	t.Helper()
+	for _, file := range metatest.Files(t, filepath.Join("..", "..", "transport", "meta", "testdata")) {
+		product := filepath.Base(filepath.Dir(file))
+		_, cases := metatest.Read(t, file)
+		for _, c := range cases {
+			payloads = append(payloads, rewritten(t, product+"/"+c.Name, product, n*1000+len(payloads), c.Body()))
+		}
+	}
+	return payloads
+}
+
+// TestServe_RecordedPayloads posts what Meta posts, signed, in every order and
+// grouping it may choose. All of it is answered 200, nothing is lost, nothing comes
+// twice, what it says is in the export, and what people wrote is in the order in
+// which it was posted.
+func TestServe_RecordedPayloads(t *testing.T) {
+	for name, read := range map[string]recorder{"own": ownPayloads, "shared": sharedPayloads} {
+		t.Run(name, func(t *testing.T) {
+			t.Run("singly, each twice", func(t *testing.T) {
+				payloads := read(t, 0)
+				r := post(t, payloads, 2)
+				r.inOrder(t)
+			})
+			t.Run("shuffled, with repetitions among them", func(t *testing.T) {
+				payloads := read(t, 0)
+				payloads = append(payloads, payloads...)
+				rand.New(rand.NewPCG(1, 2)).Shuffle(len(payloads), func(i, j int) { payloads[i], payloads[j] = payloads[j], payloads[i] })
+				post(t, payloads, 1)
+			})
+			t.Run("merged into batches of 1,000, each twice", func(t *testing.T) {
+				var payloads []payload
+				for n := range 7 {
+					payloads = append(payloads, read(t, n)...)
+				}
+				whatsapp, instagram := merged(t, "whatsapp", payloads), merged(t, "instagram", payloads)
+				r := post(t, append(whatsapp, instagram...), 2)
+				r.inOrder(t)
+				if r.promises.largest < 900 {
+					t.Errorf("the largest batch has %d updates, want nearly 1,000", r.promises.largest)
+				}
+			})
+		})
+	}
+}
+
+// result is what an engine made of payloads.
+type result struct {
+	promises *promises
+	// events are those of all tenants, by what they are known by.
+	events map[string][]apiEvent
+}
+
+// post posts payloads to an engine, each so many times in a row, and holds what is
+// in the export then against what they say.
+func post(t *testing.T, payloads []payload, times int) *result {
+	t.Helper()
 	_, args := outside(t)
 	dir := t.TempDir()
 	// One app for both tenants, so that one POST may be for both.
 	oneApp := strings.ReplaceAll(twoTenants, "app: bolt-app", "app: acme-app")
 	e := startEngine(t, dir, write(t, "b.yaml", oneApp), append(args, "--set", "assistant.quiet_period=10m")...)
-	promises := map[string][]promise{}
-	posted := 0
-	for _, kind := range []string{"whatsapp", "instagram"} {
-		files, err := filepath.Glob(filepath.Join(root, kind, "*.json"))
-		if err != nil || len(files) == 0 {
-			t.Fatalf("no fixtures of %s: %v", kind, err)
-		}
-		for _, file := range files {
-			posted++
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
+	for _, p := range payloads {
+		for range times {
+			if status := e.post("acme-app", "secret-of-acme", p.body); status != 200 {
+				t.Errorf("%s: status %d; %s", p.name, status, lines(e.log.String(), "{"))
 			}
-			r := &rewriter{file: posted, accounts: map[string]string{}, wabas: map[string]string{}}
-			var body any
-			if err := json.Unmarshal(text, &body); err != nil {
-				t.Fatal(err)
-			}
-			for _, b := range append(list([]any{body}), list(body)...) {
-				if kind == "whatsapp" {
-					r.whatsapp(b)
-				} else {
-					r.instagram(b)
-				}
-			}
-			if text, err = json.Marshal(body); err != nil {
-				t.Fatal(err)
-			}
-			for range 2 { // Meta repeats itself
-
-				if status := e.post("acme-app", "secret-of-acme", text); status != 200 {
-					t.Errorf("%s: status %d", filepath.Base(file), status)
-				}
-			}
-			promises[kind+"/"+filepath.Base(file)] = r.promised
 		}
 	}
 	e.stop()
 	checked(t, dir)
-	var events []apiEvent
+	r := &result{promises: promisesOf(t, payloads), events: map[string][]apiEvent{}}
+	everything := strings.Builder{}
+	total := 0
 	for _, tenant := range []string{"acme", "bolt"} {
-		got := exported(t, dir, tenant)
-		gapFree(t, got)
-		events = append(events, got...)
+		events := exported(t, dir, tenant)
+		gapFree(t, events)
+		total += len(events)
+		for _, ev := range events {
+			everything.WriteString(ev.line)
+			if shape := shapeShown(t, &ev); shape != "" {
+				r.events[shape] = append(r.events[shape], ev)
+			}
+		}
 	}
-	found := map[promise][]apiEvent{}
-	for _, ev := range events {
-		p := promise{}
+	r.once(t)
+	for _, p := range payloads {
+		for _, id := range p.ids {
+			if !r.promises.strange[p.name] && !strings.Contains(everything.String(), id) {
+				t.Errorf("%s: %s is nowhere in the export", p.name, id)
+			}
+		}
+	}
+	t.Logf("%d payloads posted %d times, %d updates in them, %d promises kept, %d events, not for a tenant: %v",
+		len(payloads), times, r.promises.updates, len(r.promises.ordered), total, r.promises.strangers)
+	return r
+}
+
+// once checks that each promise is one event that says what it says.
+func (r *result) once(t *testing.T) {
+	t.Helper()
+	said, alike := map[string]int{}, map[string]int{}
+	for _, p := range r.promises.ordered {
+		alike[p.shapes[0]]++
+	}
+	for _, p := range r.promises.ordered {
+		var found []apiEvent
+		seen := map[string]bool{}
+		for _, shape := range p.shapes {
+			if !seen[shape] {
+				found = append(found, r.events[shape]...)
+			}
+			seen[shape] = true
+		}
 		switch {
-		case ev.Status != nil && ev.Status.RemoteID != nil:
-			p = promise{remote: *ev.Status.RemoteID, status: ev.Status.Status}
-		case ev.Message != nil && ev.Message.RemoteID != nil:
-			p.remote = *ev.Message.RemoteID
-		case ev.Update != nil && ev.Update.RemoteID != nil:
-			p.remote = *ev.Update.RemoteID
-		case ev.Kind == "update_received" && len(ev.Update.Raw) > 0:
-			p = promise{tenant: ev.TenantID, update: ev.Update.Type, raw: canonical(t, ev.Update.Raw)}
+		case p.taken:
+		case len(found) != alike[p.shapes[0]]:
+			t.Errorf("%s: %s is in the export %d times, want %d", p.from, p.shapes[0], len(found), alike[p.shapes[0]])
+		case len(seen) == 1 && shown(t, &found[0]) != p.content:
+			t.Errorf("%s: %s says %s, want %s", p.from, p.shapes[0], shown(t, &found[0]), p.content)
 		default:
+			said[found[0].Kind]++
+		}
+	}
+	// A promise that is never made proves nothing.
+	for _, kind := range []string{"message_received", "message_echoed", "message_imported", "status_changed", "update_received"} {
+		if said[kind] == 0 {
+			t.Errorf("no payload led to an event of kind %s", kind)
+		}
+	}
+}
+
+// inOrder checks that what one person and the business wrote to each other is told
+// in the order it was posted in. Reports may take another way: one may name, by our
+// own id, a conversation that is not here.
+func (r *result) inOrder(t *testing.T) {
+	t.Helper()
+	last := map[string]apiEvent{}
+	for _, p := range r.promises.ordered {
+		found := r.events[p.shapes[0]]
+		if len(found) != 1 || p.taken || found[0].Message == nil {
 			continue
 		}
-		found[p] = append(found[p], ev)
-	}
-	total, kept := 0, map[string]int{}
-	for file, list := range promises {
-		last := map[string]uint64{}
-		seen := map[promise]bool{}
-		for _, p := range list {
-			if seen[p] {
-				continue
-			}
-			seen[p] = true
-			total++
-			if p.update != "" {
-				kept[p.update]++
-			}
-			got := found[p]
-			if len(got) != 1 {
-				t.Errorf("%s: %+v is in the export %d times, want once", file, p, len(got))
-				continue
-			}
-			at := got[0].TenantID + got[0].conversation()
-			if got[0].Pos <= last[at] {
-				t.Errorf("%s: %+v is out of order", file, p)
-			}
-			last[at] = got[0].Pos
+		ev := found[0]
+		at := fmt.Sprint(ev.TenantID, ev.conversation(), p.where)
+		if ev.Pos <= last[at].Pos {
+			t.Errorf("%s: %s is told before what was posted before it:\n%s%s", p.from, p.shapes[0], ev.line, last[at].line)
 		}
+		last[at] = ev
 	}
-	// The recordings have these: a promise that is never made proves nothing.
-	for _, field := range []string{"account_update", "message_template_status_update", "phone_number_quality_update", "comments"} {
-		if kept[field] == 0 {
-			t.Errorf("no payload has an update of type %s", field)
-		}
-	}
-	t.Logf("%d payloads, %d promises, %d events, updates kept: %v", posted, total, len(events), kept)
 }

@@ -29,7 +29,7 @@ const patience = 30 * time.Second
 // engine is one `chumi serve` in this process, known only by what an operator
 // and an integrator can see of it.
 type engine struct {
-	t              *testing.T
+	t              testing.TB
 	edge, api, ops string
 
 	cancel context.CancelFunc
@@ -50,13 +50,13 @@ func (l *logLines) String() string {
 }
 
 // startEngine runs serve on free ports and waits for its ready line.
-func startEngine(t *testing.T, dir, bootstrap string, args ...string) *engine {
+func startEngine(t testing.TB, dir, bootstrap string, args ...string) *engine {
 	t.Helper()
 	return start(t, io.Discard, append([]string{"serve", "--data-dir", dir, "--bootstrap", bootstrap}, args...)...)
 }
 
 // start runs a command that serves, on free ports, and waits for its ready line.
-func start(t *testing.T, stdout io.Writer, args ...string) *engine {
+func start(t testing.TB, stdout io.Writer, args ...string) *engine {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	e := &engine{t: t, cancel: cancel, code: make(chan int, 1), log: &logLines{}}
@@ -162,13 +162,19 @@ type apiEvent struct {
 		ID        string  `json:"id"`
 		RemoteID  *string `json:"remote_id"`
 		Direction string  `json:"direction"`
+		Type      string  `json:"type"`
 		Text      string  `json:"text"`
 		Simulated bool    `json:"simulated"`
+
+		Content json.RawMessage `json:"content"`
 	} `json:"message"`
 	Status *struct {
 		RemoteID  *string `json:"remote_id"`
 		MessageID *string `json:"message_id"`
 		Status    string  `json:"status"`
+
+		Participant string          `json:"participant"`
+		Content     json.RawMessage `json:"content"`
 	} `json:"status"`
 	Update *struct {
 		Type     string          `json:"type"`
@@ -176,6 +182,7 @@ type apiEvent struct {
 		Revision string          `json:"revision"`
 		Reason   string          `json:"reason"`
 		Raw      json.RawMessage `json:"raw"`
+		Content  json.RawMessage `json:"content"`
 	} `json:"update"`
 	Turn *struct {
 		ID     string `json:"id"`
@@ -308,7 +315,7 @@ func gapFree(t *testing.T, events []apiEvent) {
 }
 
 // write puts a file into a fresh directory and returns its path.
-func write(t *testing.T, name, text string) string {
+func write(t testing.TB, name, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
