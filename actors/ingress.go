@@ -11,8 +11,10 @@ import (
 )
 
 // routesMax is how often the facts of one delivery are led anew after they
-// turned out to belong elsewhere.
-const routesMax = 8
+// turned out to belong elsewhere. Each change of a person's identifiers within a
+// delivery can cost a round; those before it are applied by then and duplicates in
+// the next.
+const routesMax = 64
 
 // Ingress is the one road into the actors: webhooks, API writes and nothing
 // else. Safe for concurrent use.
