@@ -9,7 +9,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -17,14 +16,6 @@ import (
 	"github.com/chumiai/chumi/bench/child"
 	"github.com/chumiai/chumi/metrics/failpoint"
 )
-
-// TestMain lets this binary be the engine that a test kills.
-func TestMain(m *testing.M) {
-	if os.Getenv("CHUMI_TEST_ENGINE") != "" {
-		main()
-	}
-	os.Exit(m.Run())
-}
 
 // strike posts a body to an engine that may die of it; 0 is no answer.
 func strike(t *testing.T, e *child.Engine, body string) int {

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/chumiai/chumi/bench/drop"
 	"github.com/chumiai/chumi/bench/torture"
 	"github.com/chumiai/chumi/metrics/failpoint"
 )
@@ -18,6 +22,8 @@ func (c *cli) tortureCommand() *cobra.Command {
 		listSteps bool
 		plantOnly bool
 		bugs      []string
+		dropped   share
+		messages  int
 	)
 	defaults := o
 	defaults.EnsureDefaults()
@@ -41,7 +47,11 @@ clients read meanwhile. It needs Linux, root, ip and nft. --leader-kills N
 --rate R kills only leaders, under R messages a second, and prints how long no
 write is acknowledged. --catch-up N --missed M has one node miss M commits and
 kills it N times while it takes in the snapshots it needs then; it prints how long
-it took and what memory every node needed. Its steps are inside: see --binary.`,
+it took and what memory every node needed. Its steps are inside: see --binary.
+
+--drop-answers 10% kills nothing: Graph accepts every message and drops so many of
+its answers. Of --messages N of each class it counts those sent twice and those
+missing, and holds GET /v1/sends against Graph's ledger.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if listSteps {
@@ -49,6 +59,9 @@ it took and what memory every node needed. Its steps are inside: see --binary.`,
 					fmt.Fprintf(c.stdout, "%-20s %s\n", s.Name, s.Where)
 				}
 				return nil
+			}
+			if dropped > 0 {
+				return c.tortureAnswers(cmd.Context(), &o, float64(dropped), messages)
 			}
 			switch {
 			case o.CatchUp > 0 && !findTorturer(&o):
@@ -79,12 +92,53 @@ it took and what memory every node needed. Its steps are inside: see --binary.`,
 	f.Float64Var(&o.Rate, "rate", 0, fmt.Sprintf("with --leader-kills or --catch-up: messages a second (default %d or %d)", torture.DefaultRate, torture.DefaultCatchUpRate))
 	f.IntVar(&o.CatchUp, "catch-up", 0, "with --nodes: kill one node so often while it takes in snapshots")
 	f.IntVar(&o.Missed, "missed", 0, fmt.Sprintf("with --catch-up: commits it misses at first (default %d)", torture.DefaultMissed))
+	f.Var(&dropped, "drop-answers", "share of Graph's answers that are dropped, as 10% or 0.1; nothing is killed then")
+	f.IntVar(&messages, "messages", drop.DefaultMessages, "with --drop-answers: messages of each class")
 	f.StringSliceVar(&o.Steps, "steps", nil, "steps to kill at (default all that the executable has)")
 	f.StringVar(&o.Dir, "dir", "", "where data directories are made; those of red segments are kept")
 	f.StringVar(&o.Out, "out", "", "file for the report as JSON")
 	f.StringVar(&o.Resume, "resume", "", "file of totals to go on from; written after every audited segment")
 	f.BoolVar(&o.Force, "force", false, "resume totals of another build")
 	return cmd
+}
+
+// tortureAnswers runs an engine whose Graph drops answers.
+func (c *cli) tortureAnswers(ctx context.Context, o *torture.Options, dropped float64, messages int) error {
+	r, err := drop.Run(ctx, drop.Options{Binary: o.Binary, Commit: o.Commit, Dir: o.Dir, Out: o.Out, Resume: o.Resume, Force: o.Force,
+		Log: o.Log, Share: dropped, Messages: messages, Seed: o.Seed})
+	if r == nil {
+		return err
+	}
+	if _, printErr := fmt.Fprint(c.stdout, r.Text()); printErr != nil {
+		return printErr
+	}
+	if errors.Is(err, drop.ErrRed) {
+		return &exitError{code: exitViolation, err: err}
+	}
+	return err
+}
+
+// share is a flag: a part of a whole, as 10% or 0.1.
+type share float64
+
+// String implements pflag.Value.
+func (s *share) String() string { return strconv.FormatFloat(float64(*s)*100, 'g', -1, 64) + "%" }
+
+// Type implements pflag.Value.
+func (s *share) Type() string { return "share" }
+
+// Set implements pflag.Value.
+func (s *share) Set(text string) error {
+	number, percent := strings.CutSuffix(text, "%")
+	v, err := strconv.ParseFloat(number, 64)
+	if percent {
+		v /= 100
+	}
+	if err != nil || v <= 0 || v >= 1 {
+		return errors.New("a share is between 0% and 100%, such as 10% or 0.1")
+	}
+	*s = share(v)
+	return nil
 }
 
 // findTorturer names an executable with the steps inside; false when there is
