@@ -102,7 +102,8 @@ func (o *outlet) release(effects []chat.Effect) {
 	for _, e := range effects {
 		switch e := e.(type) {
 		case chat.StartTurn:
-			core.runner.start(turnJob{tenant: st.Tenant, group: o.act.group, conversation: st.ID, effect: e,
+			core.runner.start(turnJob{tenant: st.Tenant, group: o.act.group, conversation: st.ID,
+				channel: st.Channel, contact: st.Contact, effect: e,
 				due: o.due, released: now})
 		case chat.CancelTurn:
 			core.runner.cancel(e.Turn)

@@ -27,7 +27,8 @@ type Options struct {
 	// The ports. Model may be nil: every turn then fails for good. Strikes may
 	// be nil: updates that kill the process are then not recognised. Uploads may be
 	// nil: messages with files of the engine then fail. Media and Files may be nil,
-	// both: files of messages are then owed and not fetched.
+	// both: files of messages are then owed and not fetched. Presence
+	// may be nil: nothing is shown to customers.
 	Journal    Journal
 	Index      Index
 	Contacts   Contacts
@@ -41,6 +42,7 @@ type Options struct {
 	Model      Model
 	Graph      Graph
 	Uploads    Uploads
+	Presence   Presence
 	Strikes    Strikes
 	Media      Media
 	Files      Files

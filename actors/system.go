@@ -47,6 +47,8 @@ type System struct {
 	// crew runs the conversations.
 	crew crew
 	laps laps
+	// signs has room for the signs under way.
+	signs chan struct{}
 	// inboxes holds those for one mail. The pool is the system's own because a
 	// channel made in a synctest bubble must not leave it.
 	inboxes sync.Pool
@@ -65,7 +67,7 @@ func New(o Options) (*System, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	s := &System{opt: o, met: o.Metrics}
+	s := &System{opt: o, met: o.Metrics, signs: make(chan struct{}, signsMax)}
 	s.core = newCore(&s.opt)
 	s.turns = newTurns(s)
 	s.core.runner = s.turns

@@ -19,6 +19,8 @@ type turnJob struct {
 	tenant       chat.TenantID
 	group        chat.Group
 	conversation chat.ConversationID
+	channel      chat.ChannelID
+	contact      chat.ContactID
 	effect       chat.StartTurn
 	// due is when the call should have begun, zero when it began with no tick;
 	// released is when its turn_started was durable.
@@ -206,6 +208,7 @@ func (t *turns) complete(c *call) (reply chat.Answer, began time.Time, err error
 	if err != nil {
 		return reply, began, &chat.ModelError{Reason: "no_history", RetryAfter: time.Second}
 	}
+	defer t.typing(c, events)()
 	settings := t.sys.opt.Directory.Settings(c.tenant)
 	prompt := chat.Prompt{Tenant: c.tenant, Conversation: c.conversation, Turn: c.effect.Turn, Call: c.effect.Call,
 		Lines: chat.Assemble(settings, events, c.effect.From, c.effect.UpTo)}

@@ -49,15 +49,18 @@ func (c *checker) instagram(m *Message) {
 func (c *checker) instagramMedia(m *Message) {
 	media := content(m).Media
 	c.absent(m.Type+".caption", m.Text != "", "Instagram sends words as a message of their own")
-	max := 1
+	max, list := 1, m.Type
 	if m.Type == TypeImage {
 		max = InstagramImageMax
 	}
-	c.count(m.Type, len(media), 1, max)
+	if len(media) > 1 {
+		list = "images"
+	}
+	c.count(list, len(media), 1, max)
 	for i := range media {
-		at := m.Type
+		at := list
 		if len(media) > 1 {
-			at = item("images", i)
+			at = item(list, i)
 		}
 		f := &media[i]
 		c.source(at, f.ID, f.URL, f.Blob)

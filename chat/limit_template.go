@@ -131,7 +131,8 @@ func (c *checker) parameter(at string, p *TemplateParameter) {
 	case "image", "video", "document":
 		c.file(at+"."+p.Type, p.File())
 	case "location":
-		c.location(at+".location", p.Location)
+		c.degrees(at+".location.latitude", float64(p.Location.Latitude), latitudeMax)
+		c.degrees(at+".location.longitude", float64(p.Location.Longitude), longitudeMax)
 		c.needed(at+".location.name", p.Location.Name, placeNameMax)
 		c.needed(at+".location.address", p.Location.Address, placeNameMax)
 	case "payload":

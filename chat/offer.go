@@ -196,7 +196,7 @@ type ButtonIndex int
 func (i *ButtonIndex) UnmarshalJSON(b []byte) error {
 	n, err := strconv.Atoi(string(bytes.Trim(b, `"`)))
 	if err != nil {
-		return &json.UnmarshalTypeError{Value: "value", Type: reflect.TypeFor[int](), Field: "index"}
+		return &json.UnmarshalTypeError{Value: "value", Type: reflect.TypeFor[int]()}
 	}
 	*i = ButtonIndex(n)
 	return nil
@@ -218,7 +218,7 @@ type TemplateParameter struct {
 	Image    *File           `json:"image,omitempty"`
 	Video    *File           `json:"video,omitempty"`
 	Document *File           `json:"document,omitempty"`
-	Location *Location       `json:"location,omitempty"`
+	Location *MapPoint       `json:"location,omitempty"`
 	Payload  string          `json:"payload,omitempty"`
 	Coupon   string          `json:"coupon_code,omitempty"`
 	Action   *TemplateAction `json:"action,omitempty"`
@@ -231,6 +231,28 @@ func (p *TemplateParameter) File() *File {
 			return f
 		}
 	}
+	return nil
+}
+
+// MapPoint is a place of the business. Name and Address are optional but in templates.
+type MapPoint struct {
+	Latitude  Degrees `json:"latitude"`
+	Longitude Degrees `json:"longitude"`
+	Name      string  `json:"name,omitempty"`
+	Address   string  `json:"address,omitempty"`
+}
+
+// Degrees is a coordinate. JSON has it as a number or, as in Meta's own samples, as
+// one in a string; it is written as a number.
+type Degrees float64
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (d *Degrees) UnmarshalJSON(b []byte) error {
+	f, err := strconv.ParseFloat(string(bytes.Trim(b, `"`)), 64)
+	if err != nil {
+		return &json.UnmarshalTypeError{Value: "value", Type: reflect.TypeFor[float64]()}
+	}
+	*d = Degrees(f)
 	return nil
 }
 

@@ -134,6 +134,16 @@ func readable(m *Message) string {
 	return "[" + m.Type + "]"
 }
 
+// Sign tells a customer that their messages up to one were read and, with Typing,
+// that an answer is being written. It is no message.
+type Sign struct {
+	Channel Channel
+	// To is the customer.
+	To      Address
+	Message RemoteID
+	Typing  bool
+}
+
 // Outbound is one message ready for a channel: what a sender hands to Graph.
 type Outbound struct {
 	Channel Channel

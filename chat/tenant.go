@@ -141,6 +141,8 @@ type Settings struct {
 	Assistant bool
 	// Simulated marks answers as coming from the built-in model simulator.
 	Simulated bool
+	// Typing shows customers that an answer is being written, while it is.
+	Typing bool
 	// QuietPeriod is how long a customer must pause before a turn starts.
 	QuietPeriod time.Duration
 	// RestartMax and RestartWindow bound how often and how long newer messages

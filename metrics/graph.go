@@ -12,6 +12,8 @@ type Graph struct {
 	Errors *prometheus.CounterVec
 	// Calls counts requests of management calls by operation and result.
 	Calls *prometheus.CounterVec
+	// Signs counts read marks and typing signs by result.
+	Signs *prometheus.CounterVec
 	// Waiting is sends known to senders that are not under way.
 	Waiting prometheus.Gauge
 	// Engine is the engine's own time per reply: webhook in to Graph call out,
@@ -25,6 +27,7 @@ func newGraph(reg prometheus.Registerer) Graph {
 		Attempt:  histogram(reg, "chumi_send_attempt_seconds", "Duration of a send attempt."),
 		Errors:   counters(reg, "chumi_send_errors_total", "Graph errors by code.", "code"),
 		Calls:    counters(reg, "chumi_graph_calls_total", "Graph management requests by operation and result.", "operation", "result"),
+		Signs:    counters(reg, "chumi_graph_signs_total", "Read marks and typing signs by result.", "result"),
 		Waiting:  gauge(reg, "chumi_sends_waiting", "Sends known to senders that are not under way."),
 		Engine:   histogram(reg, "chumi_reply_engine_seconds", "Engine time per reply, without model time and quiet period."),
 	}

@@ -171,14 +171,7 @@ func (c *Client) send(ctx context.Context, out chat.Outbound) chat.SendOutcome {
 	if reason != "" {
 		return chat.SendOutcome{Result: chat.SendRefused, Reason: reason}
 	}
-	base, proof := c.options.GraphURL, ""
-	if out.Channel.Kind == chat.Instagram {
-		base = c.options.InstagramURL
-	} else if c.options.AppSecret != nil {
-		if secret, found := c.options.AppSecret(out.Channel.App); found && secret != "" {
-			proof = proofOf(secret, out.Channel.Token)
-		}
-	}
+	base, proof := c.messagesEdge(&out.Channel)
 	var trace connTrace
 	req, err := http.NewRequestWithContext(trace.with(ctx), http.MethodPost,
 		address(base, c.options.Version, out.Channel.Account, proof), bytes.NewReader(body))
@@ -199,6 +192,19 @@ func (c *Client) send(ctx context.Context, out chat.Outbound) chat.SendOutcome {
 		return chat.SendOutcome{Result: chat.SendAmbiguous, Reason: "response_cut"}
 	}
 	return readOutcome(&out, res.Header, answer)
+}
+
+// messagesEdge is the base of a channel's requests, and the proof they need.
+func (c *Client) messagesEdge(ch *chat.Channel) (base, proof string) {
+	if ch.Kind == chat.Instagram {
+		return c.options.InstagramURL, ""
+	}
+	if c.options.AppSecret != nil {
+		if secret, found := c.options.AppSecret(ch.App); found && secret != "" {
+			proof = proofOf(secret, ch.Token)
+		}
+	}
+	return c.options.GraphURL, proof
 }
 
 // connTrace watches whether a request got a connection. Before that nothing can

@@ -237,7 +237,7 @@ var instagramLimits = []limit{
 	{"payload", "quick_replies[0].payload", 1000, func(n int) string {
 		return `{"type":"text","text":"t","content":{"offer":{"quick_replies":[{"content_type":"text","title":"t","payload":"` + x(n) + `"}]}}}`
 	}},
-	{"images", "image", 10, func(n int) string {
+	{"images", "images", 10, func(n int) string {
 		return `{"type":"image","content":{"media":[` + many(n, `{"kind":"image","url":"https://cdn.bakery.example/%d.jpg"}`) + `]}}`
 	}},
 	{"cards", "generic_template.elements", 10, func(n int) string { return elementsOf(n, `{"title":"t","subtitle":"s"}`) }},
