@@ -134,7 +134,7 @@ func (s *Server) buildActors(context.Context) error {
 		Journal: s.store, Index: s.store, Contacts: s.store, Documents: s.store, Barrier: s.store,
 		Directory: s.directory, Quarantine: s.directory.Quarantine(),
 		Leadership: s.store, Elections: s.store, Agenda: s.store,
-		Model: model, Graph: graph, Media: graph, Files: s.files, Strikes: s.strikes, Clock: wallClock{}, Rand: rand.Float64,
+		Model: model, Graph: graph, Presence: graph, Media: graph, Files: s.files, Strikes: s.strikes, Clock: wallClock{}, Rand: rand.Float64,
 		Metrics: s.metrics, Logger: s.opt.Log,
 		ResidentMax: c.Engine.ResidentMax, TurnsInFlightMax: c.Assistant.CallsMax,
 		AttemptTimeout: c.Meta.SendTimeout,
@@ -176,7 +176,7 @@ func (s *Server) appSecret(id chat.AppID) (chat.Secret, bool) {
 
 func (s *Server) buildAPI(context.Context) error {
 	o := api.Options{
-		Keys: s.directory, Views: s.store.Views(), Sends: s.store.Views(), Feed: s.store.Views(), Commands: s.system.Ingress(),
+		Keys: s.directory, Views: s.store.Views(), Sends: s.store.Views(), Templates: s.store.Views(), Feed: s.store.Views(), Commands: s.system.Ingress(), Marks: s.system.Ingress(),
 		Metrics: &s.metrics.API, Log: s.opt.Log,
 	}
 	if s.opt.Simulator != nil {

@@ -101,6 +101,7 @@ type AssistantConfig struct {
 	TurnTimeout     time.Duration `koanf:"turn_timeout" doc:"Time one model call may take."`
 	SilenceDeadline time.Duration `koanf:"silence_deadline" doc:"Longest a customer waits for an answer, an apology or a handoff."`
 	TurnsPerDay     int           `koanf:"turns_per_day" rule:"optional" doc:"Turns a tenant may start per UTC day; 0 means no limit."`
+	Typing          bool          `koanf:"typing" doc:"Shows customers that their messages were read and that an answer is being written, while it is."`
 	CallsMax        int           `koanf:"calls_max" doc:"Model calls under way at once, over all tenants."`
 }
 
@@ -155,6 +156,7 @@ func DefaultConfig() Config {
 		Media: MediaConfig{FileBytesMax: meta.DefaultMediaMax, S3: S3Config{TLS: true}},
 		Assistant: AssistantConfig{
 			Model: DefaultModel, Instructions: chat.DefaultInstructions, Apology: chat.DefaultApology,
+			Typing:      true,
 			QuietPeriod: chat.DefaultQuietPeriod, TurnTimeout: chat.DefaultTurnTimeout,
 			SilenceDeadline: chat.DefaultSilenceDeadline, CallsMax: actors.DefaultTurnsInFlightMax,
 		},
@@ -178,6 +180,7 @@ func (c *Config) AssistantReady() bool {
 func (c *Config) Settings() chat.Settings {
 	s := chat.Settings{
 		Assistant:       c.AssistantReady(),
+		Typing:          c.Assistant.Typing,
 		QuietPeriod:     c.Assistant.QuietPeriod,
 		TurnTimeout:     c.Assistant.TurnTimeout,
 		SilenceDeadline: c.Assistant.SilenceDeadline,

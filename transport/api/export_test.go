@@ -28,7 +28,7 @@ func ErrorCodes() (codes []string) {
 		codes = append(codes, r.failed(chat.E("x", k, "", context.Canceled)).code)
 	}
 	return append(codes, "parameter_invalid", "parameter_missing", "parameter_unknown", "body_missing", "body_invalid",
-		"cursor_invalid", "idempotency_key_invalid")
+		"cursor_invalid", "idempotency_key_invalid", "parameter_too_long", "parameter_too_many", "type_not_supported")
 }
 
 // AppendString quotes s.

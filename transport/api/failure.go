@@ -68,9 +68,16 @@ func invalid(code, param, message string) *failure {
 
 // refusals explains the reasons a rule of the engine refuses a request with.
 var refusals = map[string]string{
-	"window_closed": "The customer service window is closed: 24 hours have passed since the customer wrote. Only a template may be sent.",
+	"window_closed": "The customer service window is closed: 24 hours have passed since the customer wrote. On WhatsApp only a template may be sent, on Instagram only what a person wrote (human_agent), within seven days.",
 	"text_too_long": "The text is longer than the channel allows.",
-	"outbox_full":   "Too many messages of this conversation wait to be sent; try again when some have gone.",
+
+	"template_unknown":      "The engine knows no template of this name and language for this channel; see GET /v1/templates.",
+	"template_not_approved": "The template's status is not APPROVED; see GET /v1/templates.",
+	"opted_out":             "The customer does not want marketing messages.",
+	"groups_only":           "Messages are pinned in groups only.",
+	"comment_unknown":       "No such comment came in this conversation.",
+	"comment_answered":      "This comment has had its private reply; there is one for each.",
+	"outbox_full":           "Too many messages of this conversation wait to be sent; try again when some have gone.",
 }
 
 // refused is the answer to a request that a rule forbids.

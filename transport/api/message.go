@@ -3,27 +3,16 @@ package api
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/metrics/failpoint"
 	"github.com/valyala/fasthttp"
 )
 
-const (
-	// textMax is WhatsApp's limit in characters; Instagram's is stricter and is
-	// the engine's to enforce.
-	textMax = 4096
-	// idempotencyMax bounds a client's key, in bytes.
-	idempotencyMax = 255
-)
-
-// messageRequest is the body of POST …/messages.
-type messageRequest struct {
-	Type string `json:"type"`
-	Text string `json:"text"`
-}
+// idempotencyMax bounds a client's key, in bytes.
+const idempotencyMax = 255
 
 // sendMessage is POST /v1/conversations/{id}/messages. The same key with the
 // same request gets the same answer; with another request it is refused. A
@@ -33,32 +22,25 @@ func (r *call) sendMessage() *failure {
 	if fail != nil {
 		return fail
 	}
-	var m messageRequest
-	if fail := decode(r.ctx.PostBody(), &m, false); fail != nil {
+	m, fail := r.message()
+	if fail != nil {
 		return fail
 	}
-	switch {
-	case m.Type != chat.TypeText:
-		return invalid("parameter_invalid", "type", `type must be "text".`)
-	case strings.TrimSpace(m.Text) == "":
-		return invalid("parameter_missing", "text", "text must not be empty.")
-	case utf8.RuneCountInString(m.Text) > textMax:
-		return invalid("text_too_long", "text", "text must be at most 4096 characters.")
-	}
+	m.Member, m.Idempotency, m.Digest = r.principal.Key, key, r.digestOf(&m)
 	r.ctx.Response.Header.Set("Idempotency-Key", key)
 	ctx, cancel := r.writing()
 	defer cancel()
-	verdict, err := r.opt.Commands.Send(ctx, r.principal.Tenant, r.conversation(), chat.MemberSend{
-		Text: m.Text, Member: r.principal.Key, Idempotency: key, Digest: digest("message", string(r.conversation()), m.Type, m.Text),
-	})
+	verdict, err := r.opt.Commands.Send(ctx, r.principal.Tenant, r.conversation(), m)
 	if err != nil {
 		return r.failed(err)
 	}
 	failpoint.Hit(failpoint.APIAnswering)
-	if verdict.Kind == chat.VerdictRefused {
+	switch {
+	case verdict.Kind == chat.VerdictRefused && verdict.Limit != nil && verdict.Reason != "text_too_long":
+		return invalid(verdict.Limit.Code, verdict.Limit.Param, verdict.Limit.Message)
+	case verdict.Kind == chat.VerdictRefused:
 		return refused(verdict.Reason)
-	}
-	if verdict.Kind == chat.VerdictDuplicate {
+	case verdict.Kind == chat.VerdictDuplicate:
 		r.ctx.Response.Header.Set("Idempotent-Replayed", "true")
 	}
 	b := append(make([]byte, 0, 256+len(m.Text)), `{"id":`...)
@@ -72,6 +54,78 @@ func (r *call) sendMessage() *failure {
 	r.ctx.SetStatusCode(fasthttp.StatusCreated)
 	r.json(append(b, '}'))
 	return nil
+}
+
+// message reads the body.
+func (r *call) message() (m chat.MemberSend, fail *failure) {
+	var in messageRequest
+	if fail = decodeStrict(r.ctx.PostBody(), &in); fail != nil {
+		return m, fail
+	}
+	if m, fail = in.send(); fail != nil {
+		return m, fail
+	}
+	switch {
+	case m.Type != chat.TypeText:
+	case strings.TrimSpace(m.Text) == "":
+		return m, invalid("parameter_missing", "text", "text must not be empty.")
+	case textTooLong(m.Text):
+		return m, invalid("text_too_long", "text", "text must be at most 4096 characters.")
+	}
+	if fail = r.remote("reply_to", &m.ReplyTo); fail != nil {
+		return m, fail
+	}
+	if m.Content != nil && m.Content.Reaction != nil {
+		fail = r.remote("reaction.message_id", &m.Content.Reaction.Target)
+	}
+	return m, fail
+}
+
+// digestOf names the whole of a request.
+func (r *call) digestOf(m *chat.MemberSend) string {
+	parts := []string{"message", string(r.conversation()), m.Type, m.Text}
+	if m.Content != nil || m.ReplyTo != "" {
+		content, err := json.Marshal(m.Content)
+		if err != nil {
+			content = nil // texts and numbers always encode
+		}
+		parts = append(parts, string(m.ReplyTo), string(content))
+	}
+	return digest(parts...)
+}
+
+// acceptedWithin is how many events after a message of the business Meta's id for
+// it is looked for.
+const acceptedWithin = 200
+
+// remote exchanges the engine's id of a message of the conversation for Meta's.
+// Other ids stay.
+func (r *call) remote(param string, id *chat.RemoteID) *failure {
+	conversation, seq, own := chat.MessageID(*id).Parse()
+	if !own {
+		return nil
+	}
+	unknown := invalid("parameter_invalid", param, param+" is not a message of this conversation that Meta has an id for.")
+	if conversation != r.conversation() {
+		return unknown
+	}
+	ctx, cancel := r.reading()
+	defer cancel()
+	events, err := r.opt.Views.ConversationEvents(ctx, r.principal.Tenant, conversation, seq-1, acceptedWithin)
+	if err != nil {
+		return r.failed(err)
+	}
+	for i := range events {
+		switch e := &events[i]; {
+		case e.Seq == seq && e.Message != nil && e.Message.RemoteID != "":
+			*id = e.Message.RemoteID
+			return nil
+		case e.Kind == chat.MessageAccepted && e.Attempt.Message == chat.MessageID(*id) && e.Attempt.Remote != "":
+			*id = e.Attempt.Remote
+			return nil
+		}
+	}
+	return unknown
 }
 
 // idempotencyKey returns the client's key, or a new one.

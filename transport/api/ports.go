@@ -30,6 +30,12 @@ type Sends interface {
 	Sends(ctx context.Context, t chat.TenantID, state, cursor string, limit int) (page []chat.SendView, next string, err error)
 }
 
+// Templates reads the registry of templates. Safe for concurrent use.
+type Templates interface {
+	// Templates lists a tenant's templates by name and language.
+	Templates(ctx context.Context, t chat.TenantID) ([]chat.Template, error)
+}
+
 // Feed reads the tenant's one ordered feed, never past the durable position.
 type Feed interface {
 	// Feed returns up to limit events with pos > after.
@@ -57,4 +63,11 @@ type Commands interface {
 	// TakeOver returns when no attempt of the assistant is under way any more.
 	TakeOver(ctx context.Context, t chat.TenantID, id chat.ConversationID, m chat.TakeOver) (chat.Verdict, error)
 	HandBack(ctx context.Context, t chat.TenantID, id chat.ConversationID, m chat.HandBack) (chat.Verdict, error)
+}
+
+// Marks tells customers that they were read. Safe for concurrent use.
+type Marks interface {
+	// MarkRead asks Meta, once, to mark the customer's messages as read. It returns
+	// the latest of them, "" when there is none.
+	MarkRead(ctx context.Context, t chat.TenantID, id chat.ConversationID) (chat.RemoteID, error)
 }

@@ -29,7 +29,9 @@ var routes = []route{
 	{"conversation_events", fasthttp.MethodGet, "/v1/conversations/{id}/events", scopeRead, (*call).listConversationEvents},
 	{"events", fasthttp.MethodGet, "/v1/events", scopeRead, (*call).feed},
 	{"sends", fasthttp.MethodGet, "/v1/sends", scopeRead, (*call).listSends},
+	{"templates", fasthttp.MethodGet, "/v1/templates", scopeRead, (*call).listTemplates},
 	{"messages", fasthttp.MethodPost, "/v1/conversations/{id}/messages", scopeWrite, (*call).sendMessage},
+	{"read", fasthttp.MethodPost, "/v1/conversations/{id}/read", scopeWrite, (*call).markRead},
 	{"takeover", fasthttp.MethodPost, "/v1/conversations/{id}/takeover", scopeWrite, (*call).takeOver},
 	{"handback", fasthttp.MethodPost, "/v1/conversations/{id}/handback", scopeWrite, (*call).handBack},
 }

@@ -101,8 +101,12 @@ func (w *world) Authenticate(secret string) (chat.Principal, bool) {
 }
 
 func (w *world) view(c chat.ConversationID) chat.ConversationView {
+	kind := chat.WhatsApp
+	if c == bob {
+		kind = chat.Instagram
+	}
 	return chat.ConversationView{
-		State: chat.Conversation{ID: c, Tenant: w.owner[c], Channel: "acme-wa", Kind: chat.WhatsApp, Contact: "contact_1", Seq: 5,
+		State: chat.Conversation{ID: c, Tenant: w.owner[c], Channel: "acme-wa", Kind: kind, Contact: "contact_1", Seq: 5,
 			Started: noon, Active: noon, WindowFrom: noon, Unread: 2, PausedUntil: noon, Turn: chat.Turn{Phase: chat.TurnRunning}},
 		Contact: chat.Contact{ID: "contact_1", Name: "Ada", Addresses: []chat.Address{{Kind: chat.WaID, Value: "15550001"}}},
 	}
@@ -236,9 +240,27 @@ func (w *world) Send(ctx context.Context, t chat.TenantID, c chat.ConversationID
 		}
 		return chat.Verdict{Kind: chat.VerdictDuplicate, Message: w.sent[m.Idempotency]}, nil
 	}
+	if wrong := chat.Check(w.view(c).State.Kind, &chat.Message{Type: m.Type, Text: m.Text, Content: m.Content, ReplyTo: m.ReplyTo}); wrong != nil {
+		return chat.Verdict{Kind: chat.VerdictRefused, Reason: wrong.Code, Limit: wrong}, nil
+	}
 	id := chat.MessageIDAt(c, chat.Seq(100+len(w.sends)))
 	w.sends[m.Idempotency], w.sent[m.Idempotency] = m, id
 	return chat.Verdict{Message: id}, nil
+}
+
+func (w *world) MarkRead(_ context.Context, t chat.TenantID, c chat.ConversationID) (chat.RemoteID, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return "wamid.9", w.mine(t, c)
+}
+
+func (w *world) Templates(_ context.Context, t chat.TenantID) ([]chat.Template, error) {
+	if t != "acme" {
+		return nil, nil
+	}
+	return []chat.Template{{ID: "1", WABA: "9001", Name: "hours", Language: "de", Status: "APPROVED", Category: "UTILITY"},
+		{ID: "2", WABA: "9001", Name: "offer", Language: "de", Status: "PAUSED", Category: "MARKETING",
+			Components: []chat.TemplateComponent{{Type: "BODY", Text: "Only {{1}}"}}}}, nil
 }
 
 func (w *world) TakeOver(_ context.Context, t chat.TenantID, c chat.ConversationID, m chat.TakeOver) (chat.Verdict, error) {
@@ -267,7 +289,7 @@ func start(t *testing.T, change func(*api.Options, *edge.Limits)) *site {
 	w := newWorld()
 	log := slog.New(slog.DiscardHandler)
 	set := metrics.New(nil)
-	o := api.Options{Keys: w, Views: w, Sends: w, Feed: w, Commands: w, Metrics: &set.API, Log: log}
+	o := api.Options{Keys: w, Views: w, Sends: w, Templates: w, Feed: w, Commands: w, Marks: w, Metrics: &set.API, Log: log}
 	limits := edge.DefaultAPILimits
 	if change != nil {
 		change(&o, &limits)
