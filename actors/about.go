@@ -9,11 +9,11 @@ import (
 // aboutPage is how many events are read at once when a journal is searched.
 const aboutPage = 256
 
-// knownContent looks up what the content of an update is about: the message that it
-// edits or takes back, the addresses that a person has taken on.
+// knownContent looks up what an update is about: the message that it edits, takes back
+// or shows, the addresses that a person has taken on.
 func (d *draft) knownContent(k *chat.Known, in *chat.Inbound) (err error) {
-	if c := in.Content.Identity; c != nil && len(c.Became) > 0 {
-		if k.Became, err = d.a.core.opt.Index.Locate(d.a.state.Tenant, d.a.state.Channel, c.Became); err != nil {
+	if c := in.Content; c != nil && c.Identity != nil && len(c.Identity.Became) > 0 {
+		if k.Became, err = d.a.core.opt.Index.Locate(d.a.state.Tenant, d.a.state.Channel, c.Identity.Became); err != nil {
 			return err
 		}
 		k.Became.Missing = d.unclaimed(k.Became.Missing)
@@ -25,7 +25,7 @@ func (d *draft) knownContent(k *chat.Known, in *chat.Inbound) (err error) {
 	if k.TargetRow, k.TargetFound, err = d.row(target, ""); err != nil || !k.TargetFound {
 		return err
 	}
-	if in.Content.Edit != nil && k.TargetRow.Message != "" {
+	if in.Content != nil && in.Content.Edit != nil && k.TargetRow.Message != "" {
 		k.About, err = d.subject(&k.TargetRow, target)
 		return err
 	}

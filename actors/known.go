@@ -73,7 +73,7 @@ func (d *draft) knownInbound(it *item, in *chat.Inbound) (k chat.Known, err erro
 			return k, err
 		}
 	}
-	if in.Content != nil {
+	if in.Content != nil || in.Kind == chat.InboundUpdate {
 		if err = d.knownContent(&k, in); err != nil {
 			return k, err
 		}

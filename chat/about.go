@@ -35,7 +35,7 @@ func (p *step) introduce(f *Inbound, id MessageID) {
 func (p *step) write(f *Inbound, e Event) {
 	k := &p.in.Known
 	revoked := takenBack(k.Early, f.Remote)
-	if revoked || f.Target() != "" && f.Content.Edit != nil && takenBack(k.About, f.Target()) {
+	if revoked || p.tooLate(f) {
 		e = Redacted(e)
 	}
 	p.emit(e)
@@ -48,6 +48,12 @@ func (p *step) write(f *Inbound, e Event) {
 			p.emit(Event{Kind: MessageEdited, Message: edited(e.Message, c.Edit, &k.Early[i])})
 		}
 	}
+}
+
+// tooLate reports whether an update brings content of a message that was taken back.
+func (p *step) tooLate(f *Inbound) bool {
+	target := f.Target()
+	return target != "" && (f.Content == nil || f.Content.Revoke == nil) && takenBack(p.in.Known.About, target)
 }
 
 // about applies what an update says of another message. self is the seq of the
@@ -63,9 +69,11 @@ func (p *step) about(f *Inbound, self Seq) {
 		p.d.Rows = append(p.d.Rows, RemoteRow{Remote: target, Conversation: p.c.ID, Seq: self, Fresh: true})
 	case k.TargetRow.Conversation != p.c.ID:
 		// It is of another conversation: kept, and without effect here.
+	case f.Content == nil:
+		// An item of another app's thread is shown as it is.
 	case f.Content.Revoke != nil:
 		p.revoke(target)
-	default:
+	case f.Content.Edit != nil:
 		p.edit(f, target)
 	}
 }

@@ -212,14 +212,14 @@ func (p *step) updated(f *Inbound) {
 	p.commentRow(f)
 	self := p.next()
 	e := Event{Kind: UpdateReceived, Update: updateOf(f, "")}
-	if c := f.Content; c != nil && c.Edit != nil && takenBack(p.in.Known.About, c.Edit.Target) {
+	if p.tooLate(f) {
 		e = Redacted(e)
 	}
 	p.emit(e)
 	p.about(f, self)
 	p.people(f)
 	p.news(f)
-	if f.Type == "standby" {
+	if f.Type == typeStandby {
 		p.threadTaken()
 	}
 }

@@ -97,5 +97,14 @@ func targetOf(c *Content) RemoteID {
 	return ""
 }
 
-// Target is the message that an update edits or takes back; empty for none.
-func (in *Inbound) Target() RemoteID { return targetOf(in.Content) }
+// typeStandby is the type of an item of a thread that another app owns.
+const typeStandby = "standby"
+
+// Target is the message that an update is about: the one it edits or takes back, or
+// what an item of another app's thread shows. Empty for none.
+func (in *Inbound) Target() RemoteID {
+	if target := targetOf(in.Content); target != "" || in.Type != typeStandby {
+		return target
+	}
+	return in.Remote
+}

@@ -327,6 +327,8 @@ func detail(w *world, e *chat.Event) string {
 		return strings.TrimRight(fmt.Sprintf(" call=%d from=%d upto=%d %s", e.Turn.Call, e.Turn.From, e.Turn.UpTo, e.Turn.Reason), " ")
 	case e.Handoff != nil:
 		return " " + e.Handoff.Reason
+	case e.Update != nil && e.Update.Text != "":
+		return fmt.Sprintf(" %s %q", e.Update.Type, e.Update.Text)
 	case e.Update != nil:
 		return " " + e.Update.Type
 	case e.Contact != nil && e.Kind != chat.ConversationStarted:
