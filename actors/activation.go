@@ -27,8 +27,9 @@ type core struct {
 	life context.Context
 	// nows holds the latest decision time of each group, in Unix milliseconds.
 	nows []atomic.Int64
-	// runner takes turns that are wanted.
+	// runner takes turns that are wanted, linker links that are.
 	runner runner
+	linker linker
 	// ear hears for the senders what customers write.
 	ear *ear
 	// files takes files that are wanted, or wanted no more; nil for none.
@@ -39,6 +40,11 @@ type core struct {
 
 func newCore(o *Options) *core {
 	return &core{opt: o, met: o.Metrics, nows: make([]atomic.Int64, o.Leadership.Groups()), step: chat.Step, ear: new(ear)}
+}
+
+// linker links contacts that an update proved to be one person. It does not block.
+type linker interface {
+	proven(t chat.TenantID, e chat.LinkContacts)
 }
 
 // runner makes model calls. It does not block.
@@ -112,6 +118,12 @@ func (a *activation) born() bool { return a.state.Tenant != "" }
 // and answers the mail. Mails that arrived together share a commit.
 func (a *activation) handle(mails []*mail, out sink) {
 	for len(mails) > 0 {
+		if m := mails[0]; m.stale {
+			a.loaded, a.settled = false, false
+			m.answer(answer{})
+			mails = mails[1:]
+			continue
+		}
 		n := 1
 		if a.settled && a.state.Seq > 0 && !a.dead {
 			n = together(mails)
@@ -129,7 +141,7 @@ func (a *activation) handle(mails []*mail, out sink) {
 func together(mails []*mail) int {
 	facts := 0
 	for i, m := range mails {
-		if facts += len(m.items); facts > factsPerCommitMax {
+		if facts += len(m.items); facts > factsPerCommitMax || m.stale {
 			return max(i, 1)
 		}
 	}

@@ -119,6 +119,8 @@ func (o *outlet) release(effects []chat.Effect) {
 			if prefix, ok := chat.MessagePrefix(e.Message); ok && core.files != nil {
 				core.files.drop(st.Tenant, prefix)
 			}
+		case chat.LinkContacts:
+			core.linker.proven(st.Tenant, e)
 		case chat.WakeSender, chat.StartAttempt, chat.ReleaseSend:
 			o.ctx.Send(o.ctx.Parent(), &sendWork{
 				tenant: st.Tenant, channel: st.Channel, kind: st.Kind, conversation: st.ID,

@@ -25,6 +25,9 @@ type mail struct {
 	exists bool
 	// due is when a tick should have come.
 	due time.Time
+	// stale says that the conversation went on without its activation, which shall
+	// read it anew. Such mail has no items.
+	stale bool
 
 	// box is the mailbox of the conversation that received it; nil before.
 	box *gatedMailbox

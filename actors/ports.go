@@ -21,6 +21,9 @@ type Journal interface {
 	// wait, the disk is full); every other outcome, Unknown included, is in the
 	// Receipt. It keeps nothing that c points to.
 	Append(ctx context.Context, c chat.Commit) (chat.Receipt, error)
+	// AppendBoth is Append for commits of two conversations of one tenant: both become
+	// durable, or neither does. WrongSeq may be of either.
+	AppendBoth(ctx context.Context, c, also chat.Commit) (chat.Receipt, error)
 	// Load returns the conversation's state; found is false for one without events.
 	Load(t chat.TenantID, c chat.ConversationID) (state chat.Conversation, found bool, err error)
 	// Events returns up to limit events with seq > after, in order, unsealed.
@@ -42,6 +45,9 @@ type Index interface {
 // Contacts reads the people side of a conversation, unsealed.
 type Contacts interface {
 	Contact(t chat.TenantID, id chat.ContactID) (chat.Contact, error)
+	// Person is Contact with the conversation it was made with, which the contacts of
+	// an old store do not name; it may be slow.
+	Person(t chat.TenantID, id chat.ContactID) (chat.Contact, error)
 }
 
 // Documents reads the tenant's documents, unsealed. It may see what is not yet

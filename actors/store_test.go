@@ -102,6 +102,24 @@ func (s *memStore) Append(_ context.Context, c chat.Commit) (chat.Receipt, error
 	return chat.Receipt{Answer: chat.Applied, Pos: s.pos}, nil
 }
 
+// AppendBoth implements Journal.
+func (s *memStore) AppendBoth(ctx context.Context, c, also chat.Commit) (chat.Receipt, error) {
+	s.mu.Lock()
+	if also.Epoch != s.epoch || s.states[also.Conversation].Seq != also.Expected {
+		s.mu.Unlock()
+		return chat.Receipt{Answer: chat.WrongSeq}, nil
+	}
+	s.mu.Unlock()
+	r, err := s.Append(ctx, c)
+	if err == nil && r.Answer == chat.Applied {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.apply(also)
+		r.Pos = s.pos
+	}
+	return r, err
+}
+
 func (s *memStore) apply(c chat.Commit) {
 	for _, r := range c.Rows {
 		r.Fresh = false
@@ -250,6 +268,17 @@ func (s *memStore) Contact(_ chat.TenantID, id chat.ContactID) (chat.Contact, er
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.people[id], nil
+}
+
+// Person implements Contacts.
+func (s *memStore) Person(_ chat.TenantID, id chat.ContactID) (chat.Contact, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, ok := s.people[id]
+	if !ok {
+		return c, chat.E("contacts.Person", chat.KindNotFound, "there is no such contact", nil)
+	}
+	return c, nil
 }
 
 // Barrier implements Barrier.

@@ -70,7 +70,7 @@ func New(o Options) (*System, error) {
 	s := &System{opt: o, met: o.Metrics, signs: make(chan struct{}, signsMax)}
 	s.core = newCore(&s.opt)
 	s.turns = newTurns(s)
-	s.core.runner = s.turns
+	s.core.runner, s.core.linker = s.turns, s
 	if s.opt.Files != nil {
 		s.files = newFetches(s)
 		s.core.files = s.files

@@ -265,6 +265,14 @@ type Principal struct {
 	Scopes []string
 }
 
+// ContactView is a person as the API shows it: a contact, those linked with it,
+// nearest first, and the conversations with all of them.
+type ContactView struct {
+	Contact       Contact
+	Linked        []Contact
+	Conversations []ConversationView
+}
+
 // ConversationView is one conversation as lists show it.
 type ConversationView struct {
 	State   Conversation

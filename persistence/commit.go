@@ -18,7 +18,8 @@ import (
 //	rows what they were             else Duplicate
 //	reservations within limits      else LimitReached
 //
-// A refused commit changes nothing. An error means that the store is
+// A commit that has another beside it is refused when that is. A refused commit
+// changes nothing. An error means that the store is
 // unreadable: it is not an answer, and the caller must stop.
 //
 // A commit writes its events and their feed rows, the state, the inbox view,
@@ -43,18 +44,36 @@ func (s *stager) stage(c *recordpb.Commit) (Outcome, error) {
 	if t == nil {
 		return Outcome{}, chat.E("persistence.stage", chat.KindCorrupt, "a commit of a tenant without a meta row", nil)
 	}
-	at := staging{stager: s, tenant: t, commit: c}
-	copy(at.conversation[:], c.Conversation)
-	copy(at.contact[:], c.Contact)
+	at := s.stagingOf(t, c)
 	out, err := at.refuse()
 	if err != nil || out.Answer != 0 {
 		return out, err
+	}
+	var also staging
+	if c.Also != nil {
+		also = s.stagingOf(t, c.Also)
+		if out, err := also.refuse(); err != nil || out.Answer != 0 {
+			return out, err
+		}
 	}
 	s.touch(t)
 	if err := at.apply(); err != nil {
 		return Outcome{}, err
 	}
+	if c.Also != nil {
+		if err := also.apply(); err != nil {
+			return Outcome{}, err
+		}
+	}
 	return Outcome{Answer: chat.Applied, pos: t.last}, nil
+}
+
+// stagingOf begins to stage a commit.
+func (s *stager) stagingOf(t *stagedTenant, c *recordpb.Commit) staging {
+	at := staging{stager: s, tenant: t, commit: c}
+	copy(at.conversation[:], c.Conversation)
+	copy(at.contact[:], c.Contact)
+	return at
 }
 
 // staging is one commit being staged.

@@ -15,6 +15,21 @@ import (
 // was written: KindBusy when too many commits wait, KindUnavailable below the
 // disk reserve, KindInvalid for a commit that contradicts itself.
 func (s *Store) Append(ctx context.Context, c chat.Commit) (chat.Receipt, error) {
+	return s.append(ctx, &c, nil)
+}
+
+// AppendBoth is Append for two commits of different conversations of one tenant:
+// both become durable, or neither does. The receipt is of the second, or of the first
+// that was refused. A WrongSeq may be of either.
+func (s *Store) AppendBoth(ctx context.Context, c, also chat.Commit) (chat.Receipt, error) {
+	if c.Tenant != also.Tenant || c.Conversation == also.Conversation || c.Conversation == "" || also.Conversation == "" || c.Epoch != also.Epoch {
+		return chat.Receipt{}, chat.E("journal.AppendBoth", chat.KindInvalid, "two commits that do not go together", nil)
+	}
+	return s.append(ctx, &c, &also)
+}
+
+// append is Append with a second commit, nil for none.
+func (s *Store) append(ctx context.Context, c, also *chat.Commit) (chat.Receipt, error) {
 	from := time.Now()
 	t, err := s.tenantAt(c.Tenant)
 	if err != nil {
@@ -23,9 +38,16 @@ func (s *Store) Append(ctx context.Context, c chat.Commit) (chat.Receipt, error)
 	if err := s.writable(); err != nil {
 		return chat.Receipt{}, err
 	}
-	p, err := s.prepare(t, &c)
+	p, err := s.prepare(t, c)
 	if err != nil {
 		return chat.Receipt{}, err
+	}
+	var second *prepared
+	if also != nil {
+		if second, err = s.prepare(t, also); err != nil {
+			return chat.Receipt{}, err
+		}
+		p.commit.Also = &second.commit
 	}
 	failpoint.Hit(failpoint.CommitQueued)
 	out, err := t.group.propose(ctx, &p.commit)
@@ -34,6 +56,9 @@ func (s *Store) Append(ctx context.Context, c chat.Commit) (chat.Receipt, error)
 	}
 	if out.Answer != chat.Unknown {
 		defer p.release()
+		if second != nil {
+			defer second.release()
+		}
 	}
 	m := s.opts.Metrics
 	m.Append.Observe(time.Since(from).Seconds())
@@ -42,14 +67,9 @@ func (s *Store) Append(ctx context.Context, c chat.Commit) (chat.Receipt, error)
 	switch out.Answer {
 	case chat.Applied:
 		receipt.Pos = out.pos
-		for i := range c.Events {
-			m.Events.WithLabelValues(c.Events[i].Kind.String()).Inc()
-		}
-		if p.key != nil && p.key.wrapped != nil {
-			s.contacts.put(keyHolder{t.id, p.contact}, &contactKey{box: p.key.box, id: p.key.id}, p.token)
-		}
-		for _, l := range p.leads {
-			s.places.put(addressRow{t.id, l.hash}, lead{conversation: c.Conversation, contact: c.State.Contact, given: l.given, found: true}, l.token)
+		s.applied(t, c, p)
+		if second != nil {
+			s.applied(t, also, second)
 		}
 	case chat.Duplicate:
 		if receipt.Original, err = t.original(out); err != nil {
@@ -60,9 +80,25 @@ func (s *Store) Append(ctx context.Context, c chat.Commit) (chat.Receipt, error)
 		if c.Conversation != "" {
 			s.contacts.drop(keyHolder{t.id, p.contact})
 		}
+		if second != nil {
+			s.contacts.drop(keyHolder{t.id, second.contact})
+		}
 	case chat.StaleEpoch, chat.LimitReached, chat.Unknown:
 	}
 	return receipt, nil
+}
+
+// applied counts a commit's events and caches what it made.
+func (s *Store) applied(t *tenant, c *chat.Commit, p *prepared) {
+	for i := range c.Events {
+		s.opts.Metrics.Events.WithLabelValues(c.Events[i].Kind.String()).Inc()
+	}
+	if p.key != nil && p.key.wrapped != nil {
+		s.contacts.put(keyHolder{t.id, p.contact}, &contactKey{box: p.key.box, id: p.key.id}, p.token)
+	}
+	for _, l := range p.leads {
+		s.places.put(addressRow{t.id, l.hash}, lead{conversation: c.Conversation, contact: c.State.Contact, given: l.given, found: true}, l.token)
+	}
 }
 
 // original decodes the row that made a commit a duplicate.
@@ -203,6 +239,24 @@ func (s *Store) Contact(t chat.TenantID, id chat.ContactID) (chat.Contact, error
 		return chat.Contact{}, chat.E(op, chat.KindNotFound, "the contact was erased", nil)
 	}
 	return decodeContact(key.box, t, raw, v)
+}
+
+// Person is Contact with its conversation, which contacts of old do not name.
+func (s *Store) Person(t chat.TenantID, id chat.ContactID) (chat.Contact, error) {
+	c, err := s.Contact(t, id)
+	if err != nil || c.Conversation != "" {
+		return c, err
+	}
+	tn, err := s.tenantAt(t)
+	if err != nil {
+		return c, err
+	}
+	raw, _ := contactBytes(id)
+	of, err := s.conversationsOf(tn, raw)
+	if err == nil && len(of) > 0 {
+		c.Conversation = of[0].conversationID()
+	}
+	return c, err
 }
 
 // Barrier waits until all that can be read of a tenant now is durable.

@@ -26,8 +26,8 @@ type Erasure struct {
 // eraseTryMax bounds how often a conversation that goes on meanwhile is tried.
 const eraseTryMax = 32
 
-// Erase destroys what a tenant stores of a person: each record of the contact's
-// conversations becomes a skeleton of seq, kind and time, the addresses, the
+// Erase destroys what a tenant stores of a person, under every contact that is linked
+// with the one named: each record of their conversations becomes a skeleton of seq, kind and time, the addresses, the
 // remote ids and the contact go, and with them the key all of it was sealed
 // with. A marker event of kind erased ends each journal, so that the feed tells
 // its readers. Then the bytes go: tables are compacted and logs removed.
@@ -48,22 +48,32 @@ func (s *Store) Erase(ctx context.Context, id chat.TenantID, contact chat.Contac
 	if err != nil {
 		return Erasure{}, err
 	}
-	raw, ok := contactBytes(contact)
-	if !ok {
-		return Erasure{}, chat.E(op, chat.KindNotFound, "there is no such contact", nil)
-	}
-	of, err := s.conversationsOf(t, raw)
+	people, err := s.linked(id, contact)
 	if err != nil {
 		return Erasure{}, err
 	}
-	if len(of) == 0 {
-		return Erasure{}, chat.E(op, chat.KindNotFound, "there is no such contact", nil)
-	}
+	// The farthest first: what a crash leaves is still linked with the contact.
+	slices.Reverse(people)
 	var done Erasure
-	for _, c := range of {
-		if err := s.eraseUntilDone(ctx, t, raw, c, &done); err != nil {
+	known := false
+	for _, person := range people {
+		raw, ok := contactBytes(person)
+		if !ok {
+			continue
+		}
+		of, err := s.conversationsOf(t, raw)
+		if err != nil {
 			return done, err
 		}
+		known = known || len(of) > 0
+		for _, c := range of {
+			if err := s.eraseUntilDone(ctx, t, raw, c, &done); err != nil {
+				return done, err
+			}
+		}
+	}
+	if !known {
+		return Erasure{}, chat.E(op, chat.KindNotFound, "there is no such contact", nil)
 	}
 	done.Left, err = s.turnOver(ctx, t.realm)
 	return done, err

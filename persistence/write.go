@@ -25,7 +25,7 @@ func (s *Store) write(ctx context.Context, g chat.Group, rows []*recordpb.Write)
 func unfenced(c *recordpb.Commit) bool {
 	return c.Epoch == 0 && c.Tenant == "" && len(c.Conversation) == 0 && len(c.Events) == 0 && c.Head == nil &&
 		len(c.ContactRecord) == 0 && len(c.ContactKey) == 0 && len(c.Rows) == 0 && len(c.Claims) == 0 &&
-		len(c.Reserve) == 0 && len(c.Usage) == 0
+		len(c.Reserve) == 0 && len(c.Usage) == 0 && c.Also == nil
 }
 
 // writeAt commits plain rows of a tenant on condition that the conversation's

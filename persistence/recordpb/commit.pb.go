@@ -45,7 +45,10 @@ type Commit struct {
 	Reserve []*Count  `protobuf:"bytes,13,rep,name=reserve,proto3" json:"reserve,omitempty"`
 	Usage   []*Count  `protobuf:"bytes,14,rep,name=usage,proto3" json:"usage,omitempty"`
 	// writes are plain rows of the group, put or deleted when all conditions hold.
-	Writes        []*Write `protobuf:"bytes,15,rep,name=writes,proto3" json:"writes,omitempty"`
+	Writes []*Write `protobuf:"bytes,15,rep,name=writes,proto3" json:"writes,omitempty"`
+	// also is a commit of another conversation of the tenant: all conditions of both
+	// hold, and both are written, or neither is.
+	Also          *Commit `protobuf:"bytes,16,opt,name=also,proto3" json:"also,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -181,6 +184,13 @@ func (x *Commit) GetUsage() []*Count {
 func (x *Commit) GetWrites() []*Write {
 	if x != nil {
 		return x.Writes
+	}
+	return nil
+}
+
+func (x *Commit) GetAlso() *Commit {
+	if x != nil {
+		return x.Also
 	}
 	return nil
 }
@@ -541,7 +551,7 @@ var File_commit_proto protoreflect.FileDescriptor
 
 const file_commit_proto_rawDesc = "" +
 	"\n" +
-	"\fcommit.proto\x12\fchumi.record\"\xa3\x04\n" +
+	"\fcommit.proto\x12\fchumi.record\"\xcd\x04\n" +
 	"\x06Commit\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\"\n" +
 	"\fconversation\x18\x02 \x01(\fR\fconversation\x12\x14\n" +
@@ -559,7 +569,8 @@ const file_commit_proto_rawDesc = "" +
 	"\x06claims\x18\f \x03(\v2\x14.chumi.record.InsertR\x06claims\x12-\n" +
 	"\areserve\x18\r \x03(\v2\x13.chumi.record.CountR\areserve\x12)\n" +
 	"\x05usage\x18\x0e \x03(\v2\x13.chumi.record.CountR\x05usage\x12+\n" +
-	"\x06writes\x18\x0f \x03(\v2\x13.chumi.record.WriteR\x06writes\"3\n" +
+	"\x06writes\x18\x0f \x03(\v2\x13.chumi.record.WriteR\x06writes\x12(\n" +
+	"\x04also\x18\x10 \x01(\v2\x14.chumi.record.CommitR\x04also\"3\n" +
 	"\x05Entry\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x16\n" +
 	"\x06record\x18\x02 \x01(\fR\x06record\"v\n" +
@@ -615,11 +626,12 @@ var file_commit_proto_depIdxs = []int32{
 	4, // 4: chumi.record.Commit.reserve:type_name -> chumi.record.Count
 	4, // 5: chumi.record.Commit.usage:type_name -> chumi.record.Count
 	5, // 6: chumi.record.Commit.writes:type_name -> chumi.record.Write
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	0, // 7: chumi.record.Commit.also:type_name -> chumi.record.Commit
+	8, // [8:8] is the sub-list for method output_type
+	8, // [8:8] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_commit_proto_init() }

@@ -269,6 +269,9 @@ func sizeOf(c *recordpb.Commit) int {
 	for _, w := range c.Writes {
 		size += len(w.Key) + len(w.Value)
 	}
+	if c.Also != nil {
+		size += sizeOf(c.Also)
+	}
 	return size
 }
 

@@ -50,6 +50,22 @@ func (p simStore) Append(ctx context.Context, c chat.Commit) (chat.Receipt, erro
 	return r, err
 }
 
+// AppendBoth implements actors.Journal. Nobody in the simulated town links contacts.
+func (p simStore) AppendBoth(ctx context.Context, c, also chat.Commit) (chat.Receipt, error) {
+	if !p.alive() {
+		return chat.Receipt{}, errDown
+	}
+	return p.node.store.AppendBoth(ctx, c, also)
+}
+
+// Person implements actors.Contacts.
+func (p simStore) Person(t chat.TenantID, id chat.ContactID) (chat.Contact, error) {
+	if !p.alive() {
+		return chat.Contact{}, errDown
+	}
+	return p.node.store.Person(t, id)
+}
+
 // Load implements actors.Journal.
 func (p simStore) Load(t chat.TenantID, c chat.ConversationID) (st chat.Conversation, found bool, err error) {
 	if !p.alive() {
