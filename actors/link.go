@@ -72,7 +72,7 @@ func (s *System) linkOnce(ctx context.Context, t chat.TenantID, id chat.ContactI
 	case !there.dirty():
 		receipt, err = s.opt.Journal.Append(ctx, here.commit)
 	default:
-		receipt, err = s.opt.Journal.AppendBoth(ctx, here.commit, there.commit)
+		receipt, err = s.opt.Pairs.AppendBoth(ctx, here.commit, there.commit)
 	}
 	if err == nil && receipt.Answer == chat.Applied {
 		s.outdated(here)

@@ -30,6 +30,7 @@ type Options struct {
 	// both: files of messages are then owed and not fetched. Presence
 	// may be nil: nothing is shown to customers.
 	Journal    Journal
+	Pairs      Pairs
 	Index      Index
 	Contacts   Contacts
 	Documents  Documents
@@ -127,7 +128,7 @@ func (o *Options) Validate() error {
 		name    string
 		missing bool
 	}{
-		{"Journal", o.Journal == nil}, {"Index", o.Index == nil}, {"Contacts", o.Contacts == nil}, {"Documents", o.Documents == nil},
+		{"Journal", o.Journal == nil}, {"Pairs", o.Pairs == nil}, {"Index", o.Index == nil}, {"Contacts", o.Contacts == nil}, {"Documents", o.Documents == nil},
 		{"Barrier", o.Barrier == nil}, {"Directory", o.Directory == nil}, {"Quarantine", o.Quarantine == nil},
 		{"Leadership", o.Leadership == nil}, {"Elections", o.Elections == nil}, {"Agenda", o.Agenda == nil}, {"Graph", o.Graph == nil},
 		{"Clock", o.Clock == nil},

@@ -21,13 +21,16 @@ type Journal interface {
 	// wait, the disk is full); every other outcome, Unknown included, is in the
 	// Receipt. It keeps nothing that c points to.
 	Append(ctx context.Context, c chat.Commit) (chat.Receipt, error)
-	// AppendBoth is Append for commits of two conversations of one tenant: both become
-	// durable, or neither does. WrongSeq may be of either.
-	AppendBoth(ctx context.Context, c, also chat.Commit) (chat.Receipt, error)
 	// Load returns the conversation's state; found is false for one without events.
 	Load(t chat.TenantID, c chat.ConversationID) (state chat.Conversation, found bool, err error)
 	// Events returns up to limit events with seq > after, in order, unsealed.
 	Events(t chat.TenantID, c chat.ConversationID, after chat.Seq, limit int) ([]chat.Event, error)
+}
+
+// Pairs makes the commits of two conversations of one tenant durable together, or
+// neither. WrongSeq may be of either; else it is like Journal.Append.
+type Pairs interface {
+	AppendBoth(ctx context.Context, c, also chat.Commit) (chat.Receipt, error)
 }
 
 // Index looks up what Step must know besides the state.

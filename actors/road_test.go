@@ -135,7 +135,7 @@ func (r *road) open() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.sys, err = actors.New(actors.Options{Journal: r.store, Index: r.store, Contacts: r.store, Documents: r.store, Barrier: r.store,
+	r.sys, err = actors.New(actors.Options{Journal: r.store, Pairs: r.store, Index: r.store, Contacts: r.store, Documents: r.store, Barrier: r.store,
 		Directory: r.dir, Quarantine: r.dir.Quarantine(), Leadership: r.store, Elections: r.store, Agenda: r.store,
 		Model: r.model, Graph: r.graph, Clock: clock{}})
 	if err != nil {

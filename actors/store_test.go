@@ -102,7 +102,7 @@ func (s *memStore) Append(_ context.Context, c chat.Commit) (chat.Receipt, error
 	return chat.Receipt{Answer: chat.Applied, Pos: s.pos}, nil
 }
 
-// AppendBoth implements Journal.
+// AppendBoth implements Pairs.
 func (s *memStore) AppendBoth(ctx context.Context, c, also chat.Commit) (chat.Receipt, error) {
 	s.mu.Lock()
 	if also.Epoch != s.epoch || s.states[also.Conversation].Seq != also.Expected {

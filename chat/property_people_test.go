@@ -149,21 +149,26 @@ func owner(text string) string {
 	return strings.TrimSuffix(id, ",")
 }
 
-// Redacting is idempotent and leaves what Apply looks at.
+// A conversation replays to the same state from the redacted event: at the latest when
+// the withdrawal, which is always behind it, has been applied.
 func TestRedacted_AppliesAlike(t *testing.T) {
 	contents := []*chat.Content{nil, {Edit: &chat.Edit{Target: "m", Text: "x"}}, {Reaction: &chat.Reaction{Target: "m", Emoji: "x"}},
 		{Identity: &chat.IdentityChange{Kind: chat.IdentityChanged}}, {Call: &chat.Call{Inbound: true}},
 		{Media: []chat.Media{{Kind: "image", ID: "1"}}}}
+	id := chat.MessageIDAt(chat.ConversationIDFrom(convBody), 1)
 	for i, content := range contents {
 		for _, e := range []chat.Event{
 			{Seq: 1, Kind: chat.MessageReceived, Time: start, Deadline: start.Add(time.Minute), At: start.Add(time.Second),
-				Message: &chat.Message{ID: "msg_1", Type: "t", Text: "x", Raw: []byte("x"), Content: content}},
+				Message: &chat.Message{ID: id, Type: "t", Text: "x", Raw: []byte("x"), Content: content}},
 			{Seq: 1, Kind: chat.UpdateReceived, Time: start, Update: &chat.Update{Type: "t", Text: "x", Raw: []byte("x"), Content: content}},
 		} {
 			r := chat.Redacted(e)
 			var a, b chat.Conversation
 			a.Apply(e)
 			b.Apply(r)
+			gone := chat.Event{Seq: 2, Kind: chat.MessageRevoked, Time: start, Deadline: start.Add(time.Minute), Message: &chat.Message{ID: id}}
+			a.Apply(gone)
+			b.Apply(gone)
 			if fmt.Sprint(a) != fmt.Sprint(b) {
 				t.Errorf("content %d, %s: applies as\n%+v\nand redacted as\n%+v", i, e.Kind, a, b)
 			}

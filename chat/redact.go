@@ -5,8 +5,8 @@ package chat
 // update as received are gone. It is a pure function, and doing it twice is doing
 // it once.
 //
-// Invariant: Apply of the redacted event does what Apply of the event did, as far as
-// the events after it can tell.
+// Invariant: with the withdrawal applied, the redacted event has led to the state that
+// the event led to.
 func Redacted(e Event) Event {
 	switch {
 	case e.Message != nil:

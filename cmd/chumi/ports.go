@@ -15,6 +15,7 @@ import (
 // are all that connects them.
 var (
 	_ actors.Journal    = (*persistence.Store)(nil)
+	_ actors.Pairs      = (*persistence.Store)(nil)
 	_ actors.Index      = (*persistence.Store)(nil)
 	_ actors.Contacts   = (*persistence.Store)(nil)
 	_ actors.Documents  = (*persistence.Store)(nil)

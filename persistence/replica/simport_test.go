@@ -21,6 +21,7 @@ var ended = func() context.Context {
 
 var (
 	_ actors.Journal    = simStore{}
+	_ actors.Pairs      = simStore{}
 	_ actors.Index      = simStore{}
 	_ actors.Contacts   = simStore{}
 	_ actors.Barrier    = simStore{}
@@ -50,7 +51,7 @@ func (p simStore) Append(ctx context.Context, c chat.Commit) (chat.Receipt, erro
 	return r, err
 }
 
-// AppendBoth implements actors.Journal. Nobody in the simulated town links contacts.
+// AppendBoth implements actors.Pairs. Nobody in the simulated town links contacts.
 func (p simStore) AppendBoth(ctx context.Context, c, also chat.Commit) (chat.Receipt, error) {
 	if !p.alive() {
 		return chat.Receipt{}, errDown
