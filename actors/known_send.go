@@ -19,7 +19,7 @@ func (d *draft) knownSend(f chat.MemberSend) (k chat.Known, err error) {
 		}
 	}
 	if offer.Template != nil {
-		if k.Doc, err = d.template(offer.Template); err != nil {
+		if k.Docs, err = d.template(offer.Template); err != nil {
 			return k, err
 		}
 	}
@@ -44,7 +44,7 @@ func (d *draft) knownAttempt(f chat.AttemptDue) (k chat.Known, err error) {
 		event.Message.Content.Offer.Template == nil {
 		return k, nil // erased since: no template is known, and none is sent
 	}
-	if k.Doc, err = d.template(event.Message.Content.Offer.Template); err != nil {
+	if k.Docs, err = d.template(event.Message.Content.Offer.Template); err != nil {
 		return k, err
 	}
 	k.Contact, err = d.person()
@@ -72,14 +72,13 @@ func (d *draft) knownComment(id string, k *chat.Known) error {
 	return err
 }
 
-// template is the document of a template of the channel's account; nil for none.
-func (d *draft) template(use *chat.TemplateUse) ([]byte, error) {
+// template is the document of a template of the channel's account.
+func (d *draft) template(use *chat.TemplateUse) ([]chat.Doc, error) {
 	ch, found := d.a.core.opt.Directory.ChannelByID(d.a.state.Channel)
 	if !found {
 		return nil, nil
 	}
-	value, _, err := d.a.core.opt.Documents.Doc(d.a.state.Tenant, chat.DocTemplate, chat.TemplateKey(ch.WABA, use.Name, use.Language.Code))
-	return value, err
+	return d.documents(chat.DocTemplate, chat.TemplateKey(ch.WABA, use.Name, use.Language.Code))
 }
 
 // event reads one event of the conversation, also one of this draft; nil for none.

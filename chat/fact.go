@@ -239,8 +239,6 @@ type Known struct {
 	// the message itself, for a withdrawal all that Concerns it and, besides, every
 	// customer message that still waits for an answer.
 	About []Event
-	// Doc is the template that is to be sent; nil when there is none.
-	Doc []byte
 	// Docs are the documents that the fact is news about, see DocOf: for a WABA as a
 	// whole that of each of its channels, for a template also that of the channel.
 	// A Value is nil when there is none yet.

@@ -53,12 +53,22 @@ func (p *step) closed(pass Pass, until time.Time) string {
 	case PassComment:
 		open = p.now.Before(until)
 	case PassTemplate:
-		return p.templateClosed(readTemplate(p.in.Known.Doc))
+		return p.templateClosed(p.template())
 	}
 	if !open {
 		return "window_closed"
 	}
 	return ""
+}
+
+// template is the template that is to be sent, as the registry has it; nil for none.
+func (p *step) template() *Template {
+	for _, doc := range p.in.Known.Docs {
+		if t, known := TemplateFrom(doc); known && doc.Noun == DocTemplate {
+			return &t
+		}
+	}
+	return nil
 }
 
 // templateClosed is why a template may not be sent; "" when it may.
@@ -131,7 +141,7 @@ func (p *step) sendable(m *Message) (until time.Time, reason string) {
 	case pass == PassComment:
 		until, reason = p.commentOpen(o.Comment)
 	case pass == PassTemplate:
-		t := readTemplate(k.Doc)
+		t := p.template()
 		if reason = p.templateClosed(t); reason == "" {
 			wrong = t.Fit(o.Template)
 			m.Text = t.Render(o.Template)

@@ -85,7 +85,8 @@ func (w *world) knownSend(f chat.Fact, k *chat.Known) {
 	k.Contact.Addresses = append(k.Contact.Addresses, w.groups...)
 	if offer.Template != nil {
 		if tpl, ok := w.templates[offer.Template.Name]; ok {
-			k.Doc, _ = json.Marshal(tpl)
+			doc, _ := json.Marshal(tpl)
+			k.Docs = []chat.Doc{{Noun: chat.DocTemplate, ID: tpl.Name, Value: doc}}
 		}
 	}
 	if offer.Comment != "" {

@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"encoding/json"
 	"strconv"
 	"strings"
 )
@@ -13,15 +12,6 @@ const (
 	// TemplateMarketing is the category that needs the customer's consent.
 	TemplateMarketing = "MARKETING"
 )
-
-// readTemplate reads the document of a template; nil when there is none.
-func readTemplate(doc []byte) *Template {
-	var t Template
-	if doc == nil || json.Unmarshal(doc, &t) != nil {
-		return nil
-	}
-	return &t
-}
 
 // component returns the component of a type, nil for none.
 func (t *Template) component(kind string) *TemplateComponent {

@@ -31,19 +31,26 @@ func encode(out chat.Outbound) (body []byte, reason string) {
 	return encodeInstagram(out)
 }
 
-// contentOf is what a message holds; never nil, never to be written to.
+// What a plain text holds. Never written to.
+var (
+	noContent chat.Content
+	noOffer   chat.Offer
+)
+
+// contentOf is what a message holds; never nil.
 func contentOf(out *chat.Outbound) *chat.Content {
 	if out.Content != nil {
 		return out.Content
 	}
-	return &chat.Content{}
+	return &noContent
 }
 
+// offerOf is the offer of a message; never nil.
 func offerOf(out *chat.Outbound) *chat.Offer {
 	if out.Content != nil && out.Content.Offer != nil {
 		return out.Content.Offer
 	}
-	return &chat.Offer{}
+	return &noOffer
 }
 
 func marshal(v any) ([]byte, string) {
