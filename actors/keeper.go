@@ -53,13 +53,15 @@ func newKeeper(s *System) *keeper {
 
 // run looks after channels until the walkers stop.
 func (k *keeper) run() {
+	// Simulated channels are for looking at, at once.
+	k.look(func(ch chat.Channel) bool { return ch.Simulated })
 	for pause(k.sys.walk, k.sys.opt.Clock, keepEvery/2+jittered(keepEvery, k.sys.opt.Rand)/2) {
-		k.look()
+		k.look(func(chat.Channel) bool { return true })
 	}
 }
 
-// look starts what is due now and does not wait for it.
-func (k *keeper) look() {
+// look starts what is due now for some channels and does not wait for it.
+func (k *keeper) look(at func(chat.Channel) bool) {
 	s := k.sys
 	now := s.opt.Clock.Now()
 	for _, t := range s.opt.Registry.Tenants() {
@@ -68,6 +70,9 @@ func (k *keeper) look() {
 		}
 		channels := s.opt.Registry.Channels(t.ID)
 		for i, ch := range channels {
+			if !at(ch) {
+				continue
+			}
 			k.note(ch)
 			st := s.standing(ch)
 			duty := st.Duties(ch.Kind, firstOfWABA(channels[:i], ch), now)

@@ -121,11 +121,12 @@ func (s *Server) buildActors(context.Context) error {
 	c := s.opt.Config
 	graph, err := meta.NewClient(meta.Options{
 		GraphURL: c.Meta.GraphURL, InstagramURL: c.Meta.InstagramURL, Version: c.Meta.GraphVersion,
-		AppSecret: s.appSecret, MediaMax: int64(c.Media.FileBytesMax), Metrics: &s.metrics.Graph,
+		AppSecret: s.appSecret, App: s.directory.App, MediaMax: int64(c.Media.FileBytesMax), Metrics: &s.metrics.Graph,
 	})
 	if err != nil {
 		return err
 	}
+	s.graph, s.sightings = graph, webhook.NewSightings()
 	model, err := s.buildModel()
 	if err != nil {
 		return err
@@ -138,6 +139,7 @@ func (s *Server) buildActors(context.Context) error {
 		Metrics: s.metrics, Logger: s.opt.Log,
 		ResidentMax: c.Engine.ResidentMax, TurnsInFlightMax: c.Assistant.CallsMax,
 		AttemptTimeout: c.Meta.SendTimeout,
+		Registry:       s.directory, Accounts: graph, Onboarding: graph, Binder: s.directory, Sightings: s.sightings,
 	}
 	if s.node != nil {
 		o.Node, o.Leaders, o.Peers, o.Places, o.Refresher = s.node.Self(), s.node, s.node, s.node, s.node
@@ -177,6 +179,7 @@ func (s *Server) appSecret(id chat.AppID) (chat.Secret, bool) {
 func (s *Server) buildAPI(context.Context) error {
 	o := api.Options{
 		Keys: s.directory, Views: s.store.Views(), Sends: s.store.Views(), Templates: s.store.Views(), Feed: s.store.Views(), Commands: s.system.Ingress(), Marks: s.system.Ingress(),
+		Channels: s.system.Channels(), Onboarding: s.system.Channels(), TemplateSync: s.system.Channels(), Profiles: s.graph,
 		Metrics: &s.metrics.API, Log: s.opt.Log,
 	}
 	if s.opt.Simulator != nil {
@@ -194,7 +197,7 @@ func (s *Server) buildListeners(context.Context) error {
 	c := s.opt.Config
 	hooks, err := webhook.New(webhook.Options{
 		Apps: s.directory, Ingress: s.system.Ingress(), DeliverTimeout: c.Edge.DeliverTimeout,
-		InFlightMax: c.Edge.InFlightMax, Metrics: &s.metrics.Edge, Log: s.opt.Log,
+		InFlightMax: c.Edge.InFlightMax, Sightings: s.sightings, Metrics: &s.metrics.Edge, Log: s.opt.Log,
 	})
 	if err != nil {
 		return err
@@ -210,7 +213,7 @@ func (s *Server) buildListeners(context.Context) error {
 	if s.apiServer, err = edge.NewAPI(apiLimits, s.api.Serve, s.api.EndStreams, &s.metrics.Edge, s.opt.Log); err != nil {
 		return err
 	}
-	ops := edge.Ops{Gatherer: s.registry, Checks: s.checks()}
+	ops := edge.Ops{Gatherer: s.registry, Checks: s.checks(), Apps: s.directory}
 	if s.node != nil {
 		ops.Cluster = s.node.Operate
 	}

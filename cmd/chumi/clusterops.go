@@ -44,12 +44,18 @@ func (c *cli) operatorCommand(use, short, long string, flags func(*cobra.Command
 
 // request makes one request and returns the body of a good answer.
 func (o operator) request(method, path string) ([]byte, error) {
+	return o.requestWith(method, path, nil)
+}
+
+// requestWith is request with a body.
+func (o operator) requestWith(method, path string, sent []byte) ([]byte, error) {
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
 	req.Header.SetMethod(method)
 	req.SetRequestURI("http://" + strings.TrimPrefix(o.addr, "http://") + path)
 	req.Header.Set(cluster.AdminHeader, "1")
+	req.SetBody(sent)
 	if err := fasthttp.DoTimeout(req, resp, operatorTimeout); err != nil {
 		return nil, fmt.Errorf("no node answers at %s (--ops-addr): %w", o.addr, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/chumiai/chumi/persistence"
 	"github.com/chumiai/chumi/persistence/blob"
 	"github.com/chumiai/chumi/transport/api"
+	"github.com/chumiai/chumi/transport/edge"
 	"github.com/chumiai/chumi/transport/meta"
 	"github.com/chumiai/chumi/transport/openai"
 	"github.com/chumiai/chumi/transport/webhook"
@@ -30,6 +31,11 @@ var (
 	_ actors.Media      = (*meta.Client)(nil)
 	_ actors.Files      = (*blob.Store)(nil)
 	_ actors.Presence   = (*meta.Client)(nil)
+	_ actors.Accounts   = (*meta.Client)(nil)
+	_ actors.Onboarding = (*meta.Client)(nil)
+	_ actors.Registry   = (*persistence.Directory)(nil)
+	_ actors.Binder     = (*persistence.Directory)(nil)
+	_ actors.Sightings  = (*webhook.Sightings)(nil)
 	_ actors.Model      = (*openai.Client)(nil)
 	_ actors.Clock      = wallClock{}
 	_ actors.Leaders    = (*cluster.Node)(nil)
@@ -40,12 +46,18 @@ var (
 	_ webhook.Apps    = (*persistence.Directory)(nil)
 	_ webhook.Ingress = (*actors.Ingress)(nil)
 
-	_ api.Keys      = (*persistence.Directory)(nil)
-	_ api.Views     = (*persistence.Views)(nil)
-	_ api.Sends     = (*persistence.Views)(nil)
-	_ api.Templates = (*persistence.Views)(nil)
-	_ api.Feed      = (*persistence.Views)(nil)
-	_ api.Marks     = (*actors.Ingress)(nil)
-	_ api.Commands  = (*actors.Ingress)(nil)
-	_ api.Home      = (*cluster.Node)(nil)
+	_ edge.AppSecrets = (*persistence.Directory)(nil)
+
+	_ api.Keys         = (*persistence.Directory)(nil)
+	_ api.Views        = (*persistence.Views)(nil)
+	_ api.Sends        = (*persistence.Views)(nil)
+	_ api.Templates    = (*persistence.Views)(nil)
+	_ api.Feed         = (*persistence.Views)(nil)
+	_ api.Marks        = (*actors.Ingress)(nil)
+	_ api.Commands     = (*actors.Ingress)(nil)
+	_ api.Home         = (*cluster.Node)(nil)
+	_ api.Channels     = (*actors.Channels)(nil)
+	_ api.Onboarding   = (*actors.Channels)(nil)
+	_ api.TemplateSync = (*actors.Channels)(nil)
+	_ api.Profiles     = (*meta.Client)(nil)
 )

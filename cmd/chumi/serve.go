@@ -19,6 +19,8 @@ import (
 	"github.com/chumiai/chumi/persistence/blob"
 	"github.com/chumiai/chumi/transport/api"
 	"github.com/chumiai/chumi/transport/edge"
+	"github.com/chumiai/chumi/transport/meta"
+	"github.com/chumiai/chumi/transport/webhook"
 )
 
 // ServerOptions is what a Server is built from. Config and Log are required.
@@ -49,6 +51,8 @@ type Server struct {
 	files     *blob.Store
 	directory *persistence.Directory
 	system    *actors.System
+	graph     *meta.Client
+	sightings *webhook.Sightings
 	api       *api.API
 
 	hooksServer, apiServer, opsServer *edge.Server

@@ -38,16 +38,21 @@ const (
 
 // Options is what an API needs. The zero value of a number takes its default.
 type Options struct {
-	// Keys, Views, Sends, Templates, Feed, Commands, Marks, Metrics and Log are required.
-	Keys      Keys
-	Views     Views
-	Sends     Sends
-	Templates Templates
-	Feed      Feed
-	Commands  Commands
-	Marks     Marks
-	Metrics   *metrics.API
-	Log       *slog.Logger
+	// Keys, Views, Sends, Templates, Feed, Commands, Marks, Metrics and Log are required,
+	// and so are Channels, Onboarding, TemplateSync and Profiles.
+	Keys         Keys
+	Views        Views
+	Sends        Sends
+	Templates    Templates
+	Feed         Feed
+	Commands     Commands
+	Marks        Marks
+	Channels     Channels
+	Onboarding   Onboarding
+	TemplateSync TemplateSync
+	Profiles     Profiles
+	Metrics      *metrics.API
+	Log          *slog.Logger
 	// Home finds the node that answers for a tenant. Can be nil: this one does.
 	Home Home
 	// Console returns an asset of the console by its path ("/", "/app.js").
@@ -108,6 +113,9 @@ type API struct {
 func New(o Options) (*API, error) {
 	if o.Keys == nil || o.Views == nil || o.Sends == nil || o.Templates == nil || o.Feed == nil || o.Commands == nil || o.Marks == nil || o.Metrics == nil || o.Log == nil {
 		return nil, chat.E("api.New", chat.KindInvalid, "Keys, Views, Sends, Templates, Feed, Commands, Marks, Metrics and Log are required", nil)
+	}
+	if o.Channels == nil || o.Onboarding == nil || o.TemplateSync == nil || o.Profiles == nil {
+		return nil, chat.E("api.New", chat.KindInvalid, "Channels, Onboarding, TemplateSync and Profiles are required", nil)
 	}
 	o.EnsureDefaults()
 	live, end := context.WithCancel(context.Background())

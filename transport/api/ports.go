@@ -71,3 +71,34 @@ type Marks interface {
 	// the latest of them, "" when there is none.
 	MarkRead(ctx context.Context, t chat.TenantID, id chat.ConversationID) (chat.RemoteID, error)
 }
+
+// Channels reads what is known of a tenant's channels. An unknown channel is
+// KindNotFound, also when another tenant owns it.
+type Channels interface {
+	// List returns the channels by id, and their states in the same order.
+	List(t chat.TenantID) ([]chat.Channel, []chat.ChannelState)
+	Channel(t chat.TenantID, id chat.ChannelID) (chat.Channel, chat.ChannelState, error)
+	Health(ctx context.Context, t chat.TenantID, id chat.ChannelID) (chat.Health, error)
+}
+
+// Onboarding connects channels and looks after them; what it changed is durable.
+// Errors that Meta caused hold a *chat.GraphError; the reasons of others are for
+// people.
+type Onboarding interface {
+	Connect(ctx context.Context, t chat.TenantID, n chat.Connection) (chat.Channel, error)
+	SetToken(ctx context.Context, t chat.TenantID, id chat.ChannelID, token chat.Secret) error
+	Check(ctx context.Context, t chat.TenantID, id chat.ChannelID, subscribe bool) error
+}
+
+// TemplateSync fetches templates from Meta.
+type TemplateSync interface {
+	// SyncTemplates returns the templates of a channel's WABA as Meta has them.
+	SyncTemplates(ctx context.Context, t chat.TenantID, id chat.ChannelID) ([]chat.Template, error)
+}
+
+// Profiles reads and writes what customers see of a number, at Meta.
+type Profiles interface {
+	Profile(ctx context.Context, ch chat.Channel) (chat.BusinessProfile, error)
+	SetProfile(ctx context.Context, ch chat.Channel, p chat.BusinessProfile) error
+	SetLogo(ctx context.Context, ch chat.Channel, picture []byte) error
+}

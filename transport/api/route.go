@@ -6,10 +6,12 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// The scopes of a key. "*" includes both.
+// The scopes of a key. "*" includes all.
 const (
 	scopeRead  = "read"
 	scopeWrite = "write"
+	// scopeManage is for what changes channels, at Meta too.
+	scopeManage = "manage"
 )
 
 // route is one method and path of the contract. A path holds at most one
@@ -34,6 +36,16 @@ var routes = []route{
 	{"read", fasthttp.MethodPost, "/v1/conversations/{id}/read", scopeWrite, (*call).markRead},
 	{"takeover", fasthttp.MethodPost, "/v1/conversations/{id}/takeover", scopeWrite, (*call).takeOver},
 	{"handback", fasthttp.MethodPost, "/v1/conversations/{id}/handback", scopeWrite, (*call).handBack},
+	{"channels", fasthttp.MethodGet, "/v1/channels", scopeRead, (*call).listChannels},
+	{"channel_connect", fasthttp.MethodPost, "/v1/channels/connect", scopeManage, (*call).connectChannel},
+	{"channel", fasthttp.MethodGet, "/v1/channels/{id}", scopeRead, (*call).showChannel},
+	{"channel_health", fasthttp.MethodGet, "/v1/channels/{id}/health", scopeRead, (*call).channelHealth},
+	{"channel_refresh", fasthttp.MethodPost, "/v1/channels/{id}/refresh", scopeManage, (*call).refreshChannel},
+	{"channel_token", fasthttp.MethodPost, "/v1/channels/{id}/token", scopeManage, (*call).setChannelToken},
+	{"channel_profile", fasthttp.MethodGet, "/v1/channels/{id}/profile", scopeManage, (*call).showProfile},
+	{"channel_profile_change", fasthttp.MethodPatch, "/v1/channels/{id}/profile", scopeManage, (*call).changeProfile},
+	{"channel_logo", fasthttp.MethodPut, "/v1/channels/{id}/profile/logo", scopeManage, (*call).setLogo},
+	{"channel_templates_sync", fasthttp.MethodPost, "/v1/channels/{id}/templates/sync", scopeManage, (*call).syncTemplates},
 }
 
 // findRoute returns the route of a method and path, with the id in the path.

@@ -94,6 +94,8 @@ func (w *world) Authenticate(secret string) (chat.Principal, bool) {
 		return chat.Principal{Tenant: "acme", Key: "k_acme", Scopes: []string{"*"}}, true
 	case "acme-reader":
 		return chat.Principal{Tenant: "acme", Key: "k_reader", Scopes: []string{"read"}}, true
+	case "acme-manager":
+		return chat.Principal{Tenant: "acme", Key: "k_manager", Scopes: []string{"manage"}}, true
 	case "acme-writer":
 		return chat.Principal{Tenant: "acme", Key: "k_writer", Scopes: []string{"write"}}, true
 	}
@@ -289,7 +291,7 @@ func start(t *testing.T, change func(*api.Options, *edge.Limits)) *site {
 	w := newWorld()
 	log := slog.New(slog.DiscardHandler)
 	set := metrics.New(nil)
-	o := api.Options{Keys: w, Views: w, Sends: w, Templates: w, Feed: w, Commands: w, Marks: w, Metrics: &set.API, Log: log}
+	o := api.Options{Keys: w, Views: w, Sends: w, Templates: w, Feed: w, Commands: w, Marks: w, Channels: w, Onboarding: w, TemplateSync: w, Profiles: w, Metrics: &set.API, Log: log}
 	limits := edge.DefaultAPILimits
 	if change != nil {
 		change(&o, &limits)

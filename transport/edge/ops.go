@@ -27,6 +27,8 @@ type Ops struct {
 	Checks []Check
 	// Cluster serves /cluster and what is below it. Can be nil: then there is none.
 	Cluster fasthttp.RequestHandler
+	// Apps is behind /apps and what is below it. Can be nil: then there is none.
+	Apps AppSecrets
 }
 
 func (o Ops) routes() []Route {
@@ -41,6 +43,9 @@ func (o Ops) routes() []Route {
 	}
 	if o.Cluster != nil {
 		routes = append(routes, Route{Prefix: "/cluster", Handler: o.Cluster}, Route{Prefix: "/cluster/", Handler: o.Cluster})
+	}
+	if o.Apps != nil {
+		routes = append(routes, Route{Prefix: "/apps", Handler: o.apps}, Route{Prefix: "/apps/", Handler: o.apps})
 	}
 	return routes
 }

@@ -39,6 +39,8 @@ type Options struct {
 	DeliverTimeout time.Duration
 	// InFlightMax bounds POSTs between signature and answer; 0 takes the default.
 	InFlightMax int
+	// Sightings are told what comes in; nil for nobody.
+	Sightings *Sightings
 	// Metrics and Log are required.
 	Metrics *metrics.Edge
 	Log     *slog.Logger
@@ -51,6 +53,7 @@ type Handler struct {
 	deadlines deadlines
 	slots     chan struct{}
 	verifiers verifiers
+	sightings *Sightings
 	metrics   *metrics.Edge
 	log       *slog.Logger
 	// warned is when a warning was last logged, in nanoseconds since 1970.
@@ -68,7 +71,11 @@ func New(o Options) (*Handler, error) {
 	if o.InFlightMax <= 0 {
 		o.InFlightMax = DefaultInFlightMax
 	}
+	if o.Sightings == nil {
+		o.Sightings = NewSightings()
+	}
 	return &Handler{
+		sightings: o.Sightings,
 		apps:      o.Apps,
 		ingress:   o.Ingress,
 		deadlines: deadlines{timeout: o.DeliverTimeout},
@@ -113,11 +120,14 @@ func (h *Handler) Serve(ctx *fasthttp.RequestCtx) {
 func (h *Handler) receive(ctx *fasthttp.RequestCtx, app *chat.App) int {
 	body := ctx.PostBody()
 	secret, ok := h.verifiers.of(app).Verify(ctx.Request.Header.Peek("X-Hub-Signature-256"), body)
+	now := time.Now().Unix()
 	if !ok {
+		h.sightings.refused.note(string(app.ID), now)
 		h.warn("a webhook with a wrong signature was refused", "app", app.ID, "bytes", len(body))
 		return fasthttp.StatusUnauthorized
 	}
 	h.metrics.SecretUsed.WithLabelValues(secretWord(app, secret)).Inc()
+	h.sightings.signed.note(string(app.ID), now)
 	failpoint.Hit(failpoint.WebhookVerified)
 
 	select {
@@ -144,6 +154,7 @@ func (h *Handler) receive(ctx *fasthttp.RequestCtx, app *chat.App) int {
 		h.warn("a webhook could not be made durable", "app", app.ID, "updates", len(updates), "err", err)
 		return unavailable(ctx)
 	}
+	h.sightings.updates(updates, now)
 	failpoint.Hit(failpoint.WebhookAnswering)
 	return fasthttp.StatusOK
 }
