@@ -111,7 +111,7 @@ func (p *step) memberSend(f MemberSend) {
 		return
 	case p.d.Verdict.Limit != nil:
 		return
-	case len(p.c.Outbox) >= OutboxMax:
+	case p.c.Owing() >= OutboxMax:
 		p.refuse("outbox_full")
 		return
 	}

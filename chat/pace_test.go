@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -84,6 +85,33 @@ func TestStep_NothingOvertakesInAConversation(t *testing.T) {
 		if e := w.state.Entry(second); e.State != chat.SendQueued {
 			t.Errorf("hold %d: the second message is %s before the first has gone", hold, e.State)
 		}
+	}
+}
+
+// Sends that were given up as unknown stay in sight, and take nobody's place.
+func TestStep_SendsThatWereLeftTakeNoPlace(t *testing.T) {
+	w := newWorld(chat.Instagram)
+	w.set.Assistant = false
+	must := func(f chat.Fact) {
+		t.Helper()
+		if err := w.do(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(&chat.Inbound{Kind: chat.InboundMessage, Remote: "m", Type: chat.TypeText, Text: "hi", Customer: w.customer(), Time: w.now})
+	for n := range chat.LeftMax {
+		must(chat.MemberSend{Text: strconv.Itoa(n)})
+		id := w.queued[n]
+		must(chat.AttemptDue{Message: id})
+		must(chat.AttemptFinished{Message: id, N: 1, Outcome: chat.SendOutcome{Result: chat.SendAmbiguous, Reason: "timeout"}})
+		w.now = w.now.Add(w.set.ReconcileAfter)
+		must(chat.Tick{})
+	}
+	if n := len(w.state.Outbox); n != chat.LeftMax || w.state.Owing() != 0 {
+		t.Fatalf("%d sends in sight, %d owed", n, w.state.Owing())
+	}
+	if must(chat.MemberSend{Text: "one more"}); w.last.Verdict.Kind != chat.VerdictDone {
+		t.Errorf("refused: %s", w.last.Verdict.Reason)
 	}
 }
 
