@@ -44,6 +44,18 @@ func (s *scriptMedia) OpenMedia(ctx context.Context, _ chat.Channel, m chat.Medi
 	return io.NopCloser(strings.NewReader(text)), "image/jpeg", err
 }
 
+// UploadMedia implements Media.
+func (s *scriptMedia) UploadMedia(_ context.Context, ch chat.Channel, _, _ string, size int64, body io.Reader) (string, error) {
+	b, err := io.ReadAll(body)
+	if err != nil || int64(len(b)) != size {
+		return "", &chat.MediaError{Reason: "cut"}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked["upload"]++
+	return fmt.Sprintf("%s of %s, %d", b, ch.ID, s.asked["upload"]), nil
+}
+
 func (s *scriptMedia) count(id string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,7 +120,7 @@ func TestFetch_AFileIsTriedUntilItIsThere(t *testing.T) {
 			return "the picture " + m.ID, nil
 		})
 		o := options(store, echoModel(), &ledgerGraph{})
-		o.Media, o.Files = media, files
+		o.Media, o.Files, o.Opener = media, files, files
 		s := started(t, o)
 		deliver(t, s, pictureFrom("1", "wamid.1", "late", "gone", "huge"))
 		settle(6 * time.Hour)
@@ -166,7 +178,7 @@ func TestFetch_KilledBetweenFileAndCommit(t *testing.T) {
 		media := newMedia(func(context.Context, chat.Media, int) (string, error) { return "picture", nil })
 		held := &heldFiles{files, make(chan struct{})}
 		o := options(store, echoModel(), &ledgerGraph{})
-		o.Media, o.Files = media, held
+		o.Media, o.Files, o.Opener = media, held, files
 		s := started(t, o)
 		deliver(t, s, pictureFrom("1", "wamid.1", "a"))
 		<-held.kept
@@ -203,7 +215,7 @@ func TestFetch_ACopyTooManyIsDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, files := newMemStore(), openFiles(t)
 		o := options(store, echoModel(), &ledgerGraph{})
-		o.Media, o.Files = newMedia(func(context.Context, chat.Media, int) (string, error) { return "picture", nil }), files
+		o.Media, o.Files, o.Opener = newMedia(func(context.Context, chat.Media, int) (string, error) { return "picture", nil }), files, files
 		s := started(t, o)
 		deliver(t, s, pictureFrom("1", "wamid.1", "a"))
 		settle(time.Second)
@@ -234,7 +246,7 @@ func TestFetch_AFloodTakesItsShare(t *testing.T) {
 			return "picture", nil
 		})
 		o := options(store, echoModel(), &ledgerGraph{})
-		o.Media, o.Files = media, files
+		o.Media, o.Files, o.Opener = media, files, files
 		s := started(t, o)
 		for i := range 10 {
 			var ids []string

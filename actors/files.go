@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/chumiai/chumi/chat"
@@ -93,7 +94,19 @@ func (f *fetches) referred(t chat.TenantID, b chat.BlobID) (bool, error) {
 		}
 		return found && names(value, b), nil
 	}
-	return true, nil
+	owner, ok := b.Owner()
+	if !ok {
+		return true, nil
+	}
+	u, found, err := f.sys.library.upload(t, owner)
+	if err != nil || found {
+		return err != nil || u.Blob == b, err
+	}
+	_, _, err = f.sys.library.picture(t, chat.ContactIDFrom(owner), b)
+	if errors.Is(err, errNoFile) {
+		return false, nil
+	}
+	return true, err
 }
 
 // names reports whether the document of a message's files has the file.

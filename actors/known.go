@@ -24,6 +24,10 @@ func (d *draft) known(it *item) (k chat.Known, err error) {
 		}
 	case chat.Link:
 		k.Contact, err = d.person()
+	case chat.FileUploaded:
+		k.Docs, err = d.uploads(f.Upload.Blob)
+	case chat.FileLent:
+		k.Docs, err = d.uploads(f.Blob)
 	case chat.FetchFinished:
 		k.Docs, err = d.documents(chat.DocFiles, string(chat.MessageIDAt(d.a.state.ID, f.Seq)))
 	case chat.MemberSend:
@@ -176,4 +180,10 @@ func (d *draft) claimed(kind chat.ClaimKind, key string) (chat.Original, bool, e
 		}
 	}
 	return d.a.core.opt.Index.Claimed(d.a.state.Tenant, kind, key)
+}
+
+// uploads is the document of an upload.
+func (d *draft) uploads(b chat.BlobID) ([]chat.Doc, error) {
+	owner, _ := b.Owner()
+	return d.documents(chat.DocUpload, owner)
 }

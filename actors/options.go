@@ -26,9 +26,10 @@ const (
 type Options struct {
 	// The ports. Model may be nil: every turn then fails for good. Strikes may
 	// be nil: updates that kill the process are then not recognised. Uploads may be
-	// nil: messages with files of the engine then fail. Media and Files may be nil,
-	// both: files of messages are then owed and not fetched. Presence
-	// may be nil: nothing is shown to customers.
+	// nil: it is then the system's own Library, where there is one. Media, Files and
+	// Opener may be nil, all three: files of messages are then owed and not fetched,
+	// and messages with files of the engine fail. Presence may be nil:
+	// nothing is shown to customers.
 	Journal    Journal
 	Pairs      Pairs
 	Index      Index
@@ -47,6 +48,7 @@ type Options struct {
 	Strikes    Strikes
 	Media      Media
 	Files      Files
+	Opener     Opener
 	Clock      Clock
 	// Registry may be nil: news of a WABA then concern the channel they were led to
 	// alone. Accounts, Onboarding, Binder and Sightings may be nil, together with it:
@@ -137,8 +139,8 @@ func (o *Options) Validate() error {
 			return chat.E("actors.New", chat.KindInvalid, "Options."+p.name+" is not set", nil)
 		}
 	}
-	if (o.Media == nil) != (o.Files == nil) {
-		return chat.E("actors.New", chat.KindInvalid, "Options.Media and Files are set together or not at all", nil)
+	if (o.Media == nil) != (o.Files == nil) || (o.Media == nil) != (o.Opener == nil) {
+		return chat.E("actors.New", chat.KindInvalid, "Options.Media, Files and Opener are set together or not at all", nil)
 	}
 	alone := o.Node == 0
 	if alone != (o.Leaders == nil) || alone != (o.Peers == nil) || alone != (o.Places == nil) || alone != (o.Refresher == nil) {

@@ -222,8 +222,11 @@ type Uploads interface {
 	MediaID(ctx context.Context, ch chat.Channel, blob string) (id string, err error)
 }
 
-// Media opens files at Meta.
+// Media opens files at Meta and gives it files.
 type Media interface {
+	// UploadMedia gives a file of size bytes to Meta and returns the id to send it by.
+	// Its error is a *chat.MediaError.
+	UploadMedia(ctx context.Context, ch chat.Channel, mimeType, filename string, size int64, body io.Reader) (id string, err error)
 	// OpenMedia opens a file of a message. Its error, and that of a read other than
 	// io.EOF, is a *chat.MediaError; io.EOF means that the file is whole and what
 	// Meta said it is. The caller closes the body.
@@ -239,6 +242,13 @@ type Files interface {
 	Drop(ctx context.Context, t chat.TenantID, prefix string) error
 	// Each visits every file that was stored before a time. An error of visit ends it.
 	Each(ctx context.Context, before time.Time, visit func(chat.TenantID, chat.BlobID) error) error
+}
+
+// Opener reads what Files keeps.
+type Opener interface {
+	// Open returns the plain file; KindNotFound when it is not here. The body proves
+	// itself while it is read: an error other than io.EOF means that it is not whole.
+	Open(ctx context.Context, t chat.TenantID, b chat.BlobID, key []byte) (io.ReadCloser, error)
 }
 
 // Strikes remembers, across a crash of the process, which updates were in Step.

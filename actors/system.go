@@ -35,7 +35,8 @@ type System struct {
 
 	turns *turns
 	// files is nil without a place to keep them.
-	files *fetches
+	files   *fetches
+	library *Library
 	// bridge brings deliveries to other nodes and theirs to this one.
 	bridge *bridge
 	// resident counts conversations that are resident on the node.
@@ -74,6 +75,10 @@ func New(o Options) (*System, error) {
 	if s.opt.Files != nil {
 		s.files = newFetches(s)
 		s.core.files = s.files
+		s.library = &Library{sys: s, lending: make(map[lendKey]*lend)}
+		if s.opt.Uploads == nil {
+			s.opt.Uploads = s.library
+		}
 	}
 	s.bridge = newBridge(s)
 	return s, nil

@@ -88,11 +88,13 @@ type ConsentAt struct {
 type Profile struct {
 	Username string `json:"username,omitempty"`
 	// Picture names the stored picture, empty for none; PictureKey opens it.
-	Picture    string    `json:"picture,omitempty"`
-	PictureKey []byte    `json:"picture_key,omitempty"`
-	Followers  int64     `json:"followers,omitempty"`
-	Verified   bool      `json:"verified,omitempty"`
-	Fetched    time.Time `json:"fetched_at,omitzero"`
+	Picture    string `json:"picture,omitempty"`
+	PictureKey []byte `json:"picture_key,omitempty"`
+	// PictureType is its media type.
+	PictureType string    `json:"picture_type,omitempty"`
+	Followers   int64     `json:"followers,omitempty"`
+	Verified    bool      `json:"verified,omitempty"`
+	Fetched     time.Time `json:"fetched_at,omitzero"`
 	// Refused says why there is none: the person must write first, or blocked us.
 	Refused string `json:"refused,omitempty"`
 }

@@ -144,6 +144,7 @@ const (
 	DocChannel  DocNoun = 'c' // ChannelState, by channel id
 	DocTemplate DocNoun = 't' // Template, by WABA, name and language
 	DocFiles    DocNoun = 'b' // MessageFiles, by message id
+	DocUpload   DocNoun = 'u' // Upload, by the owner of its BlobID
 )
 
 // TemplateKey is the id of a template's document.

@@ -74,6 +74,10 @@ func Step(s *Conversation, in Input) Decision {
 		p.templatesFetched(f)
 	case FetchFinished:
 		p.fetchFinished(f)
+	case FileUploaded:
+		p.fileUploaded(f)
+	case FileLent:
+		p.fileLent(f)
 	}
 	p.d.Due = s.Armed
 	if _, tick := in.Fact.(Tick); tick || len(p.d.Events) > 0 {
@@ -85,7 +89,7 @@ func Step(s *Conversation, in Input) Decision {
 // starts reports whether a fact may be the first of a conversation.
 func starts(f Fact) bool {
 	switch f.(type) {
-	case *Inbound, Poison, ChannelRefused, ChannelChecked, ChannelHeard, TemplatesFetched:
+	case *Inbound, Poison, ChannelRefused, ChannelChecked, ChannelHeard, TemplatesFetched, FileUploaded, FileLent:
 		return true
 	}
 	return false

@@ -73,6 +73,8 @@ type Options struct {
 	SyncInterval time.Duration
 	// KeyCacheLen bounds contact keys held unwrapped.
 	KeyCacheLen int
+	// Files are deleted with the person they belong to; nil for a store without.
+	Files Files
 	// ReadOnly opens the store for offline reading; nothing is written.
 	ReadOnly bool
 }

@@ -29,7 +29,8 @@ const eraseTryMax = 32
 // Erase destroys what a tenant stores of a person, under every contact that is linked
 // with the one named: each record of their conversations becomes a skeleton of seq, kind and time, the addresses, the
 // remote ids and the contact go, and with them the key all of it was sealed
-// with. A marker event of kind erased ends each journal, so that the feed tells
+// with; files, which were sealed with keys that are gone with it, are deleted. A
+// marker event of kind erased ends each journal, so that the feed tells
 // its readers. Then the bytes go: tables are compacted and logs removed.
 //
 // A conversation keeps its id and its place in lists; a person who writes again
@@ -70,6 +71,12 @@ func (s *Store) Erase(ctx context.Context, id chat.TenantID, contact chat.Contac
 			if err := s.eraseUntilDone(ctx, t, raw, c, &done); err != nil {
 				return done, err
 			}
+			if err := s.dropFiles(ctx, id, chat.OwnerPrefix(c.conversationID())); err != nil {
+				return done, err
+			}
+		}
+		if err := s.dropFiles(ctx, id, chat.OwnerPrefix(person)); err != nil {
+			return done, err
 		}
 	}
 	if !known {
@@ -77,6 +84,22 @@ func (s *Store) Erase(ctx context.Context, id chat.TenantID, contact chat.Contac
 	}
 	done.Left, err = s.turnOver(ctx, t.realm)
 	return done, err
+}
+
+// Files keeps the files of messages and contacts outside the store. Safe for
+// concurrent use.
+type Files interface {
+	// Drop deletes every file of a tenant whose name begins with prefix.
+	Drop(ctx context.Context, t chat.TenantID, prefix string) error
+}
+
+// dropFiles deletes files of somebody who was erased. Their keys are gone by then:
+// what a crash leaves is unreadable, and the next erase, or the sweep, deletes it.
+func (s *Store) dropFiles(ctx context.Context, t chat.TenantID, prefix string) error {
+	if s.opts.Files == nil {
+		return nil
+	}
+	return s.opts.Files.Drop(ctx, t, prefix)
 }
 
 // conversationsOf lists the conversations with a contact. Erasing is rare, so
@@ -175,8 +198,13 @@ func (p *erasePlan) skeletons() error {
 		if err != nil {
 			return err
 		}
-		if chat.EventKind(row.record.Kind) == chat.Erased {
+		switch chat.EventKind(row.record.Kind) {
+		case chat.Erased:
 			return nil
+		case chat.MediaStored:
+			if err := p.files(row); err != nil {
+				return err
+			}
 		}
 		record, err := marshal(skeleton(row.record))
 		if err != nil {
@@ -186,6 +214,18 @@ func (p *erasePlan) skeletons() error {
 		p.writes = append(p.writes, &recordpb.Write{Key: slices.Clone(key), Value: append(slices.Clone(value[:8]), record...)})
 		return nil
 	})
+}
+
+// files deletes the document of the message that a stored file is of: the file is
+// then nobody's.
+func (p *erasePlan) files(row eventRow) error {
+	e, err := p.store.openEvent(p.tenant, p.conversation.conversationID(), p.conversation, row)
+	if err != nil || e.Media == nil {
+		return err
+	}
+	h := docHash(p.tenant, chat.DocFiles, string(e.Media.Message))
+	p.remove(append(p.tenant.realm.docs(nil, chat.DocFiles), h[:]...))
+	return nil
 }
 
 // skeleton is what an erase leaves of an event: its seq and time, and the kind

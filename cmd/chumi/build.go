@@ -135,7 +135,7 @@ func (s *Server) buildActors(context.Context) error {
 		Journal: s.store, Pairs: s.store, Index: s.store, Contacts: s.store, Documents: s.store, Barrier: s.store,
 		Directory: s.directory, Quarantine: s.directory.Quarantine(),
 		Leadership: s.store, Elections: s.store, Agenda: s.store,
-		Model: model, Graph: graph, Presence: graph, Media: graph, Files: s.files, Strikes: s.strikes, Clock: wallClock{}, Rand: rand.Float64,
+		Model: model, Graph: graph, Presence: graph, Media: graph, Files: s.files, Opener: s.files, Strikes: s.strikes, Clock: wallClock{}, Rand: rand.Float64,
 		Metrics: s.metrics, Logger: s.opt.Log,
 		ResidentMax: c.Engine.ResidentMax, TurnsInFlightMax: c.Assistant.CallsMax,
 		AttemptTimeout: c.Meta.SendTimeout,
@@ -185,6 +185,7 @@ func (s *Server) buildAPI(context.Context) error {
 	if s.opt.Simulator != nil {
 		o.Console, o.Simulator = console.Asset, s.opt.Simulator.handler()
 	}
+	o.Library, o.UploadMax = s.system.Library(), s.opt.Config.Media.UploadBytesMax
 	if s.node != nil {
 		o.Home = s.node
 	}
@@ -210,7 +211,7 @@ func (s *Server) buildListeners(context.Context) error {
 	}
 	apiLimits := edge.DefaultAPILimits
 	apiLimits.BodyMax = c.API.BodyBytesMax
-	if s.apiServer, err = edge.NewAPI(apiLimits, s.api.Serve, s.api.EndStreams, &s.metrics.Edge, s.opt.Log); err != nil {
+	if s.apiServer, err = edge.NewAPI(apiLimits, s.api.Serve, s.api.BodyMax, s.api.EndStreams, &s.metrics.Edge, s.opt.Log); err != nil {
 		return err
 	}
 	ops := edge.Ops{Gatherer: s.registry, Checks: s.checks(), Apps: s.directory}

@@ -7,6 +7,7 @@ import (
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/persistence"
 	"github.com/chumiai/chumi/persistence/replica"
+	"github.com/chumiai/chumi/transport/api"
 	"github.com/chumiai/chumi/transport/edge"
 	"github.com/chumiai/chumi/transport/meta"
 	"github.com/chumiai/chumi/transport/webhook"
@@ -153,7 +154,7 @@ func DefaultConfig() Config {
 			GraphURL: meta.DefaultGraphURL, InstagramURL: meta.DefaultInstagramURL,
 			GraphVersion: meta.DefaultVersion, SendTimeout: actors.DefaultAttemptTimeout,
 		},
-		Media: MediaConfig{FileBytesMax: meta.DefaultMediaMax, S3: S3Config{TLS: true}},
+		Media: MediaConfig{FileBytesMax: meta.DefaultMediaMax, UploadBytesMax: api.DefaultUploadMax, S3: S3Config{TLS: true}},
 		Assistant: AssistantConfig{
 			Model: DefaultModel, Instructions: chat.DefaultInstructions, Apology: chat.DefaultApology,
 			Typing:      true,

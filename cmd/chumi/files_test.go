@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync/atomic"
@@ -100,6 +101,14 @@ func TestServe_FilesOfCustomersArrive(t *testing.T) {
 		if media.MessageID != message || media.Size != len(want) || media.MIME != "image/jpeg" || media.Reason != "" {
 			t.Errorf("%s: %+v, of message %s with %d bytes", channel, media, message, len(want))
 		}
+		for _, id := range []string{media.Blob, message} {
+			if status, got := get(t, "http://"+e.api+"/v1/media/"+id, "key-of-acme"); status != 200 || got != string(want) {
+				t.Errorf("%s: %s is answered %d with %d bytes", channel, id, status, len(got))
+			}
+			if status, _ := get(t, "http://"+e.api+"/v1/media/"+id, "key-of-bolt"); status != 404 {
+				t.Errorf("another tenant reads %s: %d", id, status)
+			}
+		}
 	}
 	broken.Store(true)
 	heard, err := sims.meta.Say(t.Context(), metasim.Said{Channel: "106000000000001", From: "4915550100042", Type: "document"})
@@ -123,11 +132,92 @@ func TestServe_FilesOfCustomersArrive(t *testing.T) {
 	if stored != 2 {
 		t.Errorf("%d files stored, want 2", stored)
 	}
+	contact := contactOf(t, all[0].line)
 	if found := plainAnywhere(t, dir, []byte("file of ")); len(found) > 0 {
 		t.Errorf("plain files lie in %v", found)
 	}
 	files := plainAnywhere(t, filepath.Join(dir, "media"), nil)
 	if len(files) != 2 {
 		t.Errorf("%d files lie on the disk, want 2: %v", len(files), files)
+	}
+
+	// Who is erased has no files any more; others keep theirs.
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), []string{"erase", "--data-dir", dir, "--tenant", "acme", "--contact", contact}, nil, &out, &errs); code != exitOK {
+		t.Fatalf("erase exited %d: %s", code, errs.String())
+	}
+	checked(t, dir)
+	if files := plainAnywhere(t, filepath.Join(dir, "media"), nil); len(files) != 1 {
+		t.Errorf("%d files lie on the disk after an erase, want the other person's: %v", len(files), files)
+	}
+}
+
+// contactOf is the contact that an event is about.
+func contactOf(t *testing.T, line string) string {
+	t.Helper()
+	var ev struct {
+		Contact struct {
+			ID string `json:"id"`
+		} `json:"contact"`
+	}
+	if err := json.Unmarshal([]byte(line), &ev); err != nil || ev.Contact.ID == "" {
+		t.Fatal(line, err)
+	}
+	return ev.Contact.ID
+}
+
+// A file that a client uploads is stored once per key, sealed, and read by its own
+// tenant alone.
+func TestServe_TakesUploads(t *testing.T) {
+	dir, bootstrap := t.TempDir(), write(t, "bootstrap.yaml", twoTenants)
+	_, flags := quickSimulators(t, bootstrap)
+	e := startEngine(t, dir, bootstrap, flags...)
+	menu := bytes.Repeat([]byte("the menu of today "), 100_000)
+	upload := func(key, idempotency string, body []byte) (status int, id string) {
+		t.Helper()
+		req, err := http.NewRequest(http.MethodPost, "http://"+e.api+"/v1/media?filename=menu.pdf", bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+key)
+		req.Header.Set("Content-Type", "application/pdf")
+		req.Header.Set("Idempotency-Key", idempotency)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		var u struct{ ID string }
+		if err := json.NewDecoder(resp.Body).Decode(&u); err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, u.ID
+	}
+	status, id := upload("key-of-acme", "k", menu)
+	if status != http.StatusCreated {
+		t.Fatal(status)
+	}
+	if status, again := upload("key-of-acme", "k", menu); status != http.StatusCreated || again != id {
+		t.Errorf("the same again: %d, %s and not %s", status, again, id)
+	}
+	if status, _ := upload("key-of-acme", "k", menu[1:]); status != http.StatusConflict {
+		t.Errorf("the key for another file: %d", status)
+	}
+	if status, other := upload("key-of-bolt", "k", menu); status != http.StatusCreated || other == id {
+		t.Errorf("another tenant's key: %d, %s", status, other)
+	}
+	if status, got := get(t, "http://"+e.api+"/v1/media/"+id, "key-of-acme"); status != 200 || got != string(menu) {
+		t.Errorf("it is answered %d with %d bytes", status, len(got))
+	}
+	if status, _ := get(t, "http://"+e.api+"/v1/media/"+id, "key-of-bolt"); status != 404 {
+		t.Errorf("another tenant reads it: %d", status)
+	}
+	e.stop()
+	checked(t, dir)
+	if found := plainAnywhere(t, dir, []byte("menu of today")); len(found) > 0 {
+		t.Errorf("plain files lie in %v", found)
+	}
+	if files := plainAnywhere(t, filepath.Join(dir, "media"), nil); len(files) != 2 {
+		t.Errorf("%d files lie on the disk, want one for each tenant", len(files))
 	}
 }

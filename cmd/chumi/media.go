@@ -13,8 +13,10 @@ import (
 type MediaConfig struct {
 	Dir string `koanf:"dir" rule:"optional" doc:"Directory of media files, sealed; empty means media in the data directory. Not used when there is a bucket."`
 	// FileBytesMax is of one file that a customer sent.
-	FileBytesMax int      `koanf:"file_bytes_max" doc:"Largest file that is fetched, in bytes; Meta passes on at most 100 MB."`
-	S3           S3Config `koanf:"s3" doc:"A bucket for media files, which the nodes of a cluster share; unset means the directory."`
+	FileBytesMax int `koanf:"file_bytes_max" doc:"Largest file that is fetched, in bytes; Meta passes on at most 100 MB."`
+	// UploadBytesMax is of one file that a client uploads.
+	UploadBytesMax int      `koanf:"upload_bytes_max" doc:"Largest file that POST /v1/media takes, in bytes; it is held in memory while it arrives."`
+	S3             S3Config `koanf:"s3" doc:"A bucket for media files, which the nodes of a cluster share; unset means the directory."`
 }
 
 // S3Config is a bucket that speaks S3.

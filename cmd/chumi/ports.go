@@ -36,6 +36,10 @@ var (
 	_ actors.Registry   = (*persistence.Directory)(nil)
 	_ actors.Binder     = (*persistence.Directory)(nil)
 	_ actors.Sightings  = (*webhook.Sightings)(nil)
+	_ actors.Opener     = (*blob.Store)(nil)
+	_ actors.Uploads    = (*actors.Library)(nil)
+	_ api.Library       = (*actors.Library)(nil)
+	_ persistence.Files = (*blob.Store)(nil)
 	_ actors.Model      = (*openai.Client)(nil)
 	_ actors.Clock      = wallClock{}
 	_ actors.Leaders    = (*cluster.Node)(nil)

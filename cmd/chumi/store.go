@@ -55,8 +55,12 @@ func openStore(c *Config, log *slog.Logger, m *metrics.Set) (*persistence.Store,
 	if reserve == 0 {
 		reserve = -1
 	}
+	files, _, err := openFiles(c)
+	if err != nil {
+		return nil, err
+	}
 	return persistence.Open(persistence.Options{
-		Dir: storeDir(c), KEK: kek, Logger: log, Metrics: &m.Journal,
+		Dir: storeDir(c), KEK: kek, Logger: log, Metrics: &m.Journal, Files: files,
 		DiskReserve: reserve, CacheSize: int64(c.Engine.CacheBytes), SyncInterval: persistence.DefaultSyncInterval,
 	})
 }

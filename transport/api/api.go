@@ -53,6 +53,8 @@ type Options struct {
 	Profiles     Profiles
 	Metrics      *metrics.API
 	Log          *slog.Logger
+	// Library has the files. Can be nil: then there are none.
+	Library Library
 	// Home finds the node that answers for a tenant. Can be nil: this one does.
 	Home Home
 	// Console returns an asset of the console by its path ("/", "/app.js").
@@ -68,6 +70,7 @@ type Options struct {
 	Heartbeat     time.Duration
 	StreamMax     int
 	KeyStreamMax  int
+	UploadMax     int
 	ReadTimeout   time.Duration
 	WriteTimeout  time.Duration
 	FlushTimeout  time.Duration
@@ -81,7 +84,7 @@ func (o *Options) EnsureDefaults() {
 	for _, n := range []struct {
 		field *int
 		def   int
-	}{{&o.Burst, DefaultBurst}, {&o.StreamMax, DefaultStreamMax}, {&o.KeyStreamMax, DefaultKeyStreamMax}} {
+	}{{&o.Burst, DefaultBurst}, {&o.StreamMax, DefaultStreamMax}, {&o.KeyStreamMax, DefaultKeyStreamMax}, {&o.UploadMax, DefaultUploadMax}} {
 		if *n.field <= 0 {
 			*n.field = n.def
 		}

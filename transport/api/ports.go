@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"io"
 
 	"github.com/chumiai/chumi/chat"
 	"github.com/valyala/fasthttp"
@@ -42,6 +43,17 @@ type Feed interface {
 	Feed(ctx context.Context, t chat.TenantID, after chat.Pos, limit int) ([]chat.Event, error)
 	// WaitFeed returns when an event with pos > after may be durable, or ctx ends.
 	WaitFeed(ctx context.Context, t chat.TenantID, after chat.Pos) error
+}
+
+// Library gives and takes files. Safe for concurrent use.
+type Library interface {
+	// File opens a file by its own id, or by its message's and its number there. A
+	// read of the body fails when the file is not whole. The reason of a KindNotFound
+	// is "media_not_found" or "media_elsewhere".
+	File(ctx context.Context, t chat.TenantID, id string, index int) (body io.ReadCloser, info chat.FileInfo, err error)
+	// Upload stores a file to send. key is the client's: the same file again gives the
+	// first, with replayed true, another is KindConflict.
+	Upload(ctx context.Context, t chat.TenantID, key string, info chat.FileInfo, body io.Reader) (u chat.Upload, replayed bool, err error)
 }
 
 // Home knows which node of a cluster answers for a tenant. Safe for concurrent use.

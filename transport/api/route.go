@@ -34,6 +34,8 @@ var routes = []route{
 	{"templates", fasthttp.MethodGet, "/v1/templates", scopeRead, (*call).listTemplates},
 	{"messages", fasthttp.MethodPost, "/v1/conversations/{id}/messages", scopeWrite, (*call).sendMessage},
 	{"read", fasthttp.MethodPost, "/v1/conversations/{id}/read", scopeWrite, (*call).markRead},
+	{"media", fasthttp.MethodGet, "/v1/media/{id}", scopeRead, (*call).showMedia},
+	{"uploads", fasthttp.MethodPost, mediaPath, scopeWrite, (*call).uploadMedia},
 	{"takeover", fasthttp.MethodPost, "/v1/conversations/{id}/takeover", scopeWrite, (*call).takeOver},
 	{"handback", fasthttp.MethodPost, "/v1/conversations/{id}/handback", scopeWrite, (*call).handBack},
 	{"channels", fasthttp.MethodGet, "/v1/channels", scopeRead, (*call).listChannels},

@@ -291,7 +291,7 @@ func start(t *testing.T, change func(*api.Options, *edge.Limits)) *site {
 	w := newWorld()
 	log := slog.New(slog.DiscardHandler)
 	set := metrics.New(nil)
-	o := api.Options{Keys: w, Views: w, Sends: w, Templates: w, Feed: w, Commands: w, Marks: w, Channels: w, Onboarding: w, TemplateSync: w, Profiles: w, Metrics: &set.API, Log: log}
+	o := api.Options{Keys: w, Views: w, Sends: w, Templates: w, Feed: w, Commands: w, Marks: w, Library: newShelf(), Channels: w, Onboarding: w, TemplateSync: w, Profiles: w, Metrics: &set.API, Log: log}
 	limits := edge.DefaultAPILimits
 	if change != nil {
 		change(&o, &limits)
@@ -300,7 +300,7 @@ func start(t *testing.T, change func(*api.Options, *edge.Limits)) *site {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := edge.NewAPI(limits, a.Serve, a.EndStreams, &set.Edge, log)
+	server, err := edge.NewAPI(limits, a.Serve, a.BodyMax, a.EndStreams, &set.Edge, log)
 	if err != nil {
 		t.Fatal(err)
 	}

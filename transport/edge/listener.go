@@ -2,6 +2,7 @@ package edge
 
 import (
 	"log/slog"
+	"time"
 
 	"github.com/chumiai/chumi/metrics"
 	"github.com/valyala/fasthttp"
@@ -21,13 +22,13 @@ func NewHooks(limits Limits, hooks fasthttp.RequestHandler, m *metrics.Edge, log
 
 // NewAPI returns the listener of the REST API, its event streams, the
 // specification, the console and, when simulating, the simulator. endStreams is
-// called when a drain begins. Zero limits take DefaultAPILimits as a whole.
-func NewAPI(limits Limits, api fasthttp.RequestHandler, endStreams func(), m *metrics.Edge, log *slog.Logger) (*Server, error) {
+// called when a drain begins; bodyMax is as in Options. Zero limits take DefaultAPILimits as a whole.
+func NewAPI(limits Limits, api fasthttp.RequestHandler, bodyMax func(*fasthttp.RequestHeader) (int, time.Duration), endStreams func(), m *metrics.Edge, log *slog.Logger) (*Server, error) {
 	if limits == (Limits{}) {
 		limits = DefaultAPILimits
 	}
 	return New(Options{
-		Name: "api", Limits: limits, OnDrain: endStreams, Metrics: m, Log: log,
+		Name: "api", Limits: limits, BodyMax: bodyMax, OnDrain: endStreams, Metrics: m, Log: log,
 		Routes: []Route{{Prefix: "/", Handler: api}},
 	})
 }

@@ -44,7 +44,11 @@ func classify(err error) (status int, reason string) {
 
 // expect answers "Expect: 100-continue" before the body is sent.
 func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
-	if ctx.Request.Header.ContentLength() > s.http.MaxRequestBodySize {
+	most := s.http.MaxRequestBodySize
+	if s.bodyMax != nil {
+		most = max(most, s.bodyMax(&ctx.Request.Header).MaxRequestBodySize)
+	}
+	if ctx.Request.Header.ContentLength() > most {
 		s.metrics.Refused.WithLabelValues(s.name, "body_too_large").Inc()
 		return fasthttp.StatusRequestEntityTooLarge
 	}

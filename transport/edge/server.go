@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/metrics"
@@ -25,6 +26,9 @@ type Options struct {
 	Limits Limits
 	// Routes are tried by longest prefix.
 	Routes []Route
+	// BodyMax says from a request's header how large its body may be, in bytes, and
+	// how long reading it may take; zeros mean the limits. Can be nil.
+	BodyMax func(*fasthttp.RequestHeader) (size int, d time.Duration)
 	// OnDrain is called once, when Drain begins: it ends streams, which would
 	// otherwise hold the drain until its deadline. Can be nil.
 	OnDrain func()
@@ -43,6 +47,8 @@ type Server struct {
 	metrics *metrics.Edge
 	log     *slog.Logger
 	http    *fasthttp.Server
+	// bodyMax is nil when all bodies have one limit.
+	bodyMax func(*fasthttp.RequestHeader) fasthttp.RequestConfig
 
 	draining atomic.Bool
 	served   chan error
@@ -74,7 +80,14 @@ func New(o Options) (*Server, error) {
 		served:  make(chan error, 1),
 		conns:   map[net.Conn]struct{}{},
 	}
+	if o.BodyMax != nil {
+		s.bodyMax = func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
+			size, d := o.BodyMax(h)
+			return fasthttp.RequestConfig{MaxRequestBodySize: size, ReadTimeout: d}
+		}
+	}
 	s.http = &fasthttp.Server{
+		HeaderReceived:     s.bodyMax,
 		Handler:            s.serve,
 		ErrorHandler:       s.refuse,
 		ExpectHandler:      s.expect,
