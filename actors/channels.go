@@ -177,8 +177,11 @@ func (c *Channels) Connect(ctx context.Context, t chat.TenantID, n chat.Connecti
 	if ch.ID == "" {
 		ch.ID = chat.ChannelID(idPrefix(ch.Kind) + account)
 	}
-	if old, ok := o.Directory.ChannelByID(ch.ID); ok && (old.Tenant != t || old.Kind != ch.Kind || old.Account != ch.Account) {
-		return ch, chat.E("channels", chat.KindConflict, "this id is a channel of another account; choose another id", nil)
+	if old, ok := o.Directory.ChannelByID(ch.ID); ok {
+		if old.Tenant != t || old.Kind != ch.Kind || old.Account != ch.Account {
+			return ch, chat.E("channels", chat.KindConflict, "this id is a channel of another account; choose another id", nil)
+		}
+		ch.Simulated, ch.Declared = old.Simulated, old.Declared
 	}
 	if err := o.Onboarding.Open(ctx, ch, n.PIN); err != nil {
 		return ch, err

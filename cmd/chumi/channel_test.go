@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -253,7 +254,6 @@ func TestChannel_RestrictionStopsSending(t *testing.T) {
 	until(t, events, func(ev apiEvent) bool {
 		return ev.Kind == "channel_changed" && strings.Contains(ev.line, `"restricted":"disabled_update"`)
 	})
-	time.Sleep(1100 * time.Millisecond) // what a sender knows may be a second old
 	if err := o.sims.meta.Deliver(t.Context(), o.sims.meta.Text(account, metasim.Customer{ID: "4915550100042"}, "hi #5")); err != nil {
 		t.Fatal(err)
 	}
@@ -270,6 +270,89 @@ func TestChannel_RestrictionStopsSending(t *testing.T) {
 	until(t, events, func(ev apiEvent) bool { return ev.Kind == "message_accepted" })
 	if n := len(o.sims.meta.Sends()); n != 1 {
 		t.Errorf("%d sends after it was lifted", n)
+	}
+}
+
+// Each field of account-level webhooks has the effect it has, also in the odd shapes
+// of Meta's samples (traps 37 and 38), and is kept as received.
+func TestChannel_FieldsHaveTheirEffect(t *testing.T) {
+	o := newOffice(t)
+	account, _ := o.sims.meta.Account("acme-wa")
+	if exit, out := o.chumi([]string{"CHUMI_ACCESS_TOKEN=ta1"}, "channel", "connect", "--app", "acme-app", "--channel", "acme-wa",
+		"--waba-id", account.WABA); exit != exitOK {
+		t.Fatalf("connect exited %d: %s", exit, out)
+	}
+	_, before := o.ask("GET", "/v1/channels/acme-wa", "")
+	shown := before["state"].(map[string]any)["number"].(string)
+	state := func() map[string]any {
+		_, a := o.ask("GET", "/v1/channels/acme-wa", "")
+		return a["state"].(map[string]any)
+	}
+	template := func(name string) map[string]any {
+		_, a := o.ask("GET", "/v1/templates?name="+name, "")
+		list := a["data"].([]any)
+		if len(list) != 1 {
+			return nil
+		}
+		return list[0].(map[string]any)
+	}
+	ends := time.Now().Add(48 * time.Hour).UTC().Truncate(time.Second)
+	for _, c := range []struct {
+		field, value string
+		holds        func() bool
+	}{
+		{"business_capability_update", `{"max_daily_conversations_per_business":10000,"max_phone_numbers_per_waba":25}`,
+			func() bool { return state()["tier"] == "TIER_10K" }},
+		{"business_capability_update", `{"max_daily_conversations_per_business":"TIER_UNLIMITED"}`,
+			func() bool { return state()["tier"] == "TIER_UNLIMITED" }},
+		{"business_capability_update", `{"max_phone_numbers_per_business":20}`,
+			func() bool { return state()["tier"] == "TIER_UNLIMITED" }},
+		{"phone_number_quality_update", `{"display_phone_number":"` + shown + `","event":"THROUGHPUT_UPGRADE","max_daily_conversations_per_business":"TIER_100K"}`,
+			func() bool { return state()["messages_per_second"] == 1000.0 && state()["tier"] == "TIER_100K" }},
+		{"phone_number_quality_update", `{"display_phone_number":"999","event":"FLAGGED"}`,
+			func() bool { return state()["quality"] == "GREEN" }},
+		{"security", `{"display_phone_number":"` + shown + `","event":"PIN_CHANGED","requester":"1"}`,
+			func() bool { a, _ := state()["alert"].(string); return strings.Contains(a, "PIN_CHANGED") }},
+		{"account_alerts", `{"entity_type":"BUSINESS","entity_id":"1","alert_info":{"alert_severity":"CRITICAL","alert_status":"ACTIVE","alert_type":"OBA_REVOKED","alert_description":"Look at this."}}`,
+			func() bool { a, _ := state()["alert"].(string); return strings.Contains(a, "Look at this.") }},
+		{"account_update", `{"event":"ACCOUNT_RESTRICTION","restriction_info":[{"restriction_type":"RESTRICTED_BIZ_INITIATED_MESSAGING","expiration":4102444800}]}`,
+			func() bool { return state()["restricted"] == nil }},
+		{"account_update", `{"event":"ACCOUNT_RESTRICTION","restriction_info":[{"restriction_type":"RESTRICTED_CUSTOMER_INITIATED_MESSAGING","expiration":` + strconv.FormatInt(ends.Unix(), 10) + `}]}`,
+			func() bool { return state()["restricted_until"] == ends.Format(time.RFC3339) }},
+		{"account_update", `{"event":"DISABLED_UPDATE","ban_info":{"waba_ban_state":"REINSTATE"}}`,
+			func() bool { return state()["restricted"] == nil }},
+		{"message_template_status_update", `{"event":"PAUSED","message_template_id":1689556908129832,"message_template_name":"hello_world","message_template_language":"en_US","reason":"NONE"}`,
+			func() bool { return template("hello_world")["status"] == "PAUSED" }},
+		{"message_template_quality_update", `{"previous_quality_score":"GREEN","new_quality_score":"RED","message_template_id":1689556908129832,"message_template_name":"hello_world","message_template_language":"en_US"}`,
+			func() bool { return template("hello_world")["quality"] == "RED" }},
+		// Meta's own sample of a quality carries the field of a status.
+		{"message_template_status_update", `{"previous_quality_score":"RED","new_quality_score":"YELLOW","message_template_id":1689556908129832,"message_template_name":"hello_world","message_template_language":"en_US"}`,
+			func() bool { return template("hello_world")["quality"] == "YELLOW" && template("hello_world")["status"] == "PAUSED" }},
+		{"template_category_update", `{"message_template_id":1689556908129832,"message_template_name":"hello_world","message_template_language":"en_US","previous_category":"UTILITY","new_category":"MARKETING"}`,
+			func() bool { return template("hello_world")["category"] == "MARKETING" }},
+		{"message_template_components_update", `{"message_template_id":1689556908129832,"message_template_name":"hello_world","message_template_language":"en_US","message_template_element":"Hi"}`,
+			func() bool { return template("hello_world")["stale"] == true }},
+	} {
+		if err := o.sims.meta.PostField(t.Context(), account, c.field, json.RawMessage(c.value)); err != nil {
+			t.Fatal(err)
+		}
+		if !c.holds() {
+			t.Errorf("%s %s: %v; %v", c.field, c.value, state(), template("hello_world"))
+		}
+	}
+	events := o.stream("key-of-acme")
+	updates := 0
+	until(t, events, func(ev apiEvent) bool {
+		if ev.Update != nil && len(ev.Update.Raw) > 2 && ev.conversation() == "" {
+			updates++
+		}
+		return updates == 15
+	})
+	if exit, out := o.chumi(nil, "channel", "sync", "--channel", "acme-wa"); exit != exitOK || !strings.Contains(out, "APPROVED") {
+		t.Errorf("sync: %d %s", exit, out)
+	}
+	if h := template("hello_world"); h["status"] != "APPROVED" || h["stale"] != nil {
+		t.Errorf("after a fetch: %v", h)
 	}
 }
 

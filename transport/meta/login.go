@@ -152,7 +152,7 @@ func (c *Client) Identify(ctx context.Context, ch chat.Channel) (account string,
 		return ch.Account, ungranted(err)
 	}
 	if facts, err := c.debugToken(ctx, ch); err == nil {
-		if !facts.Valid {
+		if !*facts.Valid {
 			return "", chat.E(op, chat.KindConflict, "Meta does not accept this token", nil)
 		}
 		if !facts.grants(ch.WABA) {

@@ -34,8 +34,9 @@ func (t *idText) UnmarshalJSON(b []byte) error {
 
 // tokenFacts is what debug_token says.
 type tokenFacts struct {
-	App     idText   `json:"app_id"`
-	Valid   bool     `json:"is_valid"`
+	App idText `json:"app_id"`
+	// Valid is nil when it was not said: nothing then follows.
+	Valid   *bool    `json:"is_valid"`
 	Expires int64    `json:"expires_at"`
 	Issued  int64    `json:"issued_at"`
 	Scopes  []string `json:"scopes"`
@@ -71,6 +72,9 @@ func (c *Client) debugToken(ctx context.Context, ch chat.Channel) (f tokenFacts,
 		q.token = chat.Secret(app.MetaID + "|" + app.Secrets[0].Reveal())
 	}
 	err = c.call(ctx, q, &answer)
+	if err == nil && answer.Data.Valid == nil {
+		err = chat.E("meta.debug_token", chat.KindUnavailable, "Meta did not say whether the token is valid", nil)
+	}
 	return answer.Data, err
 }
 
@@ -94,7 +98,7 @@ func (c *Client) Check(ctx context.Context, ch chat.Channel) (r chat.ChannelRepo
 	app := string(facts.App)
 	switch {
 	case failed != nil:
-	case !facts.Valid:
+	case !*facts.Valid:
 		subcode := 0
 		if facts.Error != nil {
 			subcode = int(facts.Error.Subcode)

@@ -163,6 +163,26 @@ func TestManage_CheckInParts(t *testing.T) {
 	}
 }
 
+// Something else than Graph answers everything with one body: no token is taken for
+// dead because of it.
+func TestManage_AnswersThatSayNothing(t *testing.T) {
+	for _, body := range []string{`{}`, `{"success":true}`, `{"data":[]}`, `{"messages":[{"id":"wamid.X"}]}`, `{"data":{}}`} {
+		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte(body)) }))
+		c, err := meta.NewClient(meta.Options{GraphURL: web.URL, InstagramURL: web.URL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range []metasim.Account{simNumber, simGram} {
+			r, _ := c.Check(t.Context(), channelOf(a))
+			if r.Token != nil && r.Token.Invalid != "" || r.Number != nil && r.Number.Health != "" {
+				t.Errorf("%s: %+v, %+v", body, r.Token, r.Number)
+			}
+		}
+		c.Close()
+		web.Close()
+	}
+}
+
 // Trap 31: the code lives 30 s and is good once, and whoever brings it must own
 // the WABA.
 func TestManage_EmbeddedSignup(t *testing.T) {
