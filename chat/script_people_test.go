@@ -20,7 +20,7 @@ import (
 //	elsewhere A CONTACT                       an address of another contact
 //	from ID A,A "text"                        a message that names these addresses
 //	link CONTACT [member=ana] | split CONTACT [member=ana]
-//	prompt | window | contact
+//	prompt | window | contact | participants
 func more(w *world, words []string, opt map[string]string, inbound func(chat.InboundKind) *chat.Inbound) (chat.Fact, string) {
 	arg := func(i int) string {
 		if i < len(words) {
@@ -77,6 +77,16 @@ func more(w *world, words []string, opt map[string]string, inbound func(chat.Inb
 		return nil, "noted\n"
 	case "prompt":
 		return nil, prompt(w)
+	case "participants":
+		var a chat.Attendance
+		for i := range w.events {
+			a.Add(&w.events[i])
+		}
+		var b strings.Builder
+		for _, p := range a.People {
+			fmt.Fprintf(&b, "%s %s%s: %d messages, %s to %s\n", p.Author, p.Member, p.Model, p.Messages, p.First.Sub(start), p.Last.Sub(start))
+		}
+		return nil, fmt.Sprintf("%s%s\n", b.String(), a.Duration())
 	case "window":
 		if w.state.Window().Open(w.now) {
 			return nil, "open\n"

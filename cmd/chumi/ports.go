@@ -64,4 +64,6 @@ var (
 	_ api.Onboarding   = (*actors.Channels)(nil)
 	_ api.TemplateSync = (*actors.Channels)(nil)
 	_ api.Profiles     = (*meta.Client)(nil)
+	_ api.People       = (*persistence.Views)(nil)
+	_ api.Links        = (*actors.Ingress)(nil)
 )

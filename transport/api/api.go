@@ -38,14 +38,16 @@ const (
 
 // Options is what an API needs. The zero value of a number takes its default.
 type Options struct {
-	// Keys, Views, Sends, Templates, Feed, Commands, Marks, Metrics and Log are required,
-	// and so are Channels, Onboarding, TemplateSync and Profiles.
+	// Keys, Views, People, Sends, Templates, Feed, Commands, Links, Marks, Metrics and Log
+	// are required, and so are Channels, Onboarding, TemplateSync and Profiles.
 	Keys         Keys
 	Views        Views
+	People       People
 	Sends        Sends
 	Templates    Templates
 	Feed         Feed
 	Commands     Commands
+	Links        Links
 	Marks        Marks
 	Channels     Channels
 	Onboarding   Onboarding
@@ -114,8 +116,8 @@ type API struct {
 
 // New returns an API, or an error that names the missing option.
 func New(o Options) (*API, error) {
-	if o.Keys == nil || o.Views == nil || o.Sends == nil || o.Templates == nil || o.Feed == nil || o.Commands == nil || o.Marks == nil || o.Metrics == nil || o.Log == nil {
-		return nil, chat.E("api.New", chat.KindInvalid, "Keys, Views, Sends, Templates, Feed, Commands, Marks, Metrics and Log are required", nil)
+	if o.Keys == nil || o.Views == nil || o.People == nil || o.Links == nil || o.Sends == nil || o.Templates == nil || o.Feed == nil || o.Commands == nil || o.Marks == nil || o.Metrics == nil || o.Log == nil {
+		return nil, chat.E("api.New", chat.KindInvalid, "Keys, Views, People, Sends, Templates, Feed, Commands, Links, Marks, Metrics and Log are required", nil)
 	}
 	if o.Channels == nil || o.Onboarding == nil || o.TemplateSync == nil || o.Profiles == nil {
 		return nil, chat.E("api.New", chat.KindInvalid, "Channels, Onboarding, TemplateSync and Profiles are required", nil)

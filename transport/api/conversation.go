@@ -1,7 +1,9 @@
 package api
 
 import (
+	"context"
 	"strconv"
+	"time"
 
 	"github.com/chumiai/chumi/chat"
 )
@@ -53,8 +55,64 @@ func (r *call) showConversation() *failure {
 	if err != nil {
 		return r.failed(err)
 	}
-	r.json(appendConversation(nil, &v))
+	b := appendConversation(nil, &v)
+	switch include := string(r.ctx.QueryArgs().Peek("include")); include {
+	case "":
+	case "participants":
+		var a chat.Attendance
+		if err := r.attendance(ctx, v.State.Seq, &a); err != nil {
+			return r.failed(err)
+		}
+		b = append(appendAttendance(b[:len(b)-1], &a), '}')
+	default:
+		return invalid("parameter_invalid", "include", "include must be participants.")
+	}
+	r.json(b)
 	return nil
+}
+
+// attendance reads the events of the conversation up to a seq, a page at a time.
+func (r *call) attendance(ctx context.Context, upTo chat.Seq, a *chat.Attendance) error {
+	for after := chat.Seq(0); after < upTo; {
+		events, err := r.opt.Views.ConversationEvents(ctx, r.principal.Tenant, r.conversation(), after, eventsMax)
+		if err != nil || len(events) == 0 {
+			return err
+		}
+		for i := range events {
+			if events[i].Seq <= upTo {
+				a.Add(&events[i])
+			}
+		}
+		after = events[len(events)-1].Seq
+	}
+	return nil
+}
+
+func appendAttendance(dst []byte, a *chat.Attendance) []byte {
+	dst = appendOptionalTime(dst, "first_message_at", a.First)
+	dst = appendOptionalTime(dst, "last_message_at", a.Last)
+	dst = append(dst, `,"duration_seconds":`...)
+	dst = strconv.AppendInt(dst, int64(a.Duration()/time.Second), 10)
+	dst = append(dst, `,"participants":[`...)
+	for i := range a.People {
+		p := &a.People[i]
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, `{"kind":`...)
+		dst = appendString(dst, p.Author.String())
+		dst = appendOptional(dst, "member", p.Member)
+		dst = appendOptional(dst, "model", p.Model)
+		if p.Simulated {
+			dst = append(dst, `,"simulated":true`...)
+		}
+		dst = append(dst, `,"messages":`...)
+		dst = strconv.AppendInt(dst, int64(p.Messages), 10)
+		dst = appendOptionalTime(dst, "first_at", p.First)
+		dst = appendOptionalTime(dst, "last_at", p.Last)
+		dst = append(dst, '}')
+	}
+	return append(dst, ']')
 }
 
 func appendConversation(dst []byte, v *chat.ConversationView) []byte {

@@ -68,8 +68,11 @@ func invalid(code, param, message string) *failure {
 
 // refusals explains the reasons a rule of the engine refuses a request with.
 var refusals = map[string]string{
-	"window_closed": "The customer service window is closed: 24 hours have passed since the customer wrote. On WhatsApp only a template may be sent, on Instagram only what a person wrote (human_agent), within seven days.",
-	"text_too_long": "The text is longer than the channel allows.",
+	"same_contact":   "A contact cannot be linked with itself.",
+	"not_linked":     "The two contacts are not linked; a split takes out a direct link.",
+	"too_many_links": "One of the contacts has as many links as a contact may have.",
+	"window_closed":  "The customer service window is closed: 24 hours have passed since the customer wrote. On WhatsApp only a template may be sent, on Instagram only what a person wrote (human_agent), within seven days.",
+	"text_too_long":  "The text is longer than the channel allows.",
 
 	"template_unknown":      "The engine knows no template of this name and language for this channel; see GET /v1/templates.",
 	"template_not_approved": "The template's status is not APPROVED; see GET /v1/templates.",

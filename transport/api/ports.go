@@ -37,6 +37,20 @@ type Templates interface {
 	Templates(ctx context.Context, t chat.TenantID) ([]chat.Template, error)
 }
 
+// People reads contacts, with all that is linked. An unknown contact is KindNotFound,
+// also when another tenant has it. Safe for concurrent use.
+type People interface {
+	Contact(ctx context.Context, t chat.TenantID, id chat.ContactID) (chat.ContactView, error)
+	// ContactEvents returns up to limit events of a person with pos > after.
+	ContactEvents(ctx context.Context, t chat.TenantID, id chat.ContactID, after chat.Pos, limit int) ([]chat.Event, error)
+}
+
+// Links says that contacts are one person, or are not. The verdict is durable, on both
+// sides, when it returns without error.
+type Links interface {
+	Link(ctx context.Context, t chat.TenantID, id chat.ContactID, f chat.Link) (chat.Verdict, error)
+}
+
 // Feed reads the tenant's one ordered feed, never past the durable position.
 type Feed interface {
 	// Feed returns up to limit events with pos > after.

@@ -42,6 +42,9 @@ type world struct {
 	sends  map[string]chat.MemberSend
 	sent   map[string]chat.MessageID
 	refuse string
+	// linked are the links of contacts, said what clients said about them.
+	linked map[chat.ContactID]map[chat.ContactID]bool
+	said   []chat.Link
 	// changed is closed and replaced at every new event.
 	changed chan struct{}
 }
@@ -291,7 +294,7 @@ func start(t *testing.T, change func(*api.Options, *edge.Limits)) *site {
 	w := newWorld()
 	log := slog.New(slog.DiscardHandler)
 	set := metrics.New(nil)
-	o := api.Options{Keys: w, Views: w, Sends: w, Templates: w, Feed: w, Commands: w, Marks: w, Library: newShelf(), Channels: w, Onboarding: w, TemplateSync: w, Profiles: w, Metrics: &set.API, Log: log}
+	o := api.Options{Keys: w, Views: w, People: w, Links: w, Sends: w, Templates: w, Feed: w, Commands: w, Marks: w, Library: newShelf(), Channels: w, Onboarding: w, TemplateSync: w, Profiles: w, Metrics: &set.API, Log: log}
 	limits := edge.DefaultAPILimits
 	if change != nil {
 		change(&o, &limits)
