@@ -40,6 +40,7 @@ func (c *Conversation) Apply(e Event) {
 		c.answered()
 	case HandoffReturned:
 		c.Holder, c.PausedUntil, c.Away = HolderAssistant, time.Time{}, false
+		c.Volley = Volley{}
 	case MessageRevoked:
 		c.applyRevoked(e)
 		c.dropFilesOf(e)
@@ -76,6 +77,7 @@ func (c *Conversation) applyReceived(e Event) {
 		return
 	}
 	c.LastIn = e.Seq
+	c.Volley = c.Volley.received(e.Message, e.Time)
 	if c.WaitingFrom == 0 {
 		c.WaitingFrom, c.WaitingSince, c.Deadline = e.Seq, e.Time, e.Deadline
 	}
@@ -124,6 +126,7 @@ func (c *Conversation) applyQueued(e Event) {
 		covers = 0
 	}
 	c.Active, c.Unread = e.Time, 0
+	c.Volley.Answered = m.Author == AuthorAssistant
 	c.Outbox = append(c.Outbox, OutboxEntry{
 		Message: m.ID, Seq: e.Seq, Author: m.Author, State: SendQueued, Class: m.Class,
 		Lane: LaneOf(m), At: e.At, Covers: covers, TextHash: echoHash(m), Pass: PassOf(m), Until: e.Deadline,

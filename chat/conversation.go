@@ -165,6 +165,8 @@ type Conversation struct {
 	Deadline time.Time
 	Turn     Turn
 	Outbox   []OutboxEntry
+	// Volley counts while the assistant holds the conversation.
+	Volley Volley
 	// Fetching are files of messages that are not stored yet; nil for nearly all. It
 	// is replaced and never changed, so that copies share it.
 	Fetching *Fetching

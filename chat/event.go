@@ -167,7 +167,7 @@ type TurnRecord struct {
 // Handoff is the conversation changing holder.
 type Handoff struct {
 	// Reason is a word: "requested", "silence", "model_failed", "no_assistant",
-	// "window_closed", "send_failed", "send_unknown", "turn_limit", "echo", "api", ...
+	// "window_closed", "send_failed", "send_unknown", "turn_limit", "loop", "echo", "api", ...
 	Reason string
 	// Member is who took it, empty for the engine's own decisions.
 	Member string

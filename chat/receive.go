@@ -100,6 +100,8 @@ func (p *step) received(f *Inbound) {
 		if wanted = !p.c.Window().Open(p.now); wanted {
 			problem = "stale"
 		}
+	case p.c.Volley.received(e.Message, p.now).Spent > p.set.VolleyMax:
+		problem = "loop"
 	default:
 		e.Deadline = p.now.Add(p.set.SilenceDeadline)
 		e.At = p.quietEnd()

@@ -163,6 +163,8 @@ type Settings struct {
 	// EchoPause is how long the assistant stays silent after a person of the
 	// business wrote from another app.
 	EchoPause time.Duration
+	// VolleyMax bounds Volley.Spent: a chat that spends more is handed to people.
+	VolleyMax uint16
 	// WhatsAppClass and InstagramClass say what to do with an ambiguous
 	// ordinary reply after ReconcileAfter.
 	WhatsAppClass, InstagramClass Class
@@ -190,6 +192,7 @@ const (
 	DefaultReconcileAfter  = 60 * time.Second
 	DefaultAttemptMax      = 8
 	DefaultEchoPause       = time.Hour
+	DefaultVolleyMax       = 1200
 	DefaultApology         = "Sorry, I could not answer that just now. A colleague will get back to you."
 	DefaultInstructions    = "You are the assistant of a business. Answer the customer briefly, in the customer's language, and only about this business."
 )
@@ -215,6 +218,9 @@ func (s *Settings) EnsureDefaults() {
 	}
 	if s.AttemptMax <= 0 {
 		s.AttemptMax = DefaultAttemptMax
+	}
+	if s.VolleyMax == 0 {
+		s.VolleyMax = DefaultVolleyMax
 	}
 	if s.WhatsAppClass == 0 {
 		s.WhatsAppClass = AtLeastOnce

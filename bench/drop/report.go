@@ -37,7 +37,8 @@ type Report struct {
 	SettleMax          time.Duration
 	// Unended are messages the export does not call accepted.
 	Unended int64
-	// Over counts requests above Meta's pace.
+	// Over counts requests above Meta's pace: a machine with too much to do delays
+	// some, and they arrive together. They are refused, so that is no promise.
 	Over map[string]int64
 	// CheckFailed counts stores that break an invariant.
 	CheckFailed int64
@@ -90,7 +91,7 @@ func (r *Report) add(s *Report) {
 // Red reports whether a promise was broken.
 func (r *Report) Red() bool {
 	most, least := r.ByClass[AtMostOnce], r.ByClass[AtLeastOnce]
-	return most.Doubles+most.Missing+least.Missing+r.Unlisted+r.Overlisted+r.Unsettled+r.Unended+r.CheckFailed > 0 || len(r.Over) > 0
+	return most.Doubles+most.Missing+least.Missing+r.Unlisted+r.Overlisted+r.Unsettled+r.Unended+r.CheckFailed > 0
 }
 
 // Text is the report for people.

@@ -101,6 +101,7 @@ type AssistantConfig struct {
 	QuietPeriod     time.Duration `koanf:"quiet_period" doc:"How long a customer must pause before a turn starts; messages within it make one turn."`
 	TurnTimeout     time.Duration `koanf:"turn_timeout" doc:"Time one model call may take."`
 	SilenceDeadline time.Duration `koanf:"silence_deadline" doc:"Longest a customer waits for an answer, an apology or a handoff."`
+	VolleyMax       int           `koanf:"volley_max" doc:"Characters a customer may write in answer to the assistant beyond what a person types, 4 a second, before people are asked: two assistants that answer each other end there."`
 	TurnsPerDay     int           `koanf:"turns_per_day" rule:"optional" doc:"Turns a tenant may start per UTC day; 0 means no limit."`
 	Typing          bool          `koanf:"typing" doc:"Shows customers that their messages were read and that an answer is being written, while it is."`
 	CallsMax        int           `koanf:"calls_max" doc:"Model calls under way at once, over all tenants."`
@@ -159,7 +160,7 @@ func DefaultConfig() Config {
 			Model: DefaultModel, Instructions: chat.DefaultInstructions, Apology: chat.DefaultApology,
 			Typing:      true,
 			QuietPeriod: chat.DefaultQuietPeriod, TurnTimeout: chat.DefaultTurnTimeout,
-			SilenceDeadline: chat.DefaultSilenceDeadline, CallsMax: actors.DefaultTurnsInFlightMax,
+			SilenceDeadline: chat.DefaultSilenceDeadline, VolleyMax: chat.DefaultVolleyMax, CallsMax: actors.DefaultTurnsInFlightMax,
 		},
 		Sends: SendsConfig{
 			ReconcileAfter: chat.DefaultReconcileAfter,
@@ -186,6 +187,7 @@ func (c *Config) Settings() chat.Settings {
 		TurnTimeout:     c.Assistant.TurnTimeout,
 		SilenceDeadline: c.Assistant.SilenceDeadline,
 		ReconcileAfter:  c.Sends.ReconcileAfter,
+		VolleyMax:       uint16(min(max(c.Assistant.VolleyMax, 0), 1<<16-1)), // #nosec G115 -- bounded
 		TurnsPerDayMax:  int64(c.Assistant.TurnsPerDay),
 		Apology:         c.Assistant.Apology,
 		Instructions:    c.Assistant.Instructions,

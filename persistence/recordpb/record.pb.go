@@ -1026,6 +1026,7 @@ type State struct {
 	// away tells that another app of the business owns the thread.
 	Away          bool     `protobuf:"varint,18,opt,name=away,proto3" json:"away,omitempty"`
 	Fetches       []*Fetch `protobuf:"bytes,19,rep,name=fetches,proto3" json:"fetches,omitempty"`
+	Volley        *Volley  `protobuf:"bytes,20,opt,name=volley,proto3" json:"volley,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1193,6 +1194,82 @@ func (x *State) GetFetches() []*Fetch {
 	return nil
 }
 
+func (x *State) GetVolley() *Volley {
+	if x != nil {
+		return x.Volley
+	}
+	return nil
+}
+
+// Volley is what a customer wrote beyond what a person types.
+type Volley struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Spent         uint32                 `protobuf:"varint,1,opt,name=spent,proto3" json:"spent,omitempty"`
+	Answered      bool                   `protobuf:"varint,2,opt,name=answered,proto3" json:"answered,omitempty"`
+	Length        uint32                 `protobuf:"varint,3,opt,name=length,proto3" json:"length,omitempty"`
+	At            uint32                 `protobuf:"varint,4,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Volley) Reset() {
+	*x = Volley{}
+	mi := &file_record_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Volley) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Volley) ProtoMessage() {}
+
+func (x *Volley) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Volley.ProtoReflect.Descriptor instead.
+func (*Volley) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Volley) GetSpent() uint32 {
+	if x != nil {
+		return x.Spent
+	}
+	return 0
+}
+
+func (x *Volley) GetAnswered() bool {
+	if x != nil {
+		return x.Answered
+	}
+	return false
+}
+
+func (x *Volley) GetLength() uint32 {
+	if x != nil {
+		return x.Length
+	}
+	return 0
+}
+
+func (x *Volley) GetAt() uint32 {
+	if x != nil {
+		return x.At
+	}
+	return 0
+}
+
 // Fetch is a file of the message at seq that is not stored yet.
 type Fetch struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1206,7 +1283,7 @@ type Fetch struct {
 
 func (x *Fetch) Reset() {
 	*x = Fetch{}
-	mi := &file_record_proto_msgTypes[12]
+	mi := &file_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1218,7 +1295,7 @@ func (x *Fetch) String() string {
 func (*Fetch) ProtoMessage() {}
 
 func (x *Fetch) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[12]
+	mi := &file_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1231,7 +1308,7 @@ func (x *Fetch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fetch.ProtoReflect.Descriptor instead.
 func (*Fetch) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{12}
+	return file_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Fetch) GetSeq() uint64 {
@@ -1278,7 +1355,7 @@ type TurnState struct {
 
 func (x *TurnState) Reset() {
 	*x = TurnState{}
-	mi := &file_record_proto_msgTypes[13]
+	mi := &file_record_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1290,7 +1367,7 @@ func (x *TurnState) String() string {
 func (*TurnState) ProtoMessage() {}
 
 func (x *TurnState) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[13]
+	mi := &file_record_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1303,7 +1380,7 @@ func (x *TurnState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TurnState.ProtoReflect.Descriptor instead.
 func (*TurnState) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{13}
+	return file_record_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *TurnState) GetPhase() uint32 {
@@ -1391,7 +1468,7 @@ type Outbox struct {
 
 func (x *Outbox) Reset() {
 	*x = Outbox{}
-	mi := &file_record_proto_msgTypes[14]
+	mi := &file_record_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1403,7 +1480,7 @@ func (x *Outbox) String() string {
 func (*Outbox) ProtoMessage() {}
 
 func (x *Outbox) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[14]
+	mi := &file_record_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1416,7 +1493,7 @@ func (x *Outbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outbox.ProtoReflect.Descriptor instead.
 func (*Outbox) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{14}
+	return file_record_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Outbox) GetMessage() *Ref {
@@ -1540,7 +1617,7 @@ type Row struct {
 
 func (x *Row) Reset() {
 	*x = Row{}
-	mi := &file_record_proto_msgTypes[15]
+	mi := &file_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1552,7 +1629,7 @@ func (x *Row) String() string {
 func (*Row) ProtoMessage() {}
 
 func (x *Row) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[15]
+	mi := &file_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1565,7 +1642,7 @@ func (x *Row) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Row.ProtoReflect.Descriptor instead.
 func (*Row) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{15}
+	return file_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Row) GetConversation() []byte {
@@ -1620,7 +1697,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_record_proto_msgTypes[16]
+	mi := &file_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1632,7 +1709,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[16]
+	mi := &file_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1645,7 +1722,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{16}
+	return file_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Claim) GetConversation() []byte {
@@ -1701,7 +1778,7 @@ type Keys struct {
 
 func (x *Keys) Reset() {
 	*x = Keys{}
-	mi := &file_record_proto_msgTypes[17]
+	mi := &file_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1713,7 +1790,7 @@ func (x *Keys) String() string {
 func (*Keys) ProtoMessage() {}
 
 func (x *Keys) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[17]
+	mi := &file_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1726,7 +1803,7 @@ func (x *Keys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Keys.ProtoReflect.Descriptor instead.
 func (*Keys) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{17}
+	return file_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Keys) GetKey() []byte {
@@ -1841,7 +1918,7 @@ const file_record_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\fR\x04type\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\fR\x06reason\x12(\n" +
 	"\rprovider_time\x18\x03 \x01(\x03H\x00R\fproviderTime\x88\x01\x01B\x10\n" +
-	"\x0e_provider_time\"\xbc\x05\n" +
+	"\x0e_provider_time\"\xea\x05\n" +
 	"\x05State\x12\x18\n" +
 	"\achannel\x18\x01 \x01(\fR\achannel\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\rR\x04kind\x12\x18\n" +
@@ -1863,7 +1940,8 @@ const file_record_proto_rawDesc = "" +
 	"\x05armed\x18\x10 \x01(\x03H\x05R\x05armed\x88\x01\x01\x12\x1f\n" +
 	"\bdeadline\x18\x11 \x01(\x03H\x06R\bdeadline\x88\x01\x01\x12\x12\n" +
 	"\x04away\x18\x12 \x01(\bR\x04away\x12-\n" +
-	"\afetches\x18\x13 \x03(\v2\x13.chumi.record.FetchR\afetchesB\n" +
+	"\afetches\x18\x13 \x03(\v2\x13.chumi.record.FetchR\afetches\x12,\n" +
+	"\x06volley\x18\x14 \x01(\v2\x14.chumi.record.VolleyR\x06volleyB\n" +
 	"\n" +
 	"\b_startedB\t\n" +
 	"\a_activeB\x0f\n" +
@@ -1871,7 +1949,12 @@ const file_record_proto_rawDesc = "" +
 	"\f_window_fromB\x10\n" +
 	"\x0e_waiting_sinceB\b\n" +
 	"\x06_armedB\v\n" +
-	"\t_deadline\"y\n" +
+	"\t_deadline\"b\n" +
+	"\x06Volley\x12\x14\n" +
+	"\x05spent\x18\x01 \x01(\rR\x05spent\x12\x1a\n" +
+	"\banswered\x18\x02 \x01(\bR\banswered\x12\x16\n" +
+	"\x06length\x18\x03 \x01(\rR\x06length\x12\x0e\n" +
+	"\x02at\x18\x04 \x01(\rR\x02at\"y\n" +
 	"\x05Fetch\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x03R\x05index\x12\x13\n" +
@@ -1937,7 +2020,7 @@ func file_record_proto_rawDescGZIP() []byte {
 	return file_record_proto_rawDescData
 }
 
-var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_record_proto_goTypes = []any{
 	(*Ref)(nil),       // 0: chumi.record.Ref
 	(*Event)(nil),     // 1: chumi.record.Event
@@ -1951,12 +2034,13 @@ var file_record_proto_goTypes = []any{
 	(*Handoff)(nil),   // 9: chumi.record.Handoff
 	(*Update)(nil),    // 10: chumi.record.Update
 	(*State)(nil),     // 11: chumi.record.State
-	(*Fetch)(nil),     // 12: chumi.record.Fetch
-	(*TurnState)(nil), // 13: chumi.record.TurnState
-	(*Outbox)(nil),    // 14: chumi.record.Outbox
-	(*Row)(nil),       // 15: chumi.record.Row
-	(*Claim)(nil),     // 16: chumi.record.Claim
-	(*Keys)(nil),      // 17: chumi.record.Keys
+	(*Volley)(nil),    // 12: chumi.record.Volley
+	(*Fetch)(nil),     // 13: chumi.record.Fetch
+	(*TurnState)(nil), // 14: chumi.record.TurnState
+	(*Outbox)(nil),    // 15: chumi.record.Outbox
+	(*Row)(nil),       // 16: chumi.record.Row
+	(*Claim)(nil),     // 17: chumi.record.Claim
+	(*Keys)(nil),      // 18: chumi.record.Keys
 }
 var file_record_proto_depIdxs = []int32{
 	4,  // 0: chumi.record.Event.contact:type_name -> chumi.record.Contact
@@ -1972,18 +2056,19 @@ var file_record_proto_depIdxs = []int32{
 	0,  // 10: chumi.record.Attempt.message:type_name -> chumi.record.Ref
 	0,  // 11: chumi.record.Status.message:type_name -> chumi.record.Ref
 	0,  // 12: chumi.record.Turn.id:type_name -> chumi.record.Ref
-	13, // 13: chumi.record.State.turn:type_name -> chumi.record.TurnState
-	14, // 14: chumi.record.State.outbox:type_name -> chumi.record.Outbox
-	12, // 15: chumi.record.State.fetches:type_name -> chumi.record.Fetch
-	0,  // 16: chumi.record.TurnState.id:type_name -> chumi.record.Ref
-	0,  // 17: chumi.record.Outbox.message:type_name -> chumi.record.Ref
-	0,  // 18: chumi.record.Row.message:type_name -> chumi.record.Ref
-	0,  // 19: chumi.record.Claim.message:type_name -> chumi.record.Ref
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	14, // 13: chumi.record.State.turn:type_name -> chumi.record.TurnState
+	15, // 14: chumi.record.State.outbox:type_name -> chumi.record.Outbox
+	13, // 15: chumi.record.State.fetches:type_name -> chumi.record.Fetch
+	12, // 16: chumi.record.State.volley:type_name -> chumi.record.Volley
+	0,  // 17: chumi.record.TurnState.id:type_name -> chumi.record.Ref
+	0,  // 18: chumi.record.Outbox.message:type_name -> chumi.record.Ref
+	0,  // 19: chumi.record.Row.message:type_name -> chumi.record.Ref
+	0,  // 20: chumi.record.Claim.message:type_name -> chumi.record.Ref
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_record_proto_init() }
@@ -1998,16 +2083,16 @@ func file_record_proto_init() {
 	file_record_proto_msgTypes[9].OneofWrappers = []any{}
 	file_record_proto_msgTypes[10].OneofWrappers = []any{}
 	file_record_proto_msgTypes[11].OneofWrappers = []any{}
-	file_record_proto_msgTypes[12].OneofWrappers = []any{}
 	file_record_proto_msgTypes[13].OneofWrappers = []any{}
 	file_record_proto_msgTypes[14].OneofWrappers = []any{}
+	file_record_proto_msgTypes[15].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_record_proto_rawDesc), len(file_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -48,9 +48,9 @@ var (
 	feature      = Policy{Result: chat.SendRefused, Reason: "feature_not_available"}
 	maybeSent    = Policy{Result: chat.SendAmbiguous, Reason: "meta_unsure"}
 	restricted   = Policy{Result: chat.SendBlocked, Reason: "account_restricted"}
-	callLimit    = Policy{Result: chat.SendThrottled, Reason: "call_limit", RetryAfter: quota, Hold: chat.HoldApp}
-	// accountCalls are quotas of the Instagram account.
-	accountCalls = Policy{Result: chat.SendThrottled, Reason: "call_limit", RetryAfter: quota, Hold: chat.HoldChannel}
+	appCalls     = Policy{Result: chat.SendThrottled, Reason: "call_limit", RetryAfter: quota, Hold: chat.HoldApp}
+	// callLimit is of an account, or of whoever's token it is: one channel either way.
+	callLimit = Policy{Result: chat.SendThrottled, Reason: "call_limit", RetryAfter: soon, Hold: chat.HoldChannel}
 
 	// unknownCode is for codes Meta invents. An error that Graph named is an
 	// answer: the message was not taken. Repeating it blindly could harm the
@@ -62,7 +62,7 @@ var (
 var graphErrors = map[int]Policy{
 	0:   tokenInvalid,
 	3:   permission,
-	4:   callLimit,
+	4:   appCalls,
 	10:  permission,
 	17:  callLimit,
 	33:  badRequest,
@@ -143,7 +143,7 @@ var instagramErrors = map[int]Policy{
 	1: maybeSent, 2: maybeSent,
 	230:   {Result: chat.SendRefused, Reason: "consent_missing"},
 	551:   {Result: chat.SendRefused, Reason: "recipient_unavailable"},
-	80002: accountCalls, 80006: accountCalls, // the account's and the messaging quota
+	80002: callLimit, 80006: callLimit, // the account's and the messaging quota
 	2534068: {Result: chat.SendRefused, Reason: "multiple_images_not_enabled"},
 }
 
@@ -159,9 +159,9 @@ var instagramSubcodes = map[codePair]Policy{
 	{100, 2534068}: {Result: chat.SendRefused, Reason: "multiple_images_not_enabled"},
 	{200, 2534041}: {Result: chat.SendBlocked, Reason: "access_switched_off"},
 	{613, 2534040}: {Result: chat.SendThrottled, Reason: "pair_limit", RetryAfter: pair, Hold: chat.HoldPair},
-	{4, 1349210}:   callLimit,
-	{4, 1349211}:   callLimit,
-	{4, 1349212}:   callLimit,
+	{4, 1349210}:   appCalls,
+	{4, 1349211}:   appCalls,
+	{4, 1349212}:   appCalls,
 }
 
 // Classify tells what a Graph error means. It looks at code and subcode only:
