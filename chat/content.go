@@ -159,6 +159,9 @@ type Message struct {
 	Type string
 	// Text is the readable text; empty for kinds that have none.
 	Text string
+	// Length is of a customer's Text, in characters; it stays when the text is taken
+	// back, because Apply looks at it.
+	Length int
 	// ReplyTo is the message this one quotes.
 	ReplyTo RemoteID
 	// Group is the WhatsApp group the message was written in; group messages

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"time"
+	"unicode/utf8"
 
 	"github.com/chumiai/chumi/metrics/failpoint"
 )
@@ -85,7 +86,7 @@ func (p *step) received(f *Inbound) {
 	p.introduce(f, id)
 	e := Event{Kind: MessageReceived, Message: &Message{
 		ID: id, RemoteID: f.Remote, Direction: DirectionIn, Author: AuthorCustomer,
-		Type: f.Type, Text: f.Text, ReplyTo: f.ReplyTo, Group: f.Group,
+		Type: f.Type, Text: f.Text, Length: utf8.RuneCountInString(f.Text), ReplyTo: f.ReplyTo, Group: f.Group,
 		ProviderTime: f.Time, Name: f.Name, Content: f.Content, Raw: f.Raw,
 	}}
 	wanted := p.c.Holder == HolderAssistant && f.Group == "" && answerable(f.Type) && !takenBack(p.in.Known.Early, f.Remote)

@@ -1,9 +1,6 @@
 package chat
 
-import (
-	"time"
-	"unicode/utf8"
-)
+import "time"
 
 // Volley tells a person from another assistant, and ends a chat of two: each
 // answers the other at once, for ever, and both pay. It counts what a customer
@@ -40,8 +37,8 @@ const (
 func (v Volley) received(m *Message, at time.Time) Volley {
 	now := uint32(max(at.Unix(), 0)) // #nosec G115 -- until the year 2106
 	passed := time.Duration(int64(now)-int64(v.At)) * time.Second
-	length := utf8.RuneCountInString(m.Text)
-	next := Volley{Length: uint16(min(length, 1<<16-1)), At: now} // #nosec G115 -- bounded
+	length := m.Length
+	next := Volley{Length: uint16(min(max(length, 0), 1<<16-1)), At: now} // #nosec G115 -- bounded
 	if passed >= volleyPause {
 		return next
 	}

@@ -116,6 +116,7 @@ func public(w *wire, e *chat.Event) error {
 		w.stamp(5, m.ProviderTime)
 		w.turn(6, c, m.Turn)
 		w.uint(7, uint64(m.Class))
+		w.int(9, int64(m.Length))
 		w.bool(8, m.Simulated)
 		w.bool(15, m.Revoked)
 		w.close(at)
@@ -212,7 +213,7 @@ func (row eventRow) event(t chat.TenantID, c chat.ConversationID, p *recordpb.Pr
 		e.Message = &chat.Message{ID: messageOf(c, m.Id), RemoteID: chat.RemoteID(p.Remote), Direction: chat.Direction(m.Direction),
 			Author: chat.Author(m.Author), Type: string(m.Type), Text: string(p.Text), ReplyTo: chat.RemoteID(p.ReplyTo),
 			Group: string(p.Group), ProviderTime: unstamp(m.ProviderTime), Name: string(p.Name), Turn: turnOf(c, m.Turn),
-			Class: chat.Class(m.Class), Simulated: m.Simulated, Revoked: m.Revoked, Raw: p.Raw}
+			Class: chat.Class(m.Class), Length: int(m.Length), Simulated: m.Simulated, Revoked: m.Revoked, Raw: p.Raw}
 		if e.Message.Content, err = decodeContent(p.Content); err != nil {
 			return chat.Event{}, err
 		}

@@ -508,6 +508,8 @@ type Message struct {
 	Turn         *Ref                   `protobuf:"bytes,6,opt,name=turn,proto3" json:"turn,omitempty"`
 	Class        uint32                 `protobuf:"varint,7,opt,name=class,proto3" json:"class,omitempty"`
 	Simulated    bool                   `protobuf:"varint,8,opt,name=simulated,proto3" json:"simulated,omitempty"`
+	// length is of a customer's text, in characters.
+	Length int64 `protobuf:"varint,9,opt,name=length,proto3" json:"length,omitempty"`
 	// revoked tells that the content was taken back, and is gone.
 	Revoked       bool `protobuf:"varint,15,opt,name=revoked,proto3" json:"revoked,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -598,6 +600,13 @@ func (x *Message) GetSimulated() bool {
 		return x.Simulated
 	}
 	return false
+}
+
+func (x *Message) GetLength() int64 {
+	if x != nil {
+		return x.Length
+	}
+	return 0
 }
 
 func (x *Message) GetRevoked() bool {
@@ -1869,7 +1878,7 @@ const file_record_proto_rawDesc = "" +
 	"\aContact\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x16\n" +
 	"\x06sealed\x18\x02 \x01(\fR\x06sealed\x12\"\n" +
-	"\fconversation\x18\x03 \x01(\fR\fconversation\"\xa7\x02\n" +
+	"\fconversation\x18\x03 \x01(\fR\fconversation\"\xbf\x02\n" +
 	"\aMessage\x12!\n" +
 	"\x02id\x18\x01 \x01(\v2\x11.chumi.record.RefR\x02id\x12\x1c\n" +
 	"\tdirection\x18\x02 \x01(\rR\tdirection\x12\x16\n" +
@@ -1878,7 +1887,8 @@ const file_record_proto_rawDesc = "" +
 	"\rprovider_time\x18\x05 \x01(\x03H\x00R\fproviderTime\x88\x01\x01\x12%\n" +
 	"\x04turn\x18\x06 \x01(\v2\x11.chumi.record.RefR\x04turn\x12\x14\n" +
 	"\x05class\x18\a \x01(\rR\x05class\x12\x1c\n" +
-	"\tsimulated\x18\b \x01(\bR\tsimulated\x12\x18\n" +
+	"\tsimulated\x18\b \x01(\bR\tsimulated\x12\x16\n" +
+	"\x06length\x18\t \x01(\x03R\x06length\x12\x18\n" +
 	"\arevoked\x18\x0f \x01(\bR\arevokedB\x10\n" +
 	"\x0e_provider_time\"\xcd\x01\n" +
 	"\aAttempt\x12+\n" +
