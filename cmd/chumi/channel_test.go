@@ -327,7 +327,9 @@ func TestChannel_FieldsHaveTheirEffect(t *testing.T) {
 			func() bool { return template("hello_world")["quality"] == "RED" }},
 		// Meta's own sample of a quality carries the field of a status.
 		{"message_template_status_update", `{"previous_quality_score":"RED","new_quality_score":"YELLOW","message_template_id":1689556908129832,"message_template_name":"hello_world","message_template_language":"en_US"}`,
-			func() bool { return template("hello_world")["quality"] == "YELLOW" && template("hello_world")["status"] == "PAUSED" }},
+			func() bool {
+				return template("hello_world")["quality"] == "YELLOW" && template("hello_world")["status"] == "PAUSED"
+			}},
 		{"template_category_update", `{"message_template_id":1689556908129832,"message_template_name":"hello_world","message_template_language":"en_US","previous_category":"UTILITY","new_category":"MARKETING"}`,
 			func() bool { return template("hello_world")["category"] == "MARKETING" }},
 		{"message_template_components_update", `{"message_template_id":1689556908129832,"message_template_name":"hello_world","message_template_language":"en_US","message_template_element":"Hi"}`,

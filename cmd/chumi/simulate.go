@@ -65,16 +65,16 @@ func (s *simulators) handler() fasthttp.RequestHandler {
 
 // simulatedAccounts are the channels of a bootstrap file as Graph knows them.
 func simulatedAccounts(b *Bootstrap) []metasim.Account {
-	secrets := map[chat.AppID]chat.Secret{}
+	secrets, ids := map[chat.AppID]chat.Secret{}, map[chat.AppID]string{}
 	for _, a := range b.Apps {
-		secrets[a.ID] = a.AppSecret
+		secrets[a.ID], ids[a.ID] = a.AppSecret, a.MetaAppID
 	}
 	var out []metasim.Account
 	for i := range b.Channels {
 		ch := b.Channels[i].channel()
 		out = append(out, metasim.Account{
 			Kind: metasim.Kind(ch.Kind.String()), ID: ch.Account, Name: string(ch.ID), WABA: ch.WABA,
-			App: string(ch.App), AppSecret: secrets[ch.App].Reveal(), AccessToken: ch.Token.Reveal(),
+			App: string(ch.App), AppID: ids[ch.App], AppSecret: secrets[ch.App].Reveal(), AccessToken: ch.Token.Reveal(),
 		})
 	}
 	return out
@@ -94,13 +94,16 @@ func (c *cli) simulateCommand() *cobra.Command {
 		model                                  openaisim.Plan
 		modelKey                               string
 		windows, paced                         bool
+		subscriptions                          bool
 		pace                                   = metasim.StrictPace
 	)
 	cmd := &cobra.Command{Use: "simulate", Short: "Run the simulators of WhatsApp, Instagram and a model alone",
 		Long: `simulate stands in for Meta and for a model, so that an engine can be tried
 without accounts. Point the engine's meta.graph_url, meta.instagram_url and
 assistant.base_url at the addresses it prints, and give both the same bootstrap
-file. Customers write through POST /simulator/api/messages on the Graph address:
+file. POST /simulator/api/codes {"channel": "acme-wa"} logs somebody in and gives the
+code that a channel is connected with. Customers write through POST
+/simulator/api/messages on the Graph address:
 {"channel": "acme-wa", "from": "4915550100042", "type": "image", "text": "this one?"}.
 A type it does not have is answered with the list of those it has. What is sent is
 held against Meta's documented limits; GET /simulator/api/ledger lists it all.`,
@@ -118,7 +121,7 @@ held against Meta's documented limits; GET /simulator/api/ledger lists it all.`,
 				pace = metasim.Pace{}
 			}
 			s, err := startSimulators(graphAddr, modelAddr,
-				metasim.Options{Accounts: simulatedAccounts(b), Hooks: hooks, Plan: graph, Windows: windows, Pace: pace, LedgerMax: ledgerMax},
+				metasim.Options{Accounts: simulatedAccounts(b), Hooks: hooks, Plan: graph, Windows: windows, Subscriptions: subscriptions, Pace: pace, LedgerMax: ledgerMax},
 				openaisim.Options{APIKey: modelKey, Plan: model, LedgerMax: ledgerMax})
 			if err != nil {
 				return err
@@ -136,6 +139,7 @@ held against Meta's documented limits; GET /simulator/api/ledger lists it all.`,
 	f.BoolVar(&paced, "paced", false, "refuse messages that come faster than Meta allows; the ledger names the limit")
 	f.IntVar(&pace.PerSecond, "per-second", pace.PerSecond, "with --paced: messages a second of a WhatsApp number, both directions together")
 	f.IntVar(&pace.Tier, "tier", pace.Tier, "with --paced: persons outside the window that the numbers of a WABA may write to in 24 hours, 0 for any")
+	f.BoolVar(&subscriptions, "subscriptions", false, "post no webhook of an account until its app has subscribed to it")
 	f.StringVar(&modelKey, "model-key", "", "the only model key accepted (default: any)")
 	f.Uint64Var(&graph.Seed, "seed", 1, "seed of faults and delays")
 	f.DurationVar(&graph.Latency.Median, "graph-latency", 100*time.Millisecond, "median time Graph takes to answer")

@@ -25,6 +25,8 @@ type Account struct {
 	Display string `json:"display,omitempty"`
 	// App names the Meta app whose callback, /hooks/{App}, gets the updates.
 	App string `json:"app"`
+	// AppID is that app's id at Meta, the client_id of logins; one is made when empty.
+	AppID string `json:"-"`
 	// AppSecret signs them. Without one, accepted messages are not reported on.
 	AppSecret string `json:"-"`
 	// AccessToken is the only bearer token accepted for this account; any

@@ -69,6 +69,25 @@ func TestOffice_TokensEnd(t *testing.T) {
 	}
 }
 
+func TestOffice_Codes(t *testing.T) {
+	own := number
+	own.AppID = "4711"
+	s := New(Options{Accounts: []Account{own}, Seed: 1})
+	defer s.Close()
+	answer, _, _ := graphOf(t, s, "POST", "/simulator/api/codes", "", `{"channel":"shop-wa"}`)
+	code, _ := answer["code"].(string)
+	if code == "" || s.AppID("main") != "4711" {
+		t.Fatalf("%v, app %s", answer, s.AppID("main"))
+	}
+	target := "/v25.0/oauth/access_token?client_id=4711&client_secret=sim-secret&code=" + code
+	if answer, code, _ := graphOf(t, s, "GET", target, "", ""); code != 0 || answer["access_token"] == "" {
+		t.Errorf("%v", answer)
+	}
+	if _, code, _ := graphOf(t, s, "GET", target, "", ""); code != 100 {
+		t.Errorf("the code was good twice: %d", code)
+	}
+}
+
 func TestOffice_RestrictedAccountRefusesSends(t *testing.T) {
 	e := newEngine(t, nil)
 	s := New(Options{Accounts: []Account{number}, Seed: 1, Hooks: e.URL})

@@ -121,7 +121,14 @@ func (s *Server) owner(q *managed) (Account, *graphError) {
 }
 
 // appID is the id of an app at Meta.
-func (s *Server) appID(app string) string { return s.office.number("app", app) }
+func (s *Server) appID(app string) string {
+	for _, a := range s.o.Accounts {
+		if a.App == app && a.AppID != "" {
+			return a.AppID
+		}
+	}
+	return s.office.number("app", app)
+}
 
 // AppID returns the id at Meta of the app with a word: the client_id of logins.
 func (s *Server) AppID(app string) string { return s.appID(app) }
@@ -454,4 +461,24 @@ func (s *Server) upload(q *managed) (object, *graphError) {
 	handle := s.office.fresh("4:")
 	s.office.pictures[handle] = body
 	return object{"h": handle}, nil
+}
+
+// postCode logs somebody in: {"channel": "shop-wa"} is answered with a code.
+func (s *Server) postCode(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Channel string `json:"channel"`
+	}
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, requestMax)).Decode(&in)
+	if err != nil {
+		http.Error(w, "the body must be JSON", http.StatusBadRequest)
+		return
+	}
+	word, err := s.IssueCode(in.Channel)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	if body, err := raw(object{"code": word}); err == nil {
+		writeJSON(w, http.StatusOK, body)
+	}
 }

@@ -157,6 +157,7 @@ func New(o Options) *Server {
 	s.mux.HandleFunc("GET /simulator/api/ledger", s.getLedger)
 	s.mux.HandleFunc("GET /simulator/files/{link}", s.getFile)
 	s.mux.HandleFunc("GET /simulator/ig/{link}", s.getAttachment)
+	s.mux.HandleFunc("POST /simulator/api/codes", s.postCode)
 	s.mux.HandleFunc("/", s.graph)
 	return s
 }
