@@ -57,6 +57,7 @@ type runner interface {
 type fetcher interface {
 	start(fetchJob)
 	drop(t chat.TenantID, prefix string)
+	person(personJob)
 }
 
 // now is the decision time of a group: the clock, never earlier than a time

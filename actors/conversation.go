@@ -115,6 +115,10 @@ func (o *outlet) release(effects []chat.Effect) {
 			if core.files != nil {
 				core.files.drop(st.Tenant, e.Prefix)
 			}
+		case chat.WantProfile:
+			if core.files != nil {
+				core.files.person(personJob{tenant: st.Tenant, group: o.act.group, channel: st.Channel, conversation: st.ID, effect: e})
+			}
 		case chat.DropMedia:
 			if prefix, ok := chat.MessagePrefix(e.Message); ok && core.files != nil {
 				core.files.drop(st.Tenant, prefix)

@@ -63,8 +63,8 @@ type fetches struct {
 	order    []*fetchQueue
 	free     int
 	parked   bool
-	// drops counts deletions under way.
-	drops int
+	// drops counts deletions under way, persons the profiles.
+	drops, persons int
 }
 
 // fetch is a job with its history in this process.

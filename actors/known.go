@@ -24,6 +24,8 @@ func (d *draft) known(it *item) (k chat.Known, err error) {
 		}
 	case chat.Link:
 		k.Contact, err = d.person()
+	case chat.ProfileFetched:
+		k.Contact, err = d.person()
 	case chat.FileUploaded:
 		k.Docs, err = d.uploads(f.Upload.Blob)
 	case chat.FileLent:

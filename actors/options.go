@@ -49,7 +49,9 @@ type Options struct {
 	Media      Media
 	Files      Files
 	Opener     Opener
-	Clock      Clock
+	// Persons may be nil: no profile is then fetched.
+	Persons Persons
+	Clock   Clock
 	// Registry may be nil: news of a WABA then concern the channel they were led to
 	// alone. Accounts, Onboarding, Binder and Sightings may be nil, together with it:
 	// nobody then asks Meta about channels.

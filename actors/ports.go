@@ -233,6 +233,13 @@ type Media interface {
 	OpenMedia(ctx context.Context, ch chat.Channel, m chat.Media) (body io.ReadCloser, mimeType string, err error)
 }
 
+// Persons knows the public profiles of Instagram customers.
+type Persons interface {
+	// Person returns a profile. KindInvalid and KindNotFound mean that this person's
+	// is not to be had, other errors that it may be later.
+	Person(ctx context.Context, ch chat.Channel, igsid string) (chat.Person, error)
+}
+
 // Files keeps files, sealed. Names are chat.BlobIDs.
 type Files interface {
 	// Keep stores what r yields up to io.EOF; it is durable when it returns. An

@@ -15,6 +15,7 @@ func (p *step) inbound(f *Inbound) {
 	switch f.Kind {
 	case InboundMessage:
 		p.received(f)
+		p.wantProfile(f)
 	case InboundStatus, InboundRead:
 		p.reported(f)
 	case InboundEcho:

@@ -74,6 +74,8 @@ func Step(s *Conversation, in Input) Decision {
 		p.templatesFetched(f)
 	case FetchFinished:
 		p.fetchFinished(f)
+	case ProfileFetched:
+		p.profileFetched(f)
 	case FileUploaded:
 		p.fileUploaded(f)
 	case FileLent:

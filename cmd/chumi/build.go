@@ -135,7 +135,7 @@ func (s *Server) buildActors(context.Context) error {
 		Journal: s.store, Pairs: s.store, Index: s.store, Contacts: s.store, Documents: s.store, Barrier: s.store,
 		Directory: s.directory, Quarantine: s.directory.Quarantine(),
 		Leadership: s.store, Elections: s.store, Agenda: s.store,
-		Model: model, Graph: graph, Presence: graph, Media: graph, Files: s.files, Opener: s.files, Strikes: s.strikes, Clock: wallClock{}, Rand: rand.Float64,
+		Model: model, Graph: graph, Presence: graph, Media: graph, Files: s.files, Opener: s.files, Persons: graph, Strikes: s.strikes, Clock: wallClock{}, Rand: rand.Float64,
 		Metrics: s.metrics, Logger: s.opt.Log,
 		ResidentMax: c.Engine.ResidentMax, TurnsInFlightMax: c.Assistant.CallsMax,
 		AttemptTimeout: c.Meta.SendTimeout,

@@ -221,3 +221,77 @@ func TestServe_TakesUploads(t *testing.T) {
 		t.Errorf("%d files lie on the disk, want one for each tenant", len(files))
 	}
 }
+
+// An Instagram customer who writes is shown with name and picture; another day's
+// message does not ask again while that is young; and an erase takes it all.
+func TestServe_InstagramCustomersHaveFaces(t *testing.T) {
+	dir, bootstrap := t.TempDir(), write(t, "bootstrap.yaml", twoTenants)
+	sims, flags := quickSimulators(t, bootstrap, func(o *metasim.Options) {
+		o.Plan.Files = func(r metasim.FileRequest) metasim.FileFault {
+			if r.Sort == "profile" && r.ID == "900000000000002" {
+				return metasim.FileFaultMissing
+			}
+			return metasim.FileFaultNone
+		}
+	})
+	e := startEngine(t, dir, bootstrap, flags...)
+	sims.meta.SetHooks("http://" + e.edge)
+	events := e.stream("key-of-acme")
+	profileOf := func(from string) (contact struct {
+		ID, Name  string
+		Addresses []struct{ Kind, Value string }
+		Profile   *struct {
+			Username, Picture, Refused string
+			Type                       string `json:"picture_type"`
+			Key                        []byte `json:"picture_key"`
+		}
+	}) {
+		t.Helper()
+		heard, err := sims.meta.Say(t.Context(), metasim.Said{Channel: "17841400000000001", From: from, Name: "Ida", Text: "hi"})
+		if err != nil || !heard.Acknowledged {
+			t.Fatal(heard, err)
+		}
+		seen := until(t, events, func(ev apiEvent) bool { return ev.Kind == "contact_linked" })
+		var ev struct{ Contact any }
+		ev.Contact = &contact
+		if err := json.Unmarshal([]byte(seen[len(seen)-1].line), &ev); err != nil {
+			t.Fatal(err)
+		}
+		return contact
+	}
+	ida := profileOf("900000000000001")
+	if p := ida.Profile; p == nil || ida.Name != "Ida" || p.Username != "user.900000000000001" || p.Picture == "" || p.Key != nil || p.Type != metasim.PictureType {
+		t.Fatalf("%+v, %+v", ida, ida.Profile)
+	}
+	want := metasim.FileContents("picture of 900000000000001", metasim.PictureType)
+	if status, got := get(t, "http://"+e.api+"/v1/media/"+ida.Profile.Picture, "key-of-acme"); status != 200 || got != string(want) {
+		t.Errorf("the picture is answered %d with %d bytes", status, len(got))
+	}
+	if status, _ := get(t, "http://"+e.api+"/v1/media/"+ida.Profile.Picture, "key-of-bolt"); status != 404 {
+		t.Errorf("another tenant sees it: %d", status)
+	}
+	if shy := profileOf("900000000000002"); shy.Profile == nil || shy.Profile.Refused != "consent_missing" || shy.Profile.Picture != "" {
+		t.Errorf("without consent: %+v", shy.Profile)
+	}
+	for _, r := range sims.meta.FileRequests() {
+		if r.Sort == "file" && r.Token || r.Sort == "profile" && !r.Token {
+			t.Errorf("%s of %s with token %v", r.Sort, r.ID, r.Token)
+		}
+	}
+	e.stop()
+	checked(t, dir)
+	if found := plainAnywhere(t, dir, []byte("file of picture")); len(found) > 0 {
+		t.Errorf("plain pictures lie in %v", found)
+	}
+	if files := plainAnywhere(t, filepath.Join(dir, "media"), nil); len(files) != 1 {
+		t.Errorf("%d files lie on the disk, want the picture: %v", len(files), files)
+	}
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), []string{"erase", "--data-dir", dir, "--tenant", "acme", "--contact", ida.ID}, nil, &out, &errs); code != exitOK {
+		t.Fatalf("erase exited %d: %s", code, errs.String())
+	}
+	checked(t, dir)
+	if files := plainAnywhere(t, filepath.Join(dir, "media"), nil); len(files) != 0 {
+		t.Errorf("%d files lie on the disk after the erase", len(files))
+	}
+}

@@ -37,6 +37,7 @@ var (
 	_ actors.Binder     = (*persistence.Directory)(nil)
 	_ actors.Sightings  = (*webhook.Sightings)(nil)
 	_ actors.Opener     = (*blob.Store)(nil)
+	_ actors.Persons    = (*meta.Client)(nil)
 	_ actors.Uploads    = (*actors.Library)(nil)
 	_ api.Library       = (*actors.Library)(nil)
 	_ persistence.Files = (*blob.Store)(nil)
