@@ -21,6 +21,7 @@ func (c *checker) instagram(m *Message) {
 	c.absent("preview_url", o.PreviewURL, "Instagram shows previews as it likes")
 	c.absent("reply_to", m.ReplyTo != "", "the Instagram API cannot quote a message")
 	c.absent("quick_replies", len(o.QuickReplies) > 0 && m.Type != TypeText, "they stand under a text")
+	c.absent("human_agent", o.Human && m.Type == TypeReaction, "only messages carry the tag")
 	if o.Comment != "" {
 		c.atMost("private_reply.comment_id", o.Comment, commentIDMax)
 		c.absent("private_reply", m.Type != TypeText || len(o.QuickReplies) > 0, "a private reply is a text")

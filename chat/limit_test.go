@@ -60,6 +60,7 @@ func TestCheck_NamesWhatIsWrong(t *testing.T) {
 		{chat.Instagram, `{"Type":"image","Text":"x","Content":{"media":[{"kind":"image","media_id":"1"}]}}`, "image.caption", "parameter_invalid"},
 		{chat.Instagram, `{"Type":"reaction","Content":{"reaction":{"remote_id":"m_1","emoji":"👍"}}}`, "reaction.emoji", "parameter_invalid"},
 		{chat.Instagram, `{"Type":"text","Text":"x","Content":{"offer":{"quick_replies":[{"content_type":"text","title":"` + strings.Repeat("a", 21) + `","payload":"p"}]}}}`, "quick_replies[0].title", "parameter_too_long"},
+		{chat.Instagram, `{"Type":"reaction","Content":{"reaction":{"remote_id":"m_1","emoji":"❤"},"offer":{"human_agent":true}}}`, "human_agent", "parameter_invalid"},
 		{chat.Instagram, `{"Type":"image","Content":{"media":[{"kind":"image","media_id":"1"}],"offer":{"comment_id":"1"}}}`, "private_reply", "parameter_invalid"},
 		{0, `{"Type":"text","Text":"x"}`, "type", "type_not_supported"},
 	} {
