@@ -17,7 +17,7 @@ const (
 
 // templateRules are the types of parameters of each component, buttons by sub_type.
 var templateRules = map[string][]string{
-	"header":      {"text", "image", "video", "document", "location"},
+	"header":      {"text", "image", "video", "document", "location", "product"},
 	"body":        {"text", "currency", "date_time"},
 	"quick_reply": {"payload"},
 	"url":         {"text"},
@@ -25,6 +25,8 @@ var templateRules = map[string][]string{
 	"flow":        {"action"},
 	"catalog":     {"action"},
 	"mpm":         {"action"},
+
+	"limited_time_offer": {"limited_time_offer"},
 }
 
 func (c *checker) template(t *TemplateUse) {
@@ -39,25 +41,45 @@ func (c *checker) template(t *TemplateUse) {
 		}
 	}
 	c.needed("template.language.code", t.Language.Code, LanguageMax)
-	var header, body bool
-	buttons := map[ButtonIndex]bool{}
-	for i := range t.Components {
-		p, at := &t.Components[i], item("template.components", i)
-		c.oneOf(at+".type", p.Type, "header", "body", "button")
-		switch p.Type {
-		case "button":
-			c.templateButton(at, p, buttons)
-		case "header":
-			c.absent(at, header, "a template has one header")
-			header = true
-		case "body":
-			c.absent(at, body, "a template has one body")
-			body = true
-		}
-		c.templateParameters(at, p)
-	}
+	c.templateParts("template.components", t.Components, "header", "body", "button", "limited_time_offer", "carousel")
 	if mixed(t.Components) {
 		c.invalid("template.components", "must name all text parameters or none.")
+	}
+}
+
+// templateParts checks the parts of a template or of one of its cards: one of each
+// type, but for buttons.
+func (c *checker) templateParts(list string, parts []TemplatePart, types ...string) {
+	seen, buttons := map[string]bool{}, map[ButtonIndex]bool{}
+	for i := range parts {
+		p, at := &parts[i], item(list, i)
+		c.oneOf(at+".type", p.Type, types...)
+		if p.Type == "button" {
+			c.templateButton(at, p, buttons)
+		} else {
+			c.absent(at, seen[p.Type], "there is one of each type already")
+			seen[p.Type] = true
+		}
+		if p.Type == "carousel" {
+			c.templateCards(at, p)
+			continue
+		}
+		c.absent(at+".cards", len(p.Cards) > 0, "only a carousel has cards")
+		c.templateParameters(at, p)
+	}
+}
+
+func (c *checker) templateCards(at string, p *TemplatePart) {
+	c.absent(at+".parameters", len(p.Parameters) > 0, "a carousel has cards")
+	c.count(at+".cards", len(p.Cards), CarouselMin, CarouselMax)
+	seen := map[int]bool{}
+	for i := range p.Cards {
+		card, at := &p.Cards[i], item(at+".cards", i)
+		if card.Index < 0 || card.Index >= CarouselMax || seen[card.Index] {
+			c.invalid(at+".card_index", "must be from 0 to %d and differ from the others.", CarouselMax-1)
+		}
+		seen[card.Index] = true
+		c.templateParts(at+".components", card.Components, "header", "body", "button")
 	}
 }
 
@@ -108,7 +130,7 @@ func (c *checker) parameter(at string, p *TemplateParameter) {
 	}{
 		{"text", p.Text != ""}, {"currency", p.Currency != nil}, {"date_time", p.DateTime != nil}, {"image", p.Image != nil},
 		{"video", p.Video != nil}, {"document", p.Document != nil}, {"location", p.Location != nil}, {"payload", p.Payload != ""},
-		{"coupon_code", p.Coupon != ""}, {"action", p.Action != nil},
+		{"coupon_code", p.Coupon != ""}, {"action", p.Action != nil}, {"product", p.Product != nil}, {"limited_time_offer", p.Limited != nil},
 	} {
 		switch {
 		case part.name == p.Type && !part.there:
@@ -141,6 +163,13 @@ func (c *checker) parameter(at string, p *TemplateParameter) {
 		c.needed(at+".coupon_code", p.Coupon, CouponMax)
 	case "action":
 		c.templateAction(at+".action", p.Action)
+	case "product":
+		c.needed(at+".product.catalog_id", p.Product.Catalog, catalogIDMax)
+		c.needed(at+".product.product_retailer_id", p.Product.Retailer, productIDMax)
+	case "limited_time_offer":
+		if p.Limited.Expires <= 0 {
+			c.missing(at + ".limited_time_offer.expiration_time_ms")
+		}
 	}
 }
 

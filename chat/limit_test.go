@@ -49,6 +49,9 @@ func TestCheck_NamesWhatIsWrong(t *testing.T) {
 		{chat.WhatsApp, interactive(`{"type":"cta_url","body":{"text":"x"},"action":{"name":"cta_url","parameters":{"display_text":"b","url":"https://a.example","flow_id":"1"}}}`), "interactive.action.parameters.flow_id", "parameter_invalid"},
 		{chat.WhatsApp, interactive(`{"type":"flow","body":{"text":"x"},"action":{"name":"flow","parameters":{"flow_message_version":"3","flow_id":"1","flow_cta":"Go","flow_action_payload":{"screen":"S","data":{}}}}}`), "interactive.action.parameters.flow_action_payload.data", "parameter_invalid"},
 		{chat.WhatsApp, interactive(`{"type":"carousel","body":{"text":"x"},"action":{"cards":[{"card_index":0,"type":"product","action":{"catalog_id":"1","product_retailer_id":"a"}},{"card_index":1,"type":"product","action":{"catalog_id":"2","product_retailer_id":"b"}}]}}`), "interactive.action.cards[1].action.catalog_id", "parameter_invalid"},
+		{chat.WhatsApp, template(`{"type":"carousel","cards":[{"card_index":0,"components":[]},{"card_index":0,"components":[]}]}`), "template.components[0].cards[1].card_index", "parameter_invalid"},
+		{chat.WhatsApp, template(`{"type":"carousel","cards":[{"card_index":0,"components":[]},{"card_index":1,"components":[{"type":"carousel"}]}]}`), "template.components[0].cards[1].components[0].type", "parameter_invalid"},
+		{chat.WhatsApp, template(`{"type":"limited_time_offer","parameters":[{"type":"limited_time_offer","limited_time_offer":{}}]}`), "template.components[0].parameters[0].limited_time_offer.expiration_time_ms", "parameter_missing"},
 		{chat.WhatsApp, template(`{"type":"footer"}`), "template.components[0].type", "parameter_invalid"},
 		{chat.WhatsApp, template(`{"type":"body","parameters":[{"type":"image","image":{"id":"1"}}]}`), "template.components[0].parameters[0].type", "parameter_invalid"},
 		{chat.WhatsApp, template(`{"type":"body","parameters":[{"type":"text","payload":"p"}]}`), "template.components[0].parameters[0].text", "parameter_missing"},
@@ -78,21 +81,22 @@ func TestCheck_NamesWhatIsWrong(t *testing.T) {
 func TestContent_UploadedExchangesEveryFileOfTheEngine(t *testing.T) {
 	const offered = `{"media":[{"kind":"image","blob":"b1"},{"kind":"image","url":"https://a.example"}],"offer":{
 		"interactive":{"type":"button","header":{"type":"image","image":{"blob":"b2"}},"action":{"cards":[{"card_index":0,"header":{"type":"video","video":{"blob":"b3"}},"action":{}}]}},
-		"template":{"name":"n","language":{"code":"de"},"components":[{"type":"header","parameters":[{"type":"document","document":{"blob":"b1","filename":"a.pdf"}}]}]}}}`
+		"template":{"name":"n","language":{"code":"de"},"components":[{"type":"header","parameters":[{"type":"document","document":{"blob":"b1","filename":"a.pdf"}}]},
+			{"type":"carousel","cards":[{"card_index":0,"components":[{"type":"header","parameters":[{"type":"image","image":{"blob":"b4"}}]}]}]}]}}}`
 	var c chat.Content
 	if err := json.Unmarshal([]byte(offered), &c); err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(c.Blobs(), " "); got != "b1 b2 b3 b1" {
+	if got := strings.Join(c.Blobs(), " "); got != "b1 b2 b3 b1 b4" {
 		t.Errorf("blobs %s", got)
 	}
 	before, _ := json.Marshal(c)
-	done, err := c.Uploaded(map[string]string{"b1": "101", "b2": "102", "b3": "103"})
+	done, err := c.Uploaded(map[string]string{"b1": "101", "b2": "102", "b3": "103", "b4": "104"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	got, _ := json.Marshal(done)
-	want := strings.NewReplacer(`"blob":"b1"`, `"media_id":"101"`, `"blob":"b2"`, `"id":"102"`, `"blob":"b3"`, `"id":"103"`).Replace(string(before))
+	want := strings.NewReplacer(`"blob":"b1"`, `"media_id":"101"`, `"blob":"b2"`, `"id":"102"`, `"blob":"b3"`, `"id":"103"`, `"blob":"b4"`, `"id":"104"`).Replace(string(before))
 	want = strings.Replace(want, `"document":{"media_id":"101"`, `"document":{"id":"101"`, 1)
 	var a, b any
 	_ = json.Unmarshal(got, &a)

@@ -179,13 +179,20 @@ type TemplateLanguage struct {
 	Code string `json:"code"`
 }
 
-// TemplatePart fills one component of a template: its header, its body, or the
-// button at Index.
+// TemplatePart fills one component of a template: its header, its body, the button at
+// Index, the end of its offer, or its cards.
 type TemplatePart struct {
 	Type       string              `json:"type"`
 	SubType    string              `json:"sub_type,omitempty"`
 	Index      *ButtonIndex        `json:"index,omitempty"`
 	Parameters []TemplateParameter `json:"parameters,omitempty"`
+	Cards      []TemplateCard      `json:"cards,omitempty"`
+}
+
+// TemplateCard fills one card of a carousel.
+type TemplateCard struct {
+	Index      int            `json:"card_index"`
+	Components []TemplatePart `json:"components"`
 }
 
 // ButtonIndex is the place of a button, from 0. JSON has it as a number or as one
@@ -222,6 +229,8 @@ type TemplateParameter struct {
 	Payload  string          `json:"payload,omitempty"`
 	Coupon   string          `json:"coupon_code,omitempty"`
 	Action   *TemplateAction `json:"action,omitempty"`
+	Product  *Product        `json:"product,omitempty"`
+	Limited  *LimitedOffer   `json:"limited_time_offer,omitempty"`
 }
 
 // File returns the file of the parameter, nil for none.
@@ -254,6 +263,11 @@ func (d *Degrees) UnmarshalJSON(b []byte) error {
 	}
 	*d = Degrees(f)
 	return nil
+}
+
+// LimitedOffer is when an offer ends, in Unix milliseconds.
+type LimitedOffer struct {
+	Expires int64 `json:"expiration_time_ms"`
 }
 
 // Currency is an amount in thousandths of its currency, with its text for phones

@@ -14,12 +14,20 @@ func (c *Content) files() (list []*File) {
 		}
 	}
 	if t := c.Offer.Template; t != nil {
-		for i := range t.Components {
-			for j := range t.Components[i].Parameters {
-				if file := t.Components[i].Parameters[j].File(); file != nil {
-					list = append(list, file)
-				}
+		list = appendParts(list, t.Components)
+	}
+	return list
+}
+
+func appendParts(list []*File, parts []TemplatePart) []*File {
+	for i := range parts {
+		for j := range parts[i].Parameters {
+			if file := parts[i].Parameters[j].File(); file != nil {
+				list = append(list, file)
 			}
+		}
+		for j := range parts[i].Cards {
+			list = appendParts(list, parts[i].Cards[j].Components)
 		}
 	}
 	return list

@@ -220,6 +220,9 @@ var whatsappLimits = []limit{
 	{"coupon", "template.components[0].parameters[0].coupon_code", 15, func(n int) string {
 		return templated("n", "de", `{"type":"button","sub_type":"copy_code","index":0,"parameters":[{"type":"coupon_code","coupon_code":"`+strings.Repeat("c", n)+`"}]}`)
 	}},
+	{"cards of a template", "template.components[0].cards", 10, func(n int) string {
+		return templated("n", "de", `{"type":"carousel","cards":[`+many(n, `{"card_index":%d,"components":[]}`)+`]}`)
+	}},
 	{"days of a pin", "pin.expiration_days", 30, func(n int) string {
 		return fmt.Sprintf(`{"type":"pin","to_group":"Y2FwaV9ncm91cDox","content":{"offer":{"pin":{"type":"pin","message_id":"wamid.1","expiration_days":%d}}}}`, n)
 	}},

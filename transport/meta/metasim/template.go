@@ -26,6 +26,13 @@ type templateParameter struct {
 	Payload  *string         `json:"payload"`
 	Coupon   *string         `json:"coupon_code"`
 	Action   json.RawMessage `json:"action"`
+	Product  *struct {
+		Catalog string `json:"catalog_id"`
+		ID      string `json:"product_retailer_id"`
+	} `json:"product"`
+	Limited *struct {
+		Expires json.Number `json:"expiration_time_ms"`
+	} `json:"limited_time_offer"`
 }
 
 type templateComponent struct {
@@ -33,6 +40,12 @@ type templateComponent struct {
 	SubType    string              `json:"sub_type"`
 	Index      json.RawMessage     `json:"index"`
 	Parameters []templateParameter `json:"parameters"`
+	Cards      []templateCard      `json:"cards"`
+}
+
+type templateCard struct {
+	Index      *int                `json:"card_index"`
+	Components []templateComponent `json:"components"`
 }
 
 // readTemplate checks the shape of a template send. Which templates there are, and
@@ -76,8 +89,11 @@ func mixed(components []templateComponent) bool {
 }
 
 func (c *templateComponent) check(name string) *graphError {
+	if c.Type == "carousel" {
+		return c.checkCards(name)
+	}
 	switch c.Type {
-	case "header", "body":
+	case "header", "body", "limited_time_offer":
 		if c.SubType != "" || c.Index != nil {
 			return badParameter("Unexpected key sub_type or index in " + name + ".")
 		}
@@ -90,11 +106,33 @@ func (c *templateComponent) check(name string) *graphError {
 			return badParameter("Param " + name + "['index'] must be a number from 0 to 9.")
 		}
 	default:
-		return badParameter("Param " + name + "['type'] must be one of {HEADER, BODY, BUTTON} - got \"" + c.Type + "\".")
+		return badParameter("Param " + name + "['type'] must be one of {HEADER, BODY, BUTTON, CAROUSEL, LIMITED_TIME_OFFER} - got \"" + c.Type + "\".")
 	}
 	for i := range c.Parameters {
 		if e := c.Parameters[i].check(fmt.Sprintf("%s['parameters'][%d]", name, i)); e != nil {
 			return e
+		}
+	}
+	return nil
+}
+
+func (c *templateComponent) checkCards(name string) *graphError {
+	if e := count(name+"['cards']", len(c.Cards), cardsMin, cardsMax); e != nil {
+		return e
+	}
+	for i := range c.Cards {
+		card, name := &c.Cards[i], fmt.Sprintf("%s['cards'][%d]", name, i)
+		if card.Index == nil || *card.Index < 0 || *card.Index >= cardsMax {
+			return badParameter("Param " + name + "['card_index'] must be a number from 0 to 9.")
+		}
+		for j := range card.Components {
+			part, name := &card.Components[j], fmt.Sprintf("%s['components'][%d]", name, j)
+			if part.Type == "carousel" {
+				return badParameter("A card has no cards: " + name + ".")
+			}
+			if e := part.check(name); e != nil {
+				return e
+			}
 		}
 	}
 	return nil
@@ -132,6 +170,10 @@ func (p *templateParameter) check(name string) *graphError {
 		}
 	case "action":
 		there = p.Action != nil
+	case "product":
+		there = p.Product != nil && p.Product.Catalog != "" && p.Product.ID != ""
+	case "limited_time_offer":
+		there = p.Limited != nil && p.Limited.Expires != ""
 	default:
 		return badParameter("Param " + name + "['type'] is not the type of a parameter - got \"" + p.Type + "\".")
 	}
