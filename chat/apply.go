@@ -40,7 +40,7 @@ func (c *Conversation) Apply(e Event) {
 		c.answered()
 	case HandoffReturned:
 		c.Holder, c.PausedUntil, c.Away = HolderAssistant, time.Time{}, false
-		c.Volley = Volley{}
+		c.Turn.Volley = Volley{}
 	case MessageRevoked:
 		c.applyRevoked(e)
 		c.dropFilesOf(e)
@@ -67,6 +67,7 @@ func (c *Conversation) answered() {
 }
 
 func (c *Conversation) applyReceived(e Event) {
+	last := c.WindowFrom
 	c.Active = e.Time
 	c.Unread++
 	c.applyFiles(e)
@@ -77,7 +78,7 @@ func (c *Conversation) applyReceived(e Event) {
 		return
 	}
 	c.LastIn = e.Seq
-	c.Volley = c.Volley.received(e.Message, e.Time)
+	c.Turn.Volley = c.Turn.Volley.received(e.Message, e.Time.Sub(last))
 	if c.WaitingFrom == 0 {
 		c.WaitingFrom, c.WaitingSince, c.Deadline = e.Seq, e.Time, e.Deadline
 	}
@@ -126,7 +127,7 @@ func (c *Conversation) applyQueued(e Event) {
 		covers = 0
 	}
 	c.Active, c.Unread = e.Time, 0
-	c.Volley.Answered = m.Author == AuthorAssistant
+	c.Turn.Volley.Answered = m.Author == AuthorAssistant
 	c.Outbox = append(c.Outbox, OutboxEntry{
 		Message: m.ID, Seq: e.Seq, Author: m.Author, State: SendQueued, Class: m.Class,
 		Lane: LaneOf(m), At: e.At, Covers: covers, TextHash: echoHash(m), Pass: PassOf(m), Until: e.Deadline,
@@ -225,7 +226,7 @@ func (c *Conversation) applyTurn(e Event) {
 			t.Restarts++
 		}
 	case TurnAbandoned:
-		*t = Turn{UpTo: t.UpTo}
+		*t = Turn{UpTo: t.UpTo, Volley: t.Volley}
 	}
 }
 

@@ -45,6 +45,8 @@ type Turn struct {
 	// Restarts counts supersessions since the first unanswered message, at most
 	// RestartsMax. It is narrow for the sake of a million resident conversations.
 	Restarts uint8
+	// Volley outlives the turn, and stands here for the room there is.
+	Volley Volley
 	// ID is of the running turn, or of the one being retried.
 	ID TurnID
 	// Call counts model calls of this turn.
@@ -165,8 +167,6 @@ type Conversation struct {
 	Deadline time.Time
 	Turn     Turn
 	Outbox   []OutboxEntry
-	// Volley counts while the assistant holds the conversation.
-	Volley Volley
 	// Fetching are files of messages that are not stored yet; nil for nearly all. It
 	// is replaced and never changed, so that copies share it.
 	Fetching *Fetching

@@ -102,7 +102,7 @@ func (p *step) received(f *Inbound) {
 		if wanted = !p.c.Window().Open(p.now); wanted {
 			problem = "stale"
 		}
-	case p.c.Volley.received(e.Message, p.now).Spent > p.set.VolleyMax:
+	case p.c.Turn.Volley.received(e.Message, p.now.Sub(p.c.WindowFrom)).Spent > p.set.VolleyMax:
 		problem = "loop"
 	default:
 		e.Deadline = p.now.Add(p.set.SilenceDeadline)

@@ -10,12 +10,10 @@ import "time"
 type Volley struct {
 	// Spent is in characters, see volleyEarned and volleyTextMax.
 	Spent uint16
+	// Length is of the customer's latest text, in characters.
+	Length uint16
 	// Answered is true when the latest message is the assistant's.
 	Answered bool
-	// Length is of the customer's latest text, in characters, At its time in Unix
-	// seconds.
-	Length uint16
-	At     uint32
 }
 
 const (
@@ -33,12 +31,11 @@ const (
 	volleyPause = 2 * time.Minute
 )
 
-// received is the volley after a customer's message.
-func (v Volley) received(m *Message, at time.Time) Volley {
-	now := uint32(max(at.Unix(), 0)) // #nosec G115 -- until the year 2106
-	passed := time.Duration(int64(now)-int64(v.At)) * time.Second
+// received is the volley after a customer's message that comes so long after the
+// customer's latest.
+func (v Volley) received(m *Message, passed time.Duration) Volley {
 	length := m.Length
-	next := Volley{Length: uint16(min(max(length, 0), 1<<16-1)), At: now} // #nosec G115 -- bounded
+	next := Volley{Length: uint16(min(max(length, 0), 1<<16-1))} // #nosec G115 -- bounded
 	if passed >= volleyPause {
 		return next
 	}

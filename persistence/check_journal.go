@@ -242,8 +242,8 @@ func (k *checker) endJournal() error {
 func differences(a, b chat.Conversation) string {
 	a.Armed = b.Armed
 	a.Kind = b.Kind
-	if b.Volley == (chat.Volley{}) {
-		a.Volley = b.Volley // an older version kept none
+	if b.Turn.Volley == (chat.Volley{}) {
+		a.Turn.Volley = b.Turn.Volley // an older version kept none
 	}
 	x, y := reflect.ValueOf(a), reflect.ValueOf(b)
 	var names []string

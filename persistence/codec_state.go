@@ -76,12 +76,11 @@ func encodeState(a *arena, pepper *seal.Pepper, c *chat.Conversation, contact []
 		w.stamp(4, f.Deadline)
 		w.close(at)
 	}
-	if v := &c.Volley; *v != (chat.Volley{}) {
+	if v := &c.Turn.Volley; *v != (chat.Volley{}) {
 		at := w.open(20)
 		w.uint(1, uint64(v.Spent))
 		w.bool(2, v.Answered)
 		w.uint(3, uint64(v.Length))
-		w.uint(4, uint64(v.At))
 		w.close(at)
 	}
 	return s.record(a)
@@ -107,7 +106,7 @@ func decodeState(pepper *seal.Pepper, t chat.TenantID, c chat.ConversationID, v 
 			From: chat.Seq(k.From), UpTo: chat.Seq(k.UpTo), At: unstamp(k.At), Restarts: uint8(min(k.Restarts, chat.RestartsMax))}
 	}
 	if v := r.Volley; v != nil {
-		s.Volley = chat.Volley{Spent: uint16(v.Spent), Answered: v.Answered, Length: uint16(v.Length), At: v.At} // #nosec G115 -- as written
+		s.Turn.Volley = chat.Volley{Spent: uint16(v.Spent), Length: uint16(v.Length), Answered: v.Answered} // #nosec G115 -- as written
 	}
 	for _, o := range r.Outbox {
 		s.Outbox = append(s.Outbox, chat.OutboxEntry{Message: messageOf(c, o.Message), Seq: chat.Seq(o.Seq),

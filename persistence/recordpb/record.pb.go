@@ -1216,7 +1216,6 @@ type Volley struct {
 	Spent         uint32                 `protobuf:"varint,1,opt,name=spent,proto3" json:"spent,omitempty"`
 	Answered      bool                   `protobuf:"varint,2,opt,name=answered,proto3" json:"answered,omitempty"`
 	Length        uint32                 `protobuf:"varint,3,opt,name=length,proto3" json:"length,omitempty"`
-	At            uint32                 `protobuf:"varint,4,opt,name=at,proto3" json:"at,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1268,13 +1267,6 @@ func (x *Volley) GetAnswered() bool {
 func (x *Volley) GetLength() uint32 {
 	if x != nil {
 		return x.Length
-	}
-	return 0
-}
-
-func (x *Volley) GetAt() uint32 {
-	if x != nil {
-		return x.At
 	}
 	return 0
 }
@@ -1959,12 +1951,11 @@ const file_record_proto_rawDesc = "" +
 	"\f_window_fromB\x10\n" +
 	"\x0e_waiting_sinceB\b\n" +
 	"\x06_armedB\v\n" +
-	"\t_deadline\"b\n" +
+	"\t_deadline\"R\n" +
 	"\x06Volley\x12\x14\n" +
 	"\x05spent\x18\x01 \x01(\rR\x05spent\x12\x1a\n" +
 	"\banswered\x18\x02 \x01(\bR\banswered\x12\x16\n" +
-	"\x06length\x18\x03 \x01(\rR\x06length\x12\x0e\n" +
-	"\x02at\x18\x04 \x01(\rR\x02at\"y\n" +
+	"\x06length\x18\x03 \x01(\rR\x06length\"y\n" +
 	"\x05Fetch\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x03R\x05index\x12\x13\n" +
