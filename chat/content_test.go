@@ -84,3 +84,19 @@ func TestStep_ImportsHistoryWithoutEffect(t *testing.T) {
 		t.Errorf("history has effects: %+v", w.state)
 	}
 }
+
+// TestStep_LeaveToCallIsNoQuestion: a tap on a button wants an answer, one that
+// permits a call does not.
+func TestStep_LeaveToCallIsNoQuestion(t *testing.T) {
+	for kind, wanted := range map[string]bool{"button_reply": true, "call_permission_reply": false} {
+		w := newWorld(chat.WhatsApp)
+		err := w.do(&chat.Inbound{Kind: chat.InboundMessage, ChannelKind: chat.WhatsApp, Type: "interactive", Remote: "a",
+			Customer: w.customer(), Time: w.now, Content: &chat.Content{Choice: &chat.Choice{ID: "accept", Kind: kind}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if waits := w.state.Turn.Phase == chat.TurnWaiting; waits != wanted {
+			t.Errorf("%s: a turn waits: %v, want %v", kind, waits, wanted)
+		}
+	}
+}

@@ -79,7 +79,7 @@ func (a *Attendance) queue(e *Event) {
 }
 
 func (a *Attendance) wrote(m *Message, who Participant, at time.Time) {
-	if targetOf(m.Content) == "" && answerable(m.Type) {
+	if targetOf(m.Content) == "" && answerable(m.Type, m.Content) {
 		a.seen(who, at)
 	}
 }

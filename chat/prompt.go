@@ -79,7 +79,8 @@ func Assemble(set *Settings, events []Event, from, upTo Seq) []PromptLine {
 }
 
 func promptLine(e *Event, upTo Seq, texts map[MessageID]*Event) (PromptLine, bool) {
-	if e.Message == nil || e.Message.Revoked || e.Message.Group != "" || !answerable(e.Message.Type) || !answers(e.Message.Type) {
+	if e.Message == nil || e.Message.Revoked || e.Message.Group != "" || !answerable(e.Message.Type, e.Message.Content) ||
+		!answers(e.Message.Type) {
 		return PromptLine{}, false
 	}
 	m := e.Message

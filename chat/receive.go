@@ -90,7 +90,7 @@ func (p *step) received(f *Inbound) {
 		Type: f.Type, Text: f.Text, Length: utf8.RuneCountInString(f.Text), ReplyTo: f.ReplyTo, Group: f.Group,
 		ProviderTime: f.Time, Name: f.Name, Content: f.Content, Raw: f.Raw,
 	}}
-	wanted := p.c.Holder == HolderAssistant && f.Group == "" && answerable(f.Type) && !takenBack(p.in.Known.Early, f.Remote)
+	wanted := p.c.Holder == HolderAssistant && f.Group == "" && answerable(f.Type, f.Content) && !takenBack(p.in.Known.Early, f.Remote)
 	problem := ""
 	switch {
 	case !wanted:
@@ -131,15 +131,15 @@ func (p *step) quietEnd() time.Time {
 	return end
 }
 
-// answerable tells the message types a customer may expect an answer to.
-// Reactions, edits, withdrawals and notices are facts about other messages.
-func answerable(messageType string) bool {
+// answerable tells the messages a customer may expect an answer to. Reactions,
+// edits, withdrawals and notices are facts about other messages.
+func answerable(messageType string, c *Content) bool {
 	switch messageType {
-	case "reaction", "edit", "revoke", "system", "request_welcome", "standby",
-		"call_permission_reply", "story_mention":
+	case "reaction", "edit", "revoke", "system", "request_welcome", "standby", "story_mention":
 		return false
 	}
-	return true
+	// Leave to call is given with a tap, and says nothing else.
+	return c == nil || c.Choice == nil || c.Choice.Kind != "call_permission_reply"
 }
 
 func (p *step) echoed(f *Inbound) {

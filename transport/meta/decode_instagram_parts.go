@@ -34,8 +34,9 @@ func instagramParts(m *fastjson.Value) *chat.Content {
 	return p.content
 }
 
-// attachmentParts reads one attachment. What is no file has its words in common
-// with files: an address, a title, an id.
+// attachmentParts reads one attachment: an address, a title and, for what stands on
+// Instagram itself, the id it has there. A file has an address only; a media id would
+// be WhatsApp's.
 func attachmentParts(p *parts, a *fastjson.Value) {
 	kind := word(a.Get("type"))
 	if kind == "" {
@@ -49,7 +50,7 @@ func attachmentParts(p *parts, a *fastjson.Value) {
 	case "story_mention":
 		p.add().Story = &chat.Story{ID: idOf(payload.Get("id")), URL: media.URL, Mention: true}
 	}
-	for _, key := range [...]string{"ig_post_media_id", "reel_video_id", "story_media_id", "sticker_id", "id"} {
+	for _, key := range [...]string{"ig_post_media_id", "reel_video_id", "story_media_id"} {
 		if media.ID = idOf(payload.Get(key)); media.ID != "" {
 			break
 		}
