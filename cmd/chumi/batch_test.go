@@ -12,7 +12,7 @@ import (
 // BenchmarkServe_PostOf1000 is how long one POST of 1,000 updates takes, from the
 // client's side to the answer that all of it is durable: of 1,000 people, of 10, and
 // of one, whose messages are one after the other. Meta wants the median below 250 ms
-// and fewer than 1 % above 1 s.
+// and fewer than 1 % above 1 s. The first POST starts the conversations.
 //
 //	go test ./cmd/chumi -run '^$' -bench PostOf1000 -benchtime 100x
 func BenchmarkServe_PostOf1000(b *testing.B) {
@@ -31,6 +31,7 @@ func BenchmarkServe_PostOf1000(b *testing.B) {
 				}
 				took = append(took, time.Since(begun))
 			}
+			b.ReportMetric(took[0].Seconds()*1000, "first-ms")
 			slices.Sort(took)
 			at := func(percent int) float64 { return took[len(took)*percent/100].Seconds() * 1000 }
 			b.ReportMetric(at(50), "p50-ms")
