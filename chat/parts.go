@@ -151,8 +151,10 @@ type Referral struct {
 
 // Story is a story of the business. Its URL lives as long as the story, 24 h.
 type Story struct {
-	ID      string `json:"id,omitempty"`
-	URL     string `json:"url,omitempty"`
+	ID  string `json:"id,omitempty"`
+	URL string `json:"url,omitempty"`
+	// Link is where a link sticker on it leads.
+	Link    string `json:"link,omitempty"`
 	Mention bool   `json:"mention,omitempty"`
 }
 

@@ -16,7 +16,7 @@ func instagramParts(m *fastjson.Value) *chat.Content {
 		attachmentParts(&p, a)
 	}
 	if story := m.Get("reply_to", "story"); !empty(story) {
-		p.add().Story = &chat.Story{ID: idOf(story.Get("id")), URL: urlOf(story.Get("url"))}
+		p.add().Story = &chat.Story{ID: idOf(story.Get("id")), URL: urlOf(story.Get("url")), Link: urlOf(story.Get("link_sticker_url"))}
 	}
 	if reply := m.Get("quick_reply"); reply.GetObject() != nil {
 		title := bytesOf(m.Get("text"))
