@@ -56,7 +56,7 @@ func (i *Ingress) Deliver(ctx context.Context, app chat.AppID, updates []chat.In
 // groups.
 func (i *Ingress) bring(ctx context.Context, app chat.AppID, updates []chat.Inbound) error {
 	if i.sys.opt.Peers == nil {
-		return i.here(ctx, app, updates)
+		return i.bringHere(ctx, app, updates)
 	}
 	shares, err := i.shares(ctx, app, updates)
 	if err != nil {
@@ -107,6 +107,24 @@ func (i *Ingress) shares(ctx context.Context, app chat.AppID, updates []chat.Inb
 		list = append(list, s)
 	}
 	return list, nil
+}
+
+// hereTryMax is how often a node without peers begins a delivery: a conversation goes
+// on without its activation when its contact is linked with another, and the next
+// activation takes it up.
+const hereTryMax = 8
+
+// bringHere delivers on the only node. What is durable already is a duplicate.
+func (i *Ingress) bringHere(ctx context.Context, app chat.AppID, updates []chat.Inbound) error {
+	pauseMax := insistMin
+	for try := 1; ; try++ {
+		err := i.here(ctx, app, updates)
+		if err == nil || chat.KindOf(err) != chat.KindFenced || try == hereTryMax ||
+			!pause(ctx, i.sys.opt.Clock, jittered(pauseMax, i.sys.opt.Rand)) {
+			return err
+		}
+		pauseMax = min(2*pauseMax, insistMax)
+	}
 }
 
 // bringShare delivers a share until it is durable, also when leadership moves

@@ -327,7 +327,7 @@ func shapeShown(t testing.TB, ev *apiEvent) string {
 		return kind + " " + *ev.Message.RemoteID + " " + ev.Message.Type
 	case ev.Kind == "status_changed" && ev.Status.RemoteID != nil:
 		return kind + " " + *ev.Status.RemoteID + " " + ev.Status.Status + " " + ev.Status.Participant
-	case ev.Kind == "update_received":
+	case ev.Kind == "update_received" && len(ev.Update.Raw) > 0: // not taken back
 		remote := ""
 		if ev.Update.RemoteID != nil {
 			remote = *ev.Update.RemoteID
