@@ -65,6 +65,9 @@ type Contact struct {
 	Conversation ConversationID
 	// Addresses are the identifiers, latest first.
 	Addresses []Address
+	// Former are numbers the person has given up, latest first: a message that was
+	// written before, and comes late, must not lead them here again.
+	Former []Address
 	// Links are the contacts that are known to be the same person, on other channels
 	// or under other identifiers; each of them links back.
 	Links []ContactID

@@ -23,6 +23,9 @@ const ConsentMarketing = "marketing_messages"
 // CodeOptedOut is Graph's refusal of a message whose category the customer stopped.
 const CodeOptedOut = 131050
 
+// formerMax bounds the numbers that a contact remembers to have given up.
+const formerMax = 16
+
 // LinksMax bounds the contacts that one contact is linked with.
 const LinksMax = 32
 
@@ -137,7 +140,12 @@ func (p *step) identity(f *Inbound, ch *IdentityChange) {
 				p.d.Releases = append(p.d.Releases, a)
 			}
 		}
+		c.Former = union(p.d.Releases, c.Former)
 	}
+	c.Former = slices.DeleteFunc(slices.Clone(c.Former), func(a Address) bool {
+		return slices.ContainsFunc(ch.Became, func(b Address) bool { return b.isNumber() && SameNumber(a.Value, b.Value) })
+	})
+	c.Former = c.Former[:min(len(c.Former), formerMax)]
 	c.Addresses = union(ch.Became, slices.DeleteFunc(slices.Clone(c.Addresses), gone))
 	at := p.in.Known.Became
 	if !at.Found || at.Conversation == p.c.ID {
@@ -166,6 +174,11 @@ func givenUp(kind string, before []Address, a Address) bool {
 		}
 	}
 	return false
+}
+
+// gaveUp reports whether an address is a number that the person has given up.
+func (c *Contact) gaveUp(a Address) bool {
+	return a.isNumber() && slices.ContainsFunc(c.Former, func(b Address) bool { return SameNumber(a.Value, b.Value) })
 }
 
 func (a Address) isNumber() bool { return a.Kind == WaID || a.Kind == Phone }

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -34,18 +35,27 @@ func (p *step) begin(f *Inbound) {
 	if p.c.ID == "" || (p.c.Seq > 0 && len(place.Missing) == 0) {
 		return
 	}
+	gaveUp := p.in.Known.Contact.gaveUp
+	missing, customer := place.Missing, f.Customer
+	if p.c.Seq > 0 && slices.ContainsFunc(missing, gaveUp) {
+		missing = slices.DeleteFunc(slices.Clone(missing), gaveUp)
+		customer = slices.DeleteFunc(slices.Clone(customer), gaveUp)
+		if len(missing) == 0 {
+			return
+		}
+	}
 	kind, contact := ContactLinked, p.in.Known.Contact
 	if p.c.Seq == 0 {
 		kind, contact = ConversationStarted, Contact{ID: place.Contact}
 	}
 	contact.ID, contact.Conversation = place.Contact, p.c.ID
-	contact.Addresses = union(f.Customer, contact.Addresses)
+	contact.Addresses = union(customer, contact.Addresses)
 	if f.Name != "" {
 		contact.Name = f.Name
 	}
 	p.emit(Event{Kind: kind, Contact: &contact})
 	p.d.Contact = &contact
-	for _, a := range place.Missing {
+	for _, a := range missing {
 		p.d.Claims = append(p.d.Claims, Claim{Kind: ClaimAddress, Address: a})
 	}
 }

@@ -36,6 +36,7 @@ func decodeJSON[T any](b []byte) (*T, error) {
 
 // contactMore is what a contact may have beside name and addresses.
 type contactMore struct {
+	Former   []chat.Address    `json:"former,omitempty"`
 	Links    []chat.ContactID  `json:"links,omitempty"`
 	Apart    []chat.ContactID  `json:"apart,omitempty"`
 	Link     *chat.ContactLink `json:"link,omitempty"`
@@ -45,10 +46,10 @@ type contactMore struct {
 
 // contactExtra is what few contacts have, as JSON; nil for most.
 func contactExtra(c *chat.Contact) ([]byte, error) {
-	if len(c.Links) == 0 && len(c.Apart) == 0 && c.Link == nil && len(c.Consents) == 0 && c.Profile == nil {
+	if len(c.Former) == 0 && len(c.Links) == 0 && len(c.Apart) == 0 && c.Link == nil && len(c.Consents) == 0 && c.Profile == nil {
 		return nil, nil
 	}
-	b, err := json.Marshal(contactMore{Links: c.Links, Apart: c.Apart, Link: c.Link, Consents: c.Consents, Profile: c.Profile})
+	b, err := json.Marshal(contactMore{Former: c.Former, Links: c.Links, Apart: c.Apart, Link: c.Link, Consents: c.Consents, Profile: c.Profile})
 	if err != nil {
 		return nil, chat.E("persistence.encode", chat.KindInvalid, "a contact cannot be encoded", nil)
 	}
@@ -64,6 +65,6 @@ func readContactExtra(b []byte, c *chat.Contact) error {
 	if err != nil {
 		return err
 	}
-	c.Links, c.Apart, c.Link, c.Consents, c.Profile = more.Links, more.Apart, more.Link, more.Consents, more.Profile
+	c.Former, c.Links, c.Apart, c.Link, c.Consents, c.Profile = more.Former, more.Links, more.Apart, more.Link, more.Consents, more.Profile
 	return nil
 }

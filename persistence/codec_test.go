@@ -34,7 +34,7 @@ func everyEvent() []chat.Event {
 	handoff := &chat.Handoff{Reason: "requested", Member: "eve@acme.test", Until: at}
 	update := &chat.Update{Type: "reaction", Remote: "wamid.3", Revision: "edit-1", Reason: "panic", Text: "hm", ProviderTime: at, Content: content, Raw: []byte("{}")}
 	person := &chat.Contact{ID: testContact, Name: "Ada", Addresses: []chat.Address{{Kind: chat.WaID, Value: "4915112345678"}, {Kind: chat.BSUID, Value: "DE.1"}},
-		Links: []chat.ContactID{id16{7}.contactID()}, Apart: []chat.ContactID{id16{8}.contactID()},
+		Former: []chat.Address{{Kind: chat.WaID, Value: "4915112345670"}}, Links: []chat.ContactID{id16{7}.contactID()}, Apart: []chat.ContactID{id16{8}.contactID()},
 		Link: &chat.ContactLink{Other: id16{7}.contactID(), Proof: "said", Member: "eve@acme.test"}, Profile: &chat.Profile{Username: "Ada", PictureKey: []byte{1}},
 		Consents: []chat.ConsentAt{{Consent: chat.Consent{Category: "marketing_messages", Word: "stop"}, At: at}}}
 	var out []chat.Event
