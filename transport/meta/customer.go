@@ -98,6 +98,9 @@ func scan(people []*fastjson.Value, p person) *fastjson.Value {
 			return c
 		}
 	}
+	if len(people) == 0 {
+		return nil // as beside most statuses, which cost nothing here
+	}
 	if variants := chat.NumberVariants(string(from)); variants != nil {
 		for _, c := range people {
 			if slices.Contains(variants, string(digits(bytesOf(c.Get("wa_id"))))) {
