@@ -30,6 +30,9 @@ type core struct {
 	// runner takes turns that are wanted, linker links that are.
 	runner runner
 	linker linker
+	// reigns holds since when this node rules each group under its present epoch, in
+	// Unix milliseconds; written by the group's router.
+	reigns []atomic.Int64
 	// ear hears for the senders what customers write.
 	ear *ear
 	// files takes files that are wanted, or wanted no more; nil for none.
@@ -39,7 +42,7 @@ type core struct {
 }
 
 func newCore(o *Options) *core {
-	return &core{opt: o, met: o.Metrics, nows: make([]atomic.Int64, o.Leadership.Groups()), step: chat.Step, ear: new(ear)}
+	return &core{opt: o, met: o.Metrics, nows: make([]atomic.Int64, o.Leadership.Groups()), reigns: make([]atomic.Int64, o.Leadership.Groups()), step: chat.Step, ear: new(ear)}
 }
 
 // linker links contacts that an update proved to be one person. It does not block.
@@ -259,7 +262,7 @@ func (a *activation) load(m *mail, out sink) error {
 func wakeQueued(st *chat.Conversation) (effects []chat.Effect) {
 	for i := range st.Outbox {
 		if e := &st.Outbox[i]; e.State == chat.SendQueued {
-			effects = append(effects, e.Wake(e.At))
+			effects = append(effects, st.Wake(e, e.At))
 		}
 	}
 	return effects

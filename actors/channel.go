@@ -88,7 +88,8 @@ func (s *senderActor) work(ctx actor.Context, now time.Time, w *sendWork) {
 	if s.core == nil {
 		s.tenant, s.channel, s.self = w.tenant, w.channel, ctx.Self()
 		s.group = s.sys.opt.Leadership.Group(w.tenant)
-		s.core = NewSenderCore(now, w.kind, s.sys.opt.SendWindow)
+		born := time.UnixMilli(s.sys.core.reigns[s.group].Load())
+		s.core = NewSenderCore(now, born, w.kind, s.sys.opt.SendWindow)
 		s.heard = s.sys.core.ear.count(w.channel)
 		s.heard.Store(0)
 	}

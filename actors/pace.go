@@ -32,9 +32,9 @@ const (
 	fillShare, burstShare = 0.94, 0.04
 	// pairBurst leaves of Meta's burst what a fresh sender may grant: see freshPair.
 	pairBurst = 40
-	// freshPair is what a sender grants to a person it does not know while it is
-	// younger than a bucket takes to fill: an earlier one may have emptied it a
-	// moment ago, on this node or another. pairBurst+freshPair stays below Meta's.
+	// freshPair is what a sender grants to a person it does not know while this node
+	// has sent for less time than a bucket takes to fill: another may have emptied it
+	// a moment ago. pairBurst+freshPair stays below Meta's.
 	freshPair = 4
 	// heardShare is how much of a number's rate messages of customers may take: at
 	// the least a tenth is left for answers, and when that was too much Meta says so.
@@ -82,10 +82,16 @@ func (b *bucket) take(now time.Time, n float64) {
 	b.level -= n
 }
 
+// personBucket is the bucket of one person, and when the conversation began.
+type personBucket struct {
+	bucket
+	begun time.Time
+}
+
 // pace is the token buckets of one channel.
 type pace struct {
 	kind chat.ChannelKind
-	// born is when the sender began: before, others may have sent.
+	// born is when this node began to send: before, others may have.
 	born      time.Time
 	perSecond int
 	number    bucket
@@ -94,14 +100,14 @@ type pace struct {
 	// lanes are the limits of some kinds of messages; nil for a kind without any.
 	lanes map[chat.Lane]*bucket
 	// pairs is nil for a kind without a limit per person.
-	pairs map[chat.ConversationID]*bucket
+	pairs map[chat.ConversationID]*personBucket
 	// pairsMax is how many there may be before the next look; it doubles with what
 	// had to stay, so that looking costs each message a constant.
 	pairsMax int
 }
 
-func newPace(kind chat.ChannelKind, now time.Time) *pace {
-	p := &pace{kind: kind, born: now, pairsMax: pairsMin}
+func newPace(kind chat.ChannelKind, now, born time.Time) *pace {
+	p := &pace{kind: kind, born: born, pairsMax: pairsMin}
 	if kind == chat.Instagram {
 		p.rate(now, instagramPerSecond)
 		media, private := limited(now, mediaPerSecond, time.Second), limited(now, privatePerHour, time.Hour)
@@ -109,7 +115,7 @@ func newPace(kind chat.ChannelKind, now time.Time) *pace {
 		return p
 	}
 	p.rate(now, numberPerSecond)
-	p.pairs = make(map[chat.ConversationID]*bucket)
+	p.pairs = make(map[chat.ConversationID]*personBucket)
 	return p
 }
 
@@ -170,8 +176,8 @@ func (p *pace) lane(now time.Time, lane chat.Lane, others int) time.Time {
 	return at
 }
 
-// take spends one message.
-func (p *pace) take(now time.Time, id chat.ConversationID, lane chat.Lane) {
+// take spends one message of a conversation.
+func (p *pace) take(now time.Time, q *queue, lane chat.Lane) {
 	p.number.take(now, 1)
 	if b := p.lanes[lane]; b != nil {
 		b.take(now, 1)
@@ -179,27 +185,32 @@ func (p *pace) take(now time.Time, id chat.ConversationID, lane chat.Lane) {
 	if p.pairs == nil {
 		return
 	}
-	b := p.pairs[id]
+	b := p.pairs[q.id]
 	if b == nil {
 		if len(p.pairs) >= p.pairsMax {
 			p.forget(now)
 			p.pairsMax = max(pairsMin, 2*len(p.pairs))
 		}
-		b = &bucket{fill: 1 / pairEvery.Seconds(), size: pairBurst, level: p.unknown(now), at: now}
-		p.pairs[id] = b
+		b = &personBucket{begun: q.begun}
+		b.bucket = bucket{fill: 1 / pairEvery.Seconds(), size: pairBurst, level: p.granted(now, q.begun), at: now}
+		p.pairs[q.id] = b
 	}
 	b.take(now, 1)
 }
 
-// unknown is the level of a person this sender has not sent to.
-func (p *pace) unknown(now time.Time) float64 {
+// granted is the level of a person this sender has not sent to. With who came when
+// this node sent already, nobody else has talked.
+func (p *pace) granted(now, begun time.Time) float64 {
+	if !begun.Before(p.born) {
+		return pairBurst
+	}
 	return min(pairBurst, freshPair+now.Sub(p.born).Seconds()/pairEvery.Seconds())
 }
 
 // forget drops the persons whose bucket is as full as a new one would be.
 func (p *pace) forget(now time.Time) {
 	for id, b := range p.pairs {
-		if b.advance(now); b.level >= p.unknown(now) {
+		if b.advance(now); b.level >= p.granted(now, b.begun) {
 			delete(p.pairs, id)
 		}
 	}
@@ -209,7 +220,7 @@ func (p *pace) forget(now time.Time) {
 // nothing of this sender.
 func (p *pace) spent(now time.Time) bool {
 	for _, b := range p.pairs {
-		if b.advance(now); b.level < freshPair {
+		if b.advance(now); b.level < p.granted(now, b.begun) {
 			return true
 		}
 	}

@@ -72,7 +72,7 @@ func TestPace_LimitsOfAChannel(t *testing.T) {
 		{"instagram private replies", chat.Instagram, 0, chat.LanePrivate, 750, time.Hour},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c := NewSenderCore(noon, tc.kind, 1<<20)
+			c := NewSenderCore(noon, noon, tc.kind, 1<<20)
 			c.Rate(noon, tc.perSecond)
 			spans := 30
 			if tc.span == time.Hour {
@@ -92,7 +92,7 @@ func TestPace_LimitsOfAChannel(t *testing.T) {
 
 // A pair's burst and steady rate stay below Meta's bucket of 45.
 func TestPace_LimitOfAPair(t *testing.T) {
-	c := NewSenderCore(noon.Add(-time.Hour), chat.WhatsApp, 64)
+	c := NewSenderCore(noon.Add(-time.Hour), noon.Add(-time.Hour), chat.WhatsApp, 64)
 	c.Rate(noon.Add(-time.Hour), 1000)
 	for seq := range 200 {
 		id, m := sendOf("a", seq+1)
@@ -112,7 +112,7 @@ func TestPace_LimitOfAPair(t *testing.T) {
 // one sent, on any node.
 func TestPace_FailoverDoesNotDoubleTheLimits(t *testing.T) {
 	fill := func(now time.Time) *SenderCore {
-		c := NewSenderCore(now, chat.WhatsApp, 1<<20)
+		c := NewSenderCore(now, now, chat.WhatsApp, 1<<20)
 		crowd(c, now, 1000, chat.LanePlain)
 		return c
 	}
@@ -124,7 +124,7 @@ func TestPace_FailoverDoesNotDoubleTheLimits(t *testing.T) {
 	}
 
 	pair := func(born, now time.Time) *SenderCore {
-		c := NewSenderCore(born, chat.WhatsApp, 64)
+		c := NewSenderCore(born, born, chat.WhatsApp, 64)
 		c.Rate(born, 1000)
 		for seq := range 100 {
 			id, m := sendOf("a", seq+1)
@@ -143,11 +143,28 @@ func TestPace_FailoverDoesNotDoubleTheLimits(t *testing.T) {
 	}
 }
 
+// With who began to write when this node already sent, nobody else has talked: such
+// a person has the whole burst at once, also under a sender that began a moment ago.
+func TestPace_WhoCameLaterHasAWholeBurst(t *testing.T) {
+	for begun, want := range map[time.Duration]int{-time.Second: freshPair, 0: pairBurst, time.Second: pairBurst} {
+		c := NewSenderCore(noon.Add(2*time.Second), noon, chat.WhatsApp, 64)
+		c.Rate(noon, 1000)
+		now := noon.Add(2 * time.Second)
+		for seq := range 100 {
+			id, m := sendOf("a", seq+1)
+			c.Wake(now, id, chat.WakeSender{Message: m, NotBefore: now, Begun: noon.Add(begun)})
+		}
+		if at := sentAt(t, c, now, now.Add(3*time.Second)); len(at) != want {
+			t.Errorf("begun after %s: %d at once, want %d", begun, len(at), want)
+		}
+	}
+}
+
 // What customers write counts against the throughput of their number, and never
 // takes all of it.
 func TestPace_BothDirectionsCount(t *testing.T) {
 	for _, tc := range []struct{ heard, least, most int }{{0, 72, 80}, {40, 32, 40}, {80, 7, 16}, {1000, 7, 16}} {
-		c := NewSenderCore(noon, chat.WhatsApp, 1<<20)
+		c := NewSenderCore(noon, noon, chat.WhatsApp, 1<<20)
 		crowd(c, noon, 2000, chat.LanePlain)
 		sent := 0
 		for i := range 1000 {
@@ -210,7 +227,7 @@ func TestSender_HoldsWhatMetaNames(t *testing.T) {
 // A sender with a person at the end of a burst is not idle: its successor would
 // not know.
 func TestSender_RemembersABurst(t *testing.T) {
-	c := NewSenderCore(noon.Add(-time.Hour), chat.WhatsApp, 64)
+	c := NewSenderCore(noon.Add(-time.Hour), noon.Add(-time.Hour), chat.WhatsApp, 64)
 	c.Rate(noon.Add(-time.Hour), 1000)
 	for seq := range 40 {
 		id, m := sendOf("a", seq+1)
@@ -221,7 +238,7 @@ func TestSender_RemembersABurst(t *testing.T) {
 	if c.Idle(last) {
 		t.Error("idle right after a burst")
 	}
-	if !c.Idle(last.Add(freshPair * pairEvery)) {
+	if !c.Idle(last.Add(pairBurst * pairEvery)) {
 		t.Error("not idle when a fresh sender would grant no more")
 	}
 }

@@ -20,7 +20,8 @@ type routerActor struct {
 }
 
 func newRouter(s *System, g chat.Group) *routerActor {
-	r := &routerActor{sys: s, group: g, epoch: s.opt.Leadership.Epoch(g)}
+	r := &routerActor{sys: s, group: g}
+	r.rule(s.opt.Leadership.Epoch(g))
 	r.tenants = newBrood(tenantMailMax,
 		func(ctx actor.Context, key string) *actor.PID { return spawn(ctx, s.props.tenant, key) },
 		func(ctx actor.Context, pid *actor.PID) { ctx.Send(pid, retire{}) })
@@ -31,7 +32,7 @@ func newRouter(s *System, g chat.Group) *routerActor {
 func (r *routerActor) Receive(ctx actor.Context) {
 	defer recovered(r.sys.core, ctx, "router")
 	if epoch := r.sys.opt.Leadership.Epoch(r.group); epoch != r.epoch {
-		r.epoch = epoch
+		r.rule(epoch)
 		r.tenants.leaveAll(ctx)
 	}
 	switch m := ctx.Message().(type) {
@@ -57,6 +58,12 @@ func (r *routerActor) Receive(ctx actor.Context) {
 	case *actor.Stopped:
 		r.sys.routing.Done()
 	}
+}
+
+// rule notes an epoch and when it was first met, before any mail is forwarded in it.
+func (r *routerActor) rule(epoch chat.Epoch) {
+	r.epoch = epoch
+	r.sys.core.reigns[r.group].Store(r.sys.opt.Clock.Now().UnixMilli())
 }
 
 func (r *routerActor) forward(ctx actor.Context, m *mail) {

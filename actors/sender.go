@@ -59,6 +59,8 @@ type Ask struct {
 type queue struct {
 	id      chat.ConversationID
 	waiting []waitingSend
+	// begun is when the conversation began.
+	begun time.Time
 	// asked is the message an attempt is asked for or under way; empty for none.
 	asked chat.MessageID
 	lane  chat.Lane // of asked
@@ -81,9 +83,10 @@ type waitingSend struct {
 
 // NewSenderCore returns the sender of a channel of the given kind with at most
 // window attempts in flight. It knows nothing of what was sent before now and
-// begins slowly.
-func NewSenderCore(now time.Time, kind chat.ChannelKind, window int) *SenderCore {
-	return &SenderCore{pace: newPace(kind, now), window: window,
+// begins slowly. Since born nobody but senders of this node has sent for the channel,
+// each of them only while the next one would not grant more.
+func NewSenderCore(now, born time.Time, kind chat.ChannelKind, window int) *SenderCore {
+	return &SenderCore{pace: newPace(kind, now, born), window: window,
 		queues: make(map[chat.ConversationID]*queue), asked: make(map[chat.ConversationID]*queue)}
 }
 
@@ -103,6 +106,9 @@ func (c *SenderCore) Wake(now time.Time, id chat.ConversationID, w chat.WakeSend
 		})
 		q.waiting = slices.Insert(q.waiting, i, waitingSend{w.Message, seq, w.NotBefore, w.Lane})
 		c.waiting++
+	}
+	if !w.Begun.IsZero() {
+		q.begun = w.Begun
 	}
 	c.schedule(now, q)
 }
@@ -228,7 +234,7 @@ func (c *SenderCore) Poll(now time.Time) (asks []Ask, next time.Time) {
 			heap.Fix(&c.ready, q.index)
 			continue
 		}
-		c.pace.take(now, q.id, lane)
+		c.pace.take(now, q, lane)
 		heap.Pop(&c.ready)
 		q.asked, q.lane, q.started, q.patience = q.waiting[0].message, lane, false, now.Add(askLost)
 		q.waiting = slices.Delete(q.waiting, 0, 1)

@@ -26,7 +26,7 @@ type line struct {
 // newLine is a sender that runs for long and whose channel's throughput is no
 // limit.
 func newLine(t *testing.T, kind chat.ChannelKind, window int) *line {
-	l := &line{t: t, c: NewSenderCore(noon.Add(-time.Hour), kind, window), now: noon}
+	l := &line{t: t, c: NewSenderCore(noon.Add(-time.Hour), noon.Add(-time.Hour), kind, window), now: noon}
 	l.c.Rate(noon.Add(-time.Minute), 100_000)
 	return l
 }
@@ -71,8 +71,8 @@ func TestSender_OneInFlightPerConversationInOrder(t *testing.T) {
 	if want := []chat.MessageID{three, five, nine}; !slices.Equal(got, want) {
 		t.Errorf("sent %v, want %v", got, want)
 	}
-	if !l.c.Idle(l.now) {
-		t.Error("not idle with nothing to send")
+	if l.c.Idle(l.now) || !l.c.Idle(l.now.Add(3*pairEvery)) {
+		t.Error("idle is not: nothing to send, and nothing that a successor must know")
 	}
 }
 

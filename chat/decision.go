@@ -72,6 +72,9 @@ type WakeSender struct {
 	Message   MessageID
 	NotBefore time.Time
 	Lane      Lane
+	// Begun is when the conversation began, zero when unknown: of one that began under
+	// this sender, nobody else has sent anything.
+	Begun time.Time
 }
 
 // StartAttempt lets the sender make the HTTP request, within 2 s of its commit.

@@ -75,14 +75,15 @@ func pairPause(try int, asked time.Duration) time.Duration {
 // wakeOf asks the sender for an entry. Inside the window a template is as free as
 // any message.
 func (p *step) wakeOf(e *OutboxEntry, at time.Time) WakeSender {
-	w := e.Wake(at)
+	w := p.c.Wake(e, at)
 	if w.Lane == LaneTemplate && p.c.Window().Open(p.now) {
 		w.Lane = LanePlain
 	}
 	return w
 }
 
-// Wake asks the sender for the entry, at the earliest at a time.
-func (e *OutboxEntry) Wake(at time.Time) WakeSender {
-	return WakeSender{Message: e.Message, NotBefore: at, Lane: e.Lane}
+// Wake asks the sender for one of the conversation's entries, at the earliest at a
+// time.
+func (c *Conversation) Wake(e *OutboxEntry, at time.Time) WakeSender {
+	return WakeSender{Message: e.Message, NotBefore: at, Lane: e.Lane, Begun: c.Started}
 }

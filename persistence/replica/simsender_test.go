@@ -23,7 +23,7 @@ func (e *engine) sender(st *chat.Conversation) *simSender {
 	s := e.senders[st.Channel]
 	if s == nil {
 		s = &simSender{engine: e, tenant: st.Tenant, channel: st.Channel,
-			core: actors.NewSenderCore(e.now(), st.Kind, actors.DefaultSendWindow)}
+			core: actors.NewSenderCore(e.now(), e.now(), st.Kind, actors.DefaultSendWindow)}
 		e.senders[st.Channel] = s
 	}
 	return s
