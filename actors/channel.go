@@ -2,7 +2,6 @@ package actors
 
 import (
 	"context"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -240,11 +239,6 @@ func (s *System) send(w *sendWork, e chat.StartAttempt) chat.SendOutcome {
 	if outcome.Result == chat.SendBlocked {
 		s.refused(out.Channel, outcome)
 	}
-	s.met.Graph.Attempt.Observe(s.opt.Clock.Now().Sub(began).Seconds())
-	s.met.Graph.Attempts.WithLabelValues(w.kind.String(), resultWord(outcome.Result)).Inc()
-	if outcome.Code != 0 {
-		s.met.Graph.Errors.WithLabelValues(strconv.Itoa(outcome.Code)).Inc()
-	}
 	return outcome
 }
 
@@ -301,20 +295,4 @@ func (s *System) outbound(w *sendWork, e chat.StartAttempt) (out chat.Outbound, 
 	}
 	m := events[0].Message
 	return chat.Outbound{Channel: ch, To: to, Message: m.ID, Type: m.Type, Text: m.Text, Content: m.Content, ReplyTo: m.ReplyTo}, missing
-}
-
-func resultWord(r chat.SendResult) string {
-	switch r {
-	case chat.SendAccepted:
-		return "accepted"
-	case chat.SendRefused:
-		return "refused"
-	case chat.SendThrottled:
-		return "throttled"
-	case chat.SendBlocked:
-		return "blocked"
-	case chat.SendUnstarted:
-		return "unstarted"
-	}
-	return "ambiguous"
 }

@@ -190,6 +190,25 @@ const (
 	SendUnstarted SendResult = 6 // the request never left this process
 )
 
+// String is the word of metrics; "none" for no result.
+func (r SendResult) String() string {
+	switch r {
+	case SendAccepted:
+		return "accepted"
+	case SendRefused:
+		return "refused"
+	case SendThrottled:
+		return "throttled"
+	case SendAmbiguous:
+		return "ambiguous"
+	case SendBlocked:
+		return "blocked"
+	case SendUnstarted:
+		return "unstarted"
+	}
+	return "none"
+}
+
 // SendOutcome is a SendResult with what is known about it.
 type SendOutcome struct {
 	Result        SendResult

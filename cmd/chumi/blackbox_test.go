@@ -110,6 +110,10 @@ func TestServe_RestartKeepsEverything(t *testing.T) {
 		}
 		return accepted == 5
 	})
+	_, metrics := get(t, "http://"+e.ops+"/metrics", "")
+	if want := `chumi_send_attempts_total{channel="whatsapp",result="accepted"} 5`; !strings.Contains(metrics, want) {
+		t.Errorf("metrics lack %s:\n%s", want, lines(metrics, "chumi_send_attempts"))
+	}
 	e.stop()
 	before := exported(t, dir, "acme")
 	checked(t, dir)

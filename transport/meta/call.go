@@ -88,7 +88,7 @@ func (c *Client) call(ctx context.Context, q call, answer any) error {
 		fault := c.request(ctx, &q, answer)
 		result := "ok"
 		if fault != nil {
-			result = resultWord(fault.Result)
+			result = fault.Result.String()
 		}
 		c.options.Metrics.Calls.WithLabelValues(q.op, result).Inc()
 		if fault == nil {

@@ -155,7 +155,7 @@ func (c *Client) Send(ctx context.Context, out chat.Outbound) chat.SendOutcome {
 	start := time.Now()
 	o := c.send(ctx, out)
 	m := c.options.Metrics
-	m.Attempts.WithLabelValues(out.Channel.Kind.String(), resultWord(o.Result)).Inc()
+	m.Attempts.WithLabelValues(out.Channel.Kind.String(), o.Result.String()).Inc()
 	m.Attempt.Observe(time.Since(start).Seconds())
 	if o.Code != 0 {
 		m.Errors.WithLabelValues(metricCode(out.Channel.Kind, o)).Inc()
@@ -231,22 +231,4 @@ func (t *connTrace) failed(ctx context.Context, err error) chat.SendOutcome {
 		return chat.SendOutcome{Result: chat.SendAmbiguous, Reason: "timeout"}
 	}
 	return chat.SendOutcome{Result: chat.SendAmbiguous, Reason: "connection_lost"}
-}
-
-func resultWord(r chat.SendResult) string {
-	switch r {
-	case chat.SendAccepted:
-		return "accepted"
-	case chat.SendRefused:
-		return "refused"
-	case chat.SendThrottled:
-		return "throttled"
-	case chat.SendAmbiguous:
-		return "ambiguous"
-	case chat.SendBlocked:
-		return "blocked"
-	case chat.SendUnstarted:
-		return "unstarted"
-	}
-	return "none"
 }

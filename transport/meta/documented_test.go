@@ -68,7 +68,7 @@ func TestClassify_HoldsWhatTheLimitIsOf(t *testing.T) {
 		{chat.Instagram, 17, 0, chat.HoldChannel},
 	} {
 		if p, _ := Classify(tc.kind, tc.code, tc.subcode); p.Hold != tc.want || p.Result != chat.SendThrottled {
-			t.Errorf("%v %d/%d holds %d with result %s, want %d", tc.kind, tc.code, tc.subcode, p.Hold, resultWord(p.Result), tc.want)
+			t.Errorf("%v %d/%d holds %d with result %s, want %d", tc.kind, tc.code, tc.subcode, p.Hold, p.Result.String(), tc.want)
 		}
 	}
 }

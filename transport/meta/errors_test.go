@@ -89,8 +89,8 @@ func TestClassify_EveryCode(t *testing.T) {
 			code, subcode := parsePair(t, pair)
 			seen[f[0]][code] = true
 			p, known := Classify(kind, code, subcode)
-			if resultWord(p.Result) != f[1] || p.Reason != f[2] {
-				t.Errorf("%s %s: got %s %s, want %s %s", f[0], pair, resultWord(p.Result), p.Reason, f[1], f[2])
+			if p.Result.String() != f[1] || p.Reason != f[2] {
+				t.Errorf("%s %s: got %s %s, want %s %s", f[0], pair, p.Result.String(), p.Reason, f[1], f[2])
 			}
 			if known != (f[2] != "unknown_error") {
 				t.Errorf("%s %s: known is %v", f[0], pair, known)

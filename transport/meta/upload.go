@@ -59,7 +59,7 @@ func (c *Client) UploadMedia(ctx context.Context, ch chat.Channel, mimeType, fil
 	result := "ok"
 	fault := q.read(res, answer, &got)
 	if fault != nil {
-		result = resultWord(fault.Result)
+		result = fault.Result.String()
 	}
 	c.options.Metrics.Calls.WithLabelValues(q.op, result).Inc()
 	if fault != nil {
