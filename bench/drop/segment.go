@@ -145,7 +145,7 @@ func (s *segment) open(ctx context.Context, seed uint64) (err error) {
 			s.chats = append(s.chats, c)
 		}
 	}
-	s.stopLog = everyFew(func() {
+	s.stopLog = child.EveryFew(func() {
 		fmt.Fprintf(s.o.Log, "  %d of %d messages written, %d reports late\n", s.written.Load(), len(s.chats)*perConversation, s.reporter.waiting())
 	})
 	return nil
@@ -323,25 +323,5 @@ func pause(ctx context.Context, d time.Duration) bool {
 		return true
 	case <-ctx.Done():
 		return false
-	}
-}
-
-// everyFew calls f every few seconds until it is stopped.
-func everyFew(f func()) (stop func()) {
-	t := time.NewTicker(5 * time.Second)
-	done := make(chan struct{})
-	go func() {
-		for {
-			select {
-			case <-t.C:
-				f()
-			case <-done:
-				return
-			}
-		}
-	}()
-	return func() {
-		t.Stop()
-		close(done)
 	}
 }

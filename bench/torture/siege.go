@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/chumiai/chumi/bench/child"
 	"github.com/chumiai/chumi/bench/netns"
 )
 
@@ -42,7 +43,7 @@ func newSiege(o Options, report *Report, seed uint64) (*siege, error) {
 	if o.Duration > 0 {
 		s.until = s.began.Add(o.Duration)
 	}
-	s.quiet = everyFew(s.progress)
+	s.quiet = child.EveryFew(s.progress)
 	return s, nil
 }
 

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/chumiai/chumi/bench/child"
 )
 
 // ErrRed is returned with a report that found a broken promise, a step never
@@ -46,7 +48,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		run.until = run.began.Add(o.Duration)
 	}
 	run.seed = o.Seed + uint64(report.Segments)*1_000_003
-	stop := everyFew(run.progress)
+	stop := child.EveryFew(run.progress)
 	err = run.engines(ctx)
 	stop()
 	if err != nil {
@@ -239,24 +241,4 @@ func (c *campaign) progress() {
 	defer c.mu.Unlock()
 	fmt.Fprintf(c.o.Log, "%v: %d kills counted, %d webhooks acknowledged; audited: %d segments, %d kills, %d messages\n",
 		time.Since(c.began).Round(time.Second), c.killed, c.acked, c.report.Segments, c.report.Total(), c.report.Tally.Chances[ChanceMessages])
-}
-
-// everyFew calls f every few seconds until it is stopped.
-func everyFew(f func()) (stop func()) {
-	t := time.NewTicker(5 * time.Second)
-	done := make(chan struct{})
-	go func() {
-		for {
-			select {
-			case <-t.C:
-				f()
-			case <-done:
-				return
-			}
-		}
-	}()
-	return func() {
-		t.Stop()
-		close(done)
-	}
 }

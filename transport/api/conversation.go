@@ -11,8 +11,6 @@ import (
 const (
 	conversationsDefault = 50
 	conversationsMax     = 200
-	// cursorMax bounds what a client can make the views decode.
-	cursorMax = 512
 )
 
 // listConversations is GET /v1/conversations.
@@ -21,29 +19,17 @@ func (r *call) listConversations() *failure {
 	if fail != nil {
 		return fail
 	}
-	cursor := string(r.ctx.QueryArgs().Peek("cursor"))
-	if len(cursor) > cursorMax {
-		return invalid("cursor_invalid", "cursor", "This cursor is not one this API gave.")
+	cursor, fail := r.cursor()
+	if fail != nil {
+		return fail
 	}
 	ctx, cancel := r.reading()
 	defer cancel()
 	page, next, err := r.opt.Views.Conversations(ctx, r.principal.Tenant, cursor, limit)
-	if chat.KindOf(err) == chat.KindInvalid {
-		return invalid("cursor_invalid", "cursor", "This cursor is not one this API gave.")
-	}
 	if err != nil {
-		return r.failed(err)
+		return r.pageFailed(err)
 	}
-	b := []byte(`{"data":[`)
-	for i := range page {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendConversation(b, &page[i])
-	}
-	b = append(b, ']')
-	b = appendNullable(b, "next_cursor", next)
-	r.json(append(b, '}'))
+	list(r, page, next, appendConversation)
 	return nil
 }
 

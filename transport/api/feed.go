@@ -80,14 +80,5 @@ func (r *call) events(events []chat.Event, limit int, at func(*chat.Event) uint6
 		events = events[:limit]
 		next = strconv.FormatUint(at(&events[limit-1]), 10)
 	}
-	b := append(make([]byte, 0, 256+512*len(events)), `{"data":[`...)
-	for i := range events {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = AppendEvent(b, &events[i])
-	}
-	b = append(b, ']')
-	b = appendNullable(b, "next_cursor", next)
-	r.json(append(b, '}'))
+	list(r, events, next, AppendEvent)
 }

@@ -17,11 +17,11 @@ func (r *call) listSends() *failure {
 	if fail != nil {
 		return fail
 	}
-	args := r.ctx.QueryArgs()
-	cursor, state := string(args.Peek("cursor")), string(args.Peek("state"))
-	if len(cursor) > cursorMax {
-		return invalid("cursor_invalid", "cursor", "This cursor is not one this API gave.")
+	cursor, fail := r.cursor()
+	if fail != nil {
+		return fail
 	}
+	state := string(r.ctx.QueryArgs().Peek("state"))
 	switch state {
 	case "", chat.SendQueued.String(), chat.SendAttempting.String(), chat.SendUnknown.String():
 	default:
@@ -30,22 +30,10 @@ func (r *call) listSends() *failure {
 	ctx, cancel := r.reading()
 	defer cancel()
 	page, next, err := r.opt.Sends.Sends(ctx, r.principal.Tenant, state, cursor, limit)
-	if chat.KindOf(err) == chat.KindInvalid {
-		return invalid("cursor_invalid", "cursor", "This cursor is not one this API gave.")
-	}
 	if err != nil {
-		return r.failed(err)
+		return r.pageFailed(err)
 	}
-	b := []byte(`{"data":[`)
-	for i := range page {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = appendSend(b, &page[i])
-	}
-	b = append(b, ']')
-	b = appendNullable(b, "next_cursor", next)
-	r.json(append(b, '}'))
+	list(r, page, next, appendSend)
 	return nil
 }
 

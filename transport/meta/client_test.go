@@ -139,8 +139,8 @@ func TestClient_RefusesWhatNoChannelTakes(t *testing.T) {
 	}{
 		{"parameter_missing", change(whatsappOut(), func(o *chat.Outbound) { o.Text = " \n" })},
 		{"parameter_invalid", change(whatsappOut(), func(o *chat.Outbound) { o.Text = "a\xff" })},
-		{"text_too_long", change(whatsappOut(), func(o *chat.Outbound) { o.Text = strings.Repeat("é", WhatsAppTextMax+1) })},
-		{"text_too_long", change(instagramOut(), func(o *chat.Outbound) { o.Text = strings.Repeat("é", InstagramTextMax/2+1) })},
+		{"text_too_long", change(whatsappOut(), func(o *chat.Outbound) { o.Text = strings.Repeat("é", chat.WhatsAppTextMax+1) })},
+		{"text_too_long", change(instagramOut(), func(o *chat.Outbound) { o.Text = strings.Repeat("é", chat.InstagramTextMax/2+1) })},
 		{"no_recipient", change(whatsappOut(), func(o *chat.Outbound) { o.To.Value = "" })},
 		{"no_recipient", change(instagramOut(), func(o *chat.Outbound) { o.To.Value = "" })},
 		{"type_not_supported", change(whatsappOut(), func(o *chat.Outbound) { o.Type = "hologram" })},
@@ -162,7 +162,7 @@ func TestClient_RefusesWhatNoChannelTakes(t *testing.T) {
 	if calls.Load() != 0 {
 		t.Errorf("%d calls were made", calls.Load())
 	}
-	atLimit := change(whatsappOut(), func(o *chat.Outbound) { o.Text = strings.Repeat("é", WhatsAppTextMax) })
+	atLimit := change(whatsappOut(), func(o *chat.Outbound) { o.Text = strings.Repeat("é", chat.WhatsAppTextMax) })
 	if out := c.Send(t.Context(), atLimit); out.Reason == "text_too_long" {
 		t.Error("a text at the limit is refused")
 	}

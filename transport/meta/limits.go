@@ -1,14 +1,8 @@
 package meta
 
-// What the platform allows, and what this package allows the platform.
+// What this package allows the platform. What the platform allows stands in
+// chat.Check.
 const (
-	// WhatsAppTextMax is the longest text body, in characters. Longer ones are
-	// refused by Graph with code 100.
-	WhatsAppTextMax = 4096
-	// InstagramTextMax is the longest text, in bytes of UTF-8: about 500
-	// Arabic letters or 250 emoji.
-	InstagramTextMax = 1000
-
 	// depthMax is the deepest nesting of a webhook body. Meta's own bodies
 	// reach about 14; the parser recurses, so depth is stack.
 	depthMax = 32
