@@ -68,18 +68,19 @@ func (n *Node) statusOf(g chat.Group) (Status, bool) {
 }
 
 // observe returns the status of the members that pick chooses; nil after Close.
-func (n *Node) observe(pick func(*core) []*member) (all []Status) {
-	done := make(chan struct{})
+func (n *Node) observe(pick func(*core) []*member) []Status {
+	seen := make(chan []Status, 1) // the loop answers also who left at the stop
 	if !n.do(func(c *core) {
+		var all []Status
 		for _, m := range pick(c) {
 			all = append(all, m.status())
 		}
-		close(done)
+		seen <- all
 	}) {
 		return nil
 	}
 	select {
-	case <-done:
+	case all := <-seen:
 		return all
 	case <-n.stop:
 		return nil

@@ -177,8 +177,8 @@ func TestInstagram_RefusesWhatIsOutsideTheLimits(t *testing.T) {
 }
 
 func TestServer_EnforcesWindowsWhenAsked(t *testing.T) {
-	now := time.Unix(1_790_000_000, 0)
-	s, url := start(t, Options{Windows: true, Now: func() time.Time { return now }, Plan: Plan{Reports: Reports{Off: true}}})
+	clock := handAt(time.Unix(1_790_000_000, 0))
+	s, url := start(t, Options{Windows: true, Now: clock.now, Plan: Plan{Reports: Reports{Off: true}}})
 	wa, ig := url+"/v25.0/"+number.ID+"/messages", url+"/v25.0/"+gram.ID+"/messages"
 	template := message("template", `{"name":"n","language":{"code":"de"}}`)
 	text := `{"recipient":{"id":"` + bob.ID + `"},"message":{"text":"hi"}}`
@@ -196,11 +196,11 @@ func TestServer_EnforcesWindowsWhenAsked(t *testing.T) {
 	s.Text(gram, bob, "hello")
 	check("right after", wa, "token-wa", hello, 0)
 	check("right after", ig, "token-ig", text, 0)
-	now = now.Add(24*time.Hour + time.Second)
+	clock.pass(24*time.Hour + time.Second)
 	check("a day later", wa, "token-wa", hello, 131047)
 	check("a day later", ig, "token-ig", text, 10)
 	check("a day later, by a person", ig, "token-ig", human, 0)
-	now = now.Add(6 * 24 * time.Hour)
+	clock.pass(6 * 24 * time.Hour)
 	check("a week later, by a person", ig, "token-ig", human, 10)
 }
 

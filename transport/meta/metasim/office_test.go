@@ -36,8 +36,8 @@ func graphOf(t *testing.T, s *Server, method, target, token, body string) (answe
 const textTo = `{"messaging_product":"whatsapp","recipient_type":"individual","to":"+15550100001","type":"text","text":{"body":"hi"}}`
 
 func TestOffice_TokensEnd(t *testing.T) {
-	now := time.Unix(1_790_000_000, 0)
-	s := New(Options{Accounts: []Account{number, gram}, Seed: 1, Now: func() time.Time { return now }})
+	clock := handAt(time.Unix(1_790_000_000, 0))
+	s := New(Options{Accounts: []Account{number, gram}, Seed: 1, Now: clock.now})
 	defer s.Close()
 	send := func(token string) (code, subcode int) {
 		_, code, subcode = graphOf(t, s, "POST", "/v25.0/"+number.ID+"/messages", token, textTo)
@@ -56,7 +56,7 @@ func TestOffice_TokensEnd(t *testing.T) {
 	if code, _ := send(fresh); code != 0 {
 		t.Errorf("a second token: %d", code)
 	}
-	now = now.Add(time.Hour)
+	clock.pass(time.Hour)
 	if code, sub := send(fresh); code != 190 || sub != 463 {
 		t.Errorf("a token that has ended: %d/%d", code, sub)
 	}

@@ -136,8 +136,8 @@ func TestPacer_InstagramLanes(t *testing.T) {
 
 // What comes too fast is refused in Meta's words, and the ledger names the limit.
 func TestServer_RefusesWhatComesTooFast(t *testing.T) {
-	at := dawn
-	s := New(Options{Accounts: []Account{number, gram}, Now: func() time.Time { return at },
+	clock := handAt(dawn)
+	s := New(Options{Accounts: []Account{number, gram}, Now: clock.now,
 		Pace: Pace{PerSecond: 5, PairBurst: 2, PairEvery: 6 * time.Second, Tier: 1, InstagramPerSecond: 1}})
 	t.Cleanup(func() { _ = s.Close() })
 	text := `{"messaging_product":"whatsapp","to":"+%s","type":"text","text":{"body":"x"}}`
@@ -159,7 +159,7 @@ func TestServer_RefusesWhatComesTooFast(t *testing.T) {
 			t.Errorf("%d: code %d, want %d", i, got, c.code)
 		}
 	}
-	at = at.Add(time.Minute)
+	clock.pass(time.Minute)
 	for i, want := range []int{0, 131064} {
 		if got := codeOf(t, s, number.ID, number.AccessToken, fmt.Sprintf(template, fmt.Sprint("1555020000", i))); got != want {
 			t.Errorf("template %d: code %d, want %d", i, got, want)
