@@ -60,6 +60,11 @@ func (d *draft) about(row *chat.RemoteRow, remote chat.RemoteID, waiting chat.Se
 	} else {
 		waiting = 0
 	}
+	answer, err := d.answerOf(row)
+	if err != nil {
+		return nil, err
+	}
+	about = append(about, answer...)
 	for after := from - 1; ; {
 		page, err := d.a.core.opt.Journal.Events(d.a.state.Tenant, row.Conversation, after, aboutPage)
 		if err != nil {
@@ -77,6 +82,28 @@ func (d *draft) about(row *chat.RemoteRow, remote chat.RemoteID, waiting chat.Se
 		}
 	}
 	return d.overlay(about, row, remote, waiting), nil
+}
+
+// answerOf is the recorded answer that a row's message was made of, which stands in
+// the same commit; none for a message that the assistant did not write.
+func (d *draft) answerOf(row *chat.RemoteRow) ([]chat.Event, error) {
+	if row.Message == "" || row.Conversation != d.a.state.ID {
+		return nil, nil
+	}
+	message, err := d.event(row.Seq)
+	if err != nil || message == nil || message.Kind != chat.MessageQueued || message.Message.Turn == "" {
+		return nil, err
+	}
+	for seq := row.Seq - 1; seq > 0 && row.Seq-seq <= chat.OutboxMax; seq-- {
+		e, err := d.event(seq)
+		if err != nil {
+			return nil, err
+		}
+		if e != nil && e.Answers(message.Message) {
+			return []chat.Event{*e}, nil
+		}
+	}
+	return nil, nil
 }
 
 // overlay makes stored events what this draft leaves of them, and adds its own.

@@ -138,3 +138,41 @@ func TestIngress_AddressBookStartsNoConversation(t *testing.T) {
 		}
 	})
 }
+
+// An answer that was taken back is not to be read in the turn that recorded it either,
+// whichever of its parts is meant.
+func TestActivation_WithdrawalOfAnAnswerTakesItFromTheTurn(t *testing.T) {
+	for _, part := range []int{0, 1} {
+		b := newBench(t)
+		b.must(b.mailOf("1555", inbound(textFrom("1555", "wamid.1", "tell me"))))
+		b.advance(3 * time.Second)
+		b.must(b.mailOf("1555", chat.Tick{}))
+		turn := b.act.state.Turn
+		b.must(b.mailOf("1555", chat.ModelAnswered{Turn: turn.ID, Call: turn.Call,
+			Answer: chat.Answer{Text: strings.Repeat("a secret. ", 700)}}))
+		sends := append([]chat.OutboxEntry(nil), b.act.state.Outbox...)
+		if len(sends) != 2 {
+			t.Fatalf("%d parts", len(sends))
+		}
+		for i, e := range sends {
+			b.must(b.mailOf("1555", chat.AttemptDue{Message: e.Message}))
+			b.must(b.mailOf("1555", chat.AttemptFinished{Message: e.Message, N: 1,
+				Outcome: chat.SendOutcome{Result: chat.SendAccepted, Remote: chat.RemoteID("out." + string(rune('0'+i)))}}))
+		}
+		gone := revokeOf("1555", "wamid.2", "out."+string(rune('0'+part)))
+		gone.Kind = chat.InboundEcho
+		b.must(b.mailOf("1555", &gone))
+		said := 0
+		for _, e := range b.store.events[conversationOf("1555")] {
+			switch {
+			case e.Turn != nil && e.Turn.Answer != "":
+				t.Errorf("part %d: the turn still says %d bytes", part, len(e.Turn.Answer))
+			case e.Kind == chat.MessageQueued && e.Message.Text != "":
+				said++
+			}
+		}
+		if said != 1 {
+			t.Errorf("part %d: %d parts keep their text, want the other one", part, said)
+		}
+	}
+}

@@ -110,7 +110,7 @@ func (p *step) revoke(target RemoteID) {
 	var blobs []string
 	for i := range k.About {
 		e := &k.About[i]
-		if !e.Concerns(target, k.TargetRow.Message) {
+		if !e.Concerns(target, k.TargetRow.Message) && (m == nil || !e.Answers(m)) {
 			continue
 		}
 		if e.holds() {

@@ -255,8 +255,8 @@ type Known struct {
 	TargetRow   RemoteRow
 	TargetFound bool
 	// About is what the conversation says of that message, oldest first: for an edit
-	// the message itself, for a withdrawal all that Concerns it and, besides, every
-	// customer message that still waits for an answer.
+	// the message itself, for a withdrawal all that Concerns it, the answer that it was
+	// made of and, besides, every customer message that still waits for an answer.
 	About []Event
 	// Docs are the documents that the fact is news about, see DocOf: for a WABA as a
 	// whole that of each of its channels, for a template also that of the channel.

@@ -23,6 +23,11 @@ func Redacted(e Event) Event {
 		// The file is named for whoever deletes it; without its key nobody reads it.
 		r := MediaRecord{Message: e.Media.Message, Index: e.Media.Index, Blob: e.Media.Blob, Reason: "revoked"}
 		e.Media = &r
+	case e.Turn != nil:
+		// The answer is the text of all the messages that it was cut into.
+		t := *e.Turn
+		t.Answer, t.Reason = "", "message_revoked"
+		e.Turn = &t
 	}
 	return e
 }
@@ -63,8 +68,15 @@ func (e *Event) holds() bool {
 		return e.Update.Text != "" || e.Update.Raw != nil || c != nil && c.Edit != nil && c.Edit.Text != ""
 	case e.Media != nil:
 		return e.Media.Key != nil
+	case e.Turn != nil:
+		return e.Turn.Answer != ""
 	}
 	return false
+}
+
+// Answers reports whether e records the answer that a message was made of.
+func (e *Event) Answers(m *Message) bool {
+	return e.Kind == TurnAnswered && m.Turn != "" && e.Turn != nil && e.Turn.ID == m.Turn
 }
 
 // Concerns reports whether e says something of one message: it is the message, an

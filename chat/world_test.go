@@ -120,6 +120,13 @@ func (w *world) locate(p *chat.Place, addresses []chat.Address) {
 
 // about is what the journal says of the message of a row, and who waits.
 func (w *world) about(row chat.RemoteRow, remote chat.RemoteID, waiting chat.Seq) (about []chat.Event) {
+	if m := w.events[row.Seq-1].Message; row.Message != "" && m != nil {
+		for _, e := range w.events {
+			if e.Answers(m) {
+				about = append(about, e)
+			}
+		}
+	}
 	for _, e := range w.events {
 		if e.Seq >= row.Since() && e.Concerns(remote, row.Message) || waiting != 0 && e.Waits(waiting) {
 			about = append(about, e)

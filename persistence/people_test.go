@@ -216,6 +216,35 @@ func TestAppend_RedactsStoredEvents(t *testing.T) {
 	}
 }
 
+// What the turn recorded of an answer goes as messages do; what it cost stays.
+func TestAppend_RedactsRecordedAnswers(t *testing.T) {
+	fs := vfs.NewMem()
+	s := storeOn(t, fs)
+	ensure(t, s, "acme")
+	k := newTalker(t, s, "acme", 1)
+	k.say(t, "tell me")
+	c := k.next("more")
+	id := chat.TurnIDAt(k.place.Conversation, c.Expected+1)
+	answered := chat.Event{Kind: chat.TurnAnswered, Seq: c.Expected + 2, Time: c.Now, Tenant: "acme", Channel: "wa", Conversation: k.place.Conversation,
+		Turn: &chat.TurnRecord{ID: id, Call: 1, Answer: "secret words", Model: "m", PromptTokens: 7}}
+	c.Events = append(c.Events, answered)
+	c.State.Apply(answered)
+	k.applied(t, c)
+	c = k.next("")
+	c.Redact = []chat.Seq{answered.Seq}
+	k.applied(t, c)
+	mustPut(t, s.Close())
+	s = storeOn(t, fs)
+	events, err := s.Events("acme", k.place.Conversation, answered.Seq-1, 1)
+	if err != nil || len(events) != 1 {
+		t.Fatal(events, err)
+	}
+	if r := events[0].Turn; r.Answer != "" || r.Reason != "message_revoked" || r.ID != id || r.PromptTokens != 7 {
+		t.Errorf("the turn says %+v", r)
+	}
+	mustCheck(t, s)
+}
+
 // A commit that redacts and is refused has redacted nothing.
 func TestAppend_RefusedCommitRedactsNothing(t *testing.T) {
 	s := openMem(t, "acme")
