@@ -19,8 +19,15 @@ type ModelAnswered struct {
 
 // Answer is what a model said and what it cost.
 type Answer struct {
-	Text                    string
-	Model                   string
+	// Text is what was said, word for word; empty when it only asks for Calls.
+	Text string
+	// Calls are the tool calls it asks for, checked against the schemas of the
+	// prompt's tools.
+	Calls []ToolCall
+	// Provider and Model answered; Request is the provider's id of the call.
+	Provider, Model, Request string
+	// Tokens repeats the two counts below with their details.
+	Tokens                  Tokens
 	PromptHash              string
 	PromptTokens, OutTokens int64
 	Simulated               bool

@@ -10,12 +10,34 @@ type Prompt struct {
 	Turn         TurnID
 	Call         int
 	Lines        []PromptLine
+	// Models are tried in order; empty for the client's own.
+	Models []ModelRef
+	// Tools may be called; none for an answer in words.
+	Tools []ToolSpec
+	// Structured asks for a Response, in JSON.
+	Structured bool
+	// OutTokens bounds the answer; 0 for the client's own bound.
+	OutTokens int64
 }
 
 // PromptLine is one message of a prompt.
 type PromptLine struct {
 	Role PromptRole
 	Text string
+	// Calls are what the assistant asked for, before or instead of a text.
+	Calls []ToolCall
+	// Result is the id of the call that a line of RoleTool answers.
+	Result string
+	// Pictures are shown with the text of a customer.
+	Pictures []Picture
+}
+
+// Picture is a file that a model looks at.
+type Picture struct {
+	MIME string
+	// SHA256 names Bytes, in hex: a prompt's hash covers it in their place.
+	SHA256 string
+	Bytes  []byte
 }
 
 // PromptRole tells who speaks a PromptLine.
@@ -26,6 +48,7 @@ const (
 	RoleSystem    PromptRole = 1
 	RoleCustomer  PromptRole = 2
 	RoleAssistant PromptRole = 3
+	RoleTool      PromptRole = 4
 )
 
 // PromptTextMax bounds the bytes of history a prompt carries; PromptEventMax

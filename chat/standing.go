@@ -145,6 +145,11 @@ const (
 	DocTemplate DocNoun = 't' // Template, by WABA, name and language
 	DocFiles    DocNoun = 'b' // MessageFiles, by message id
 	DocUpload   DocNoun = 'u' // Upload, by the owner of its BlobID
+
+	DocAssistant DocNoun = 'a' // AssistantHead, by AssistantID
+	DocVersion   DocNoun = 'v' // Assistant, by AssistantRef
+	DocTool      DocNoun = 'o' // Tool, by name
+	DocCatalog   DocNoun = 'i' // CatalogItem, by id
 )
 
 // TemplateKey is the id of a template's document.

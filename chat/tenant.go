@@ -179,7 +179,32 @@ type Settings struct {
 	Greeting string
 	// IgnoreGroups drops what is written in groups instead of storing it.
 	IgnoreGroups bool
+	// Profile is the assistant that answers here, with the variant of the channel; nil
+	// for the configuration's. It is what a turn that begins now uses.
+	Profile *Assistant
+	// Tools are those that Profile grants, by name.
+	Tools map[string]Tool
+	// CallCost is the most that one model call of Profile costs.
+	CallCost CallCost
+	// Budget bounds the money of the tenant's calendar month (UTC); 0 for no bound.
+	// BudgetSoft is where the team is told.
+	Budget, BudgetSoft Money
+	// Broke says what follows when the budget is used up.
+	Broke BudgetFallback
 }
+
+// CallCost is the most that a model call costs, in its two parts.
+type CallCost struct{ Prompt, Output Money }
+
+// BudgetFallback is what customers get when the budget is used up.
+type BudgetFallback string
+
+// The fallbacks. Both hand the conversation to people; the first says so with the
+// apology.
+const (
+	BrokeApology BudgetFallback = "apology"
+	BrokeHandoff BudgetFallback = "handoff"
+)
 
 // The defaults of Settings.
 const (

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -96,7 +97,7 @@ func TestClient_StreamsAWholeAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := chat.Answer{Text: "It costs five.", Model: "served-model", PromptTokens: 21, OutTokens: 5, PromptHash: openai.Hash(prompt)}
-	if a != want {
+	if !reflect.DeepEqual(a, want) {
 		t.Errorf("got %+v, want %+v", a, want)
 	}
 	if header.Get("X-Chumi-Turn") != "turn_x_7" || header.Get("Authorization") != "Bearer key-1" {
@@ -208,7 +209,7 @@ func TestClient_ClassifiesEveryEnd(t *testing.T) {
 			if me.Reason != tc.reason || me.Permanent != tc.permanent || me.RetryAfter != tc.after {
 				t.Errorf("got %+v, want %s permanent=%v after=%v", me, tc.reason, tc.permanent, tc.after)
 			}
-			if a != (chat.Answer{}) {
+			if !reflect.DeepEqual(a, chat.Answer{}) {
 				t.Errorf("a failed call also answered %+v", a)
 			}
 			if strings.Contains(err.Error(), "leak") {
