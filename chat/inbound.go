@@ -45,7 +45,8 @@ type Inbound struct {
 	Time time.Time
 	// Content is what the update says beyond Text; nil when that is all.
 	Content *Content
-	// Ours is true for an InboundImport that the business wrote.
+	// Ours is true for an InboundImport that the business wrote, and for an
+	// InboundEcho that this app is known to have sent.
 	Ours bool
 	// Callback is biz_opaque_callback_data as echoed in a status.
 	Callback string

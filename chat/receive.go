@@ -162,6 +162,14 @@ func (p *step) echoed(f *Inbound) {
 		p.accept(*entry, entry.told(), f.Remote, "echo", p.in.Known.Row.Mask)
 		return
 	}
+	if f.Ours {
+		// Of a send whose answer is still to come, or came with another id: nobody
+		// took over, and nobody was answered by it.
+		own := *f
+		own.Type = typeOwnEcho
+		p.updated(&own)
+		return
+	}
 	id := MessageIDAt(p.c.ID, p.next())
 	self := p.next()
 	p.introduce(f, id)
@@ -177,6 +185,10 @@ func (p *step) echoed(f *Inbound) {
 	p.cancelAssistant("echo")
 	p.emit(Event{Kind: HandoffTaken, Handoff: &Handoff{Reason: "echo", Until: p.now.Add(p.set.EchoPause)}})
 }
+
+// typeOwnEcho is the type of an update about something that this app sent and that is
+// no send waited for.
+const typeOwnEcho = "own_echo"
 
 // echoSlack is how far Meta's clock may be ahead of ours.
 const echoSlack = time.Minute

@@ -69,7 +69,7 @@ func runScript(t *testing.T, file string) {
 //	msg ID "text" [type=image] [age=25h] [group=g] [files=N]
 //	file SEQ INDEX stored | file SEQ INDEX REASON
 //	status ID WORD [entry=0]     a report; entry= sends our callback data along
-//	echo ID "text" | read ID | update TYPE [digest=d] | poison ID
+//	echo ID "text" [ours=yes] | read ID | update TYPE [digest=d] | poison ID
 //	outbox                       list the sends whose end is not known
 //	tick
 //	answer "text" [call=N] | fail REASON [permanent] | limit
@@ -122,7 +122,7 @@ func run(t *testing.T, wp **world, line string) string {
 			kind = chat.InboundEcho
 		}
 		in := inbound(kind)
-		in.Text = arg(2)
+		in.Text, in.Ours = arg(2), opt["ours"] != ""
 		if n := num(opt["files"]); n > 0 {
 			in.Content = &chat.Content{Media: make([]chat.Media, n)}
 			for i := range in.Content.Media {

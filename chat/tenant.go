@@ -58,7 +58,7 @@ type App struct {
 	Secrets     []Secret
 	VerifyToken Secret
 	// MetaID is the app's id at Meta, needed to exchange the code of an embedded
-	// signup; empty when nobody gave it.
+	// signup and to know what Meta says of the app itself; empty when nobody gave it.
 	MetaID string
 	// InstagramID and InstagramSecret are the second pair of an app with Instagram
 	// Login; empty when it has none. Webhooks signed with that secret count too:
@@ -76,6 +76,18 @@ func (a *App) Signing() []Secret {
 		return a.Secrets
 	}
 	return append(a.Secrets[:len(a.Secrets):len(a.Secrets)], a.InstagramSecret)
+}
+
+// AtMeta lists the ids by which Meta names the app; nil while the app's own is not
+// known, because nothing follows then from an id that is not among them.
+func (a *App) AtMeta() []string {
+	switch {
+	case a.MetaID == "":
+		return nil
+	case a.InstagramID == "":
+		return []string{a.MetaID}
+	}
+	return []string{a.MetaID, a.InstagramID}
 }
 
 // Connection is what somebody gives to connect an account to a tenant.

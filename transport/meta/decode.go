@@ -29,7 +29,10 @@ var works = sync.Pool{New: func() any { return new(work) }}
 // It fails, with KindInvalid, only for a body that is not JSON or passes the
 // limits on depth, entries and values. An item that cannot be understood comes
 // out with a Problem and leaves the others alone.
-func Decode(app chat.AppID, body []byte) ([]chat.Inbound, error) {
+//
+// own are the ids that the app has at Meta, which tell whose a thread is and what
+// this app sent; none when they are not known.
+func Decode(app chat.AppID, body []byte, own ...string) ([]chat.Inbound, error) {
 	if err := checkLimits(body); err != nil {
 		return nil, err
 	}
@@ -40,7 +43,7 @@ func Decode(app chat.AppID, body []byte) ([]chat.Inbound, error) {
 		// The parser's error quotes the body, which is personal data.
 		return nil, chat.E(opDecode, chat.KindInvalid, "the body is not JSON", nil)
 	}
-	w.decoder = decoder{app: app, scratch: w.decoder.scratch}
+	w.decoder = decoder{app: app, own: own, scratch: w.decoder.scratch}
 	w.decoder.root(root)
 	out, entries := w.decoder.out, w.decoder.entries
 	if len(body) <= pooledBodyMax {
@@ -103,6 +106,8 @@ func stringEnd(body []byte, i int) int {
 // decoder decodes one body.
 type decoder struct {
 	app chat.AppID
+	// own are the app's ids at Meta.
+	own []string
 	out []chat.Inbound
 	// scratch holds the raw form of the item being decoded.
 	scratch []byte

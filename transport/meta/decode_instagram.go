@@ -1,6 +1,8 @@
 package meta
 
 import (
+	"slices"
+
 	"github.com/valyala/fastjson"
 
 	"github.com/chumiai/chumi/chat"
@@ -22,11 +24,21 @@ func (d *decoder) instagramChange(entry *scope, c *fastjson.Value) {
 		}
 	case field == "standby":
 		d.instagramStandby(s, value)
-	case value.Get("sender").GetObject() != nil && value.Get("recipient").GetObject() != nil:
+	case isInstagramItem(field, value):
 		d.instagramItem(s, value)
 	default:
 		d.instagramUpdate(s, value)
 	}
+}
+
+// isInstagramItem tells a value that is what messaging[] has in its items from a
+// comment or mention. An item may lack one of its two parties.
+func isInstagramItem(field string, value *fastjson.Value) bool {
+	switch field {
+	case "comments", "live_comments", "mentions":
+		return false
+	}
+	return value.Get("sender").GetObject() != nil || value.Get("recipient").GetObject() != nil
 }
 
 // instagramUpdate keeps a comment, mention or unknown field, with its author
@@ -110,7 +122,9 @@ func (d *decoder) instagramItem(s *scope, v *fastjson.Value) {
 
 func (d *decoder) instagramMessage(s *scope, v *fastjson.Value, raw []byte) {
 	m := v.Get("message")
-	who := partiesOf(s, v, truthy(m.Get("is_echo")) || truthy(m.Get("is_self")))
+	// The field of echoes has nothing else, whatever its items say.
+	echo := s.field == "message_echoes" || truthy(m.Get("is_echo")) || truthy(m.Get("is_self"))
+	who := partiesOf(s, v, echo)
 	remote := idOf(m.Get("mid"))
 	switch {
 	case remote == "":
@@ -132,6 +146,7 @@ func (d *decoder) instagramMessage(s *scope, v *fastjson.Value, raw []byte) {
 	}
 	if who.ours {
 		in.Kind = chat.InboundEcho
+		in.Ours = slices.Contains(d.own, idOf(m.Get("app_id")))
 	}
 	in.Type = instagramType(m)
 	text := bytesOf(m.Get("text"))
@@ -201,7 +216,7 @@ func (d *decoder) instagramPostback(s *scope, v *fastjson.Value, raw []byte) {
 		in.Remote = chat.RemoteID("pb:" + digestOf(p, s.entry, in.Customer[0].Value, string(bytesOf(v.Get("timestamp")))))
 	}
 	in.Text = clip(bytesOf(p.Get("title")), textMax)
-	in.Content = itemParts(v)
+	in.Content = d.itemParts(v)
 	in.Time = timeOf(v.Get("timestamp"))
 	d.emit(in, raw, true)
 }
@@ -219,7 +234,7 @@ func (d *decoder) instagramRevision(s *scope, v *fastjson.Value, raw []byte, key
 	} else {
 		in.Revision = revision
 	}
-	in.Content = itemParts(v)
+	in.Content = d.itemParts(v)
 	d.emit(in, raw, true)
 }
 
@@ -259,7 +274,7 @@ func (d *decoder) instagramOther(s *scope, v *fastjson.Value, raw []byte) {
 	in.Customer = partiesOf(s, v, false).customer
 	in.Time = timeOf(v.Get("timestamp"))
 	in.Digest = digestOf(v, s.entry, in.Type)
-	in.Content = itemParts(v)
+	in.Content = d.itemParts(v)
 	d.emit(in, raw, true)
 }
 
@@ -273,7 +288,7 @@ func (d *decoder) instagramStandby(s *scope, v *fastjson.Value) {
 	in.Customer = partiesOf(s, v, truthy(m.Get("is_echo"))).customer
 	in.Time = timeOf(v.Get("timestamp"))
 	in.Text = clip(bytesOf(m.Get("text")), textMax)
-	if in.Content = itemParts(v); in.Content == nil {
+	if in.Content = d.itemParts(v); in.Content == nil {
 		in.Content = instagramParts(m)
 	}
 	in.Remote = chat.RemoteID(idOf(m.Get("mid")))

@@ -1,6 +1,7 @@
 package meta
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/valyala/fastjson"
@@ -82,7 +83,7 @@ func instagramReferral(v *fastjson.Value) *chat.Referral {
 
 // itemParts reads the content of an item that is no message; nil for one that says
 // nothing known. What happened to a message that has no id happened to none.
-func itemParts(v *fastjson.Value) *chat.Content {
+func (d *decoder) itemParts(v *fastjson.Value) *chat.Content {
 	if p := v.Get("postback"); p.GetObject() != nil {
 		c := &chat.Content{Choice: choiceOf(p)}
 		if r := p.Get("referral"); r.GetObject() != nil {
@@ -96,7 +97,7 @@ func itemParts(v *fastjson.Value) *chat.Content {
 	if e := editOf(v.Get("message_edit")); e.Target != "" {
 		return &chat.Content{Edit: e}
 	}
-	if control := controlOf(v); control != nil {
+	if control := controlOf(v, d.own); control != nil {
 		return &chat.Content{Control: control}
 	}
 	if r := v.Get("referral"); r.GetObject() != nil {
@@ -136,7 +137,8 @@ func choiceOf(v *fastjson.Value) *chat.Choice {
 
 // threadEvents are the members that say that a thread changes hands, and the words
 // for it. The item goes to the app that gains the thread, loses it or is asked for
-// it: passed to us it is ours, taken from us it is not.
+// it: passed to us it is ours, taken from us it is not. That goes by the word, and
+// counts where the item names no app, or our own id is not known.
 var threadEvents = [...]struct {
 	member, event string
 	ours          bool
@@ -148,7 +150,7 @@ var threadEvents = [...]struct {
 }
 
 // controlOf reads a thread changing hands; nil for other items.
-func controlOf(v *fastjson.Value) *chat.Control {
+func controlOf(v *fastjson.Value, own []string) *chat.Control {
 	for _, e := range threadEvents {
 		c := v.Get(e.member)
 		if empty(c) {
@@ -161,6 +163,14 @@ func controlOf(v *fastjson.Value) *chat.Control {
 		}
 		if control.Owner == "" {
 			control.Owner = idOf(c.Get("requested_owner_app_id"))
+		}
+		handsOver := control.Event == "pass" || control.Event == "take"
+		switch {
+		case !handsOver || len(own) == 0:
+		case control.Owner != "":
+			control.Ours = slices.Contains(own, control.Owner)
+		case slices.Contains(own, control.Previous):
+			control.Ours = false
 		}
 		return control
 	}

@@ -84,8 +84,10 @@ func (d *decoder) whatsappUpdate(s *scope, value *fastjson.Value, isMessages boo
 		return
 	}
 	s.account = accountOf(value.Get("metadata", "phone_number_id"))
-	if s.waba == "" {
-		s.waba = idOf(value.Get("waba_info", "waba_id"))
+	// News about partners stand in the entry of the partner: what they are about is
+	// named beside them.
+	if waba := idOf(value.Get("waba_info", "waba_id")); waba != "" {
+		s.waba = waba
 	}
 	in := d.base(s, chat.InboundUpdate)
 	in.Type = s.field

@@ -180,6 +180,7 @@ var platformRows = []row{
 	{"group_settings_update", plain("group_settings_update")},
 	{"group_status_update", plain("group_status_update")},
 	{"automatic_events", plain("automatic_events")},
+	{"account_update partner", func(in *chat.Inbound) bool { return standing("account_update")(in) && in.WABA == "9077" }},
 	{"partner_solutions", plain("partner_solutions")},
 	{"payment_configuration_update", plain("payment_configuration_update")},
 	{"account_settings_update", plain("account_settings_update")},
@@ -224,6 +225,9 @@ var platformRows = []row{
 		return c.Referral != nil && c.Referral.Source == "ADS" && c.Referral.ID != ""
 	})},
 	{"ig echo", kindOf(chat.InboundEcho, "text")},
+	{"ig message_echoes", func(in *chat.Inbound) bool {
+		return in.Kind == chat.InboundEcho && len(in.Customer) == 1 && in.Customer[0].Value == "3001"
+	}},
 	{"ig self", kindOf(chat.InboundEcho, "text")},
 	{"ig deletion", news(func(c *chat.Content) bool { return c.Revoke != nil })},
 	{"ig unsupported", content(chat.InboundMessage, func(c *chat.Content) bool { return c.Problem != nil })},

@@ -140,7 +140,7 @@ func (h *Handler) receive(ctx *fasthttp.RequestCtx, app *chat.App) int {
 	h.metrics.InFlight.Inc()
 	defer h.metrics.InFlight.Dec()
 
-	updates, err := meta.Decode(app.ID, body)
+	updates, err := meta.Decode(app.ID, body, app.AtMeta()...)
 	if err != nil {
 		updates = []chat.Inbound{unreadable(app.ID, body, err)}
 	}
