@@ -137,7 +137,7 @@ func TestFetch_AFileIsTriedUntilItIsThere(t *testing.T) {
 			if name != "late" {
 				continue
 			}
-			r, err := files.Open(t.Context(), "acme", chat.BlobID(m.Blob), m.Key)
+			r, err := files.Open(t.Context(), "acme", chat.BlobID(m.Blob), m.Key, 0)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -46,15 +46,21 @@ var (
 	errReusedKey = chat.E("library", chat.KindConflict, "idempotency_key_reused", nil)
 )
 
-// File opens a file of a tenant. id is that of a message, whose file index is
-// meant, or of the file itself. The caller closes the body; it proves itself while
-// it is read.
-func (l *Library) File(ctx context.Context, t chat.TenantID, id string, index int) (io.ReadCloser, chat.FileInfo, error) {
+// Info describes a file of a tenant, without a look at its bytes. id is that of a
+// message, whose file index is meant, or of the file itself.
+func (l *Library) Info(t chat.TenantID, id string, index int) (chat.FileInfo, error) {
+	info, _, err := l.find(t, id, index)
+	return info, err
+}
+
+// File opens a file, see Info, at an offset within it. The caller closes the body; it
+// proves itself while it is read.
+func (l *Library) File(ctx context.Context, t chat.TenantID, id string, index int, from int64) (io.ReadCloser, chat.FileInfo, error) {
 	info, key, err := l.find(t, id, index)
 	if err != nil {
 		return nil, info, err
 	}
-	body, err := l.sys.opt.Opener.Open(ctx, t, info.Blob, key)
+	body, err := l.sys.opt.Opener.Open(ctx, t, info.Blob, key, from)
 	if chat.KindOf(err) == chat.KindNotFound {
 		err = errFileGone
 	}
@@ -217,7 +223,7 @@ func (l *Library) lend(ctx context.Context, ch chat.Channel, b chat.BlobID, owne
 	if id := u.Usable(ch.ID, l.sys.core.now(group)); id != "" {
 		return id, nil
 	}
-	body, err := l.sys.opt.Opener.Open(ctx, ch.Tenant, b, u.Key)
+	body, err := l.sys.opt.Opener.Open(ctx, ch.Tenant, b, u.Key, 0)
 	if err != nil {
 		return "", err
 	}

@@ -72,18 +72,18 @@ func TestLibrary_AKeyIsForOneFile(t *testing.T) {
 		if other, replayed, err := l.Upload(t.Context(), "bolt", "k", info, strings.NewReader("menu")); err != nil || replayed || other.Blob == first.Blob {
 			t.Errorf("of another tenant: %s, %v, %v", other.Blob, replayed, err)
 		}
-		body, got, err := l.File(t.Context(), "acme", string(first.Blob), 0)
+		body, got, err := l.File(t.Context(), "acme", string(first.Blob), 0, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if b, err := io.ReadAll(body); err != nil || string(b) != "menu" || got.MIME != "image/png" {
 			t.Errorf("%q as %s, %v", b, got.MIME, err)
 		}
-		if _, _, err := l.File(context.Background(), "bolt", string(first.Blob), 0); chat.KindOf(err) != chat.KindNotFound {
+		if _, _, err := l.File(context.Background(), "bolt", string(first.Blob), 0, 0); chat.KindOf(err) != chat.KindNotFound {
 			t.Errorf("another tenant reads it: %v", err)
 		}
 		settle(2 * orphanAge) // the sweep comes by
-		if _, _, err := l.File(context.Background(), "acme", string(first.Blob), 0); err != nil {
+		if _, _, err := l.File(context.Background(), "acme", string(first.Blob), 0, 0); err != nil {
 			t.Errorf("after the sweep: %v", err)
 		}
 		ended(t, s)

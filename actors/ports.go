@@ -253,9 +253,10 @@ type Files interface {
 
 // Opener reads what Files keeps.
 type Opener interface {
-	// Open returns the plain file; KindNotFound when it is not here. The body proves
-	// itself while it is read: an error other than io.EOF means that it is not whole.
-	Open(ctx context.Context, t chat.TenantID, b chat.BlobID, key []byte) (io.ReadCloser, error)
+	// Open returns the plain file from an offset within it on; KindNotFound when it is
+	// not here. The body proves itself while it is read: an error other than io.EOF
+	// means that it is not whole.
+	Open(ctx context.Context, t chat.TenantID, b chat.BlobID, key []byte, from int64) (io.ReadCloser, error)
 }
 
 // Strikes remembers, across a crash of the process, which updates were in Step.

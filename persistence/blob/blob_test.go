@@ -95,7 +95,7 @@ func keep(t *testing.T, s *blob.Store, of chat.TenantID, stem chat.BlobStem, pla
 }
 
 func read(s *blob.Store, of chat.TenantID, k chat.Kept) ([]byte, error) {
-	r, err := s.Open(context.Background(), of, k.Blob, k.Key)
+	r, err := s.Open(context.Background(), of, k.Blob, k.Key, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -277,4 +277,43 @@ func TestBucket_ABusyBucketIsUnavailable(t *testing.T) {
 	if err := b.Check(t.Context()); err != nil {
 		t.Errorf("check: %v", err)
 	}
+}
+
+// A part of a file is that part, at every border of pieces, and is proven like the
+// whole: its bytes, their place, and the end.
+func TestStore_OpensAnywhere(t *testing.T) {
+	const first, whole = 64<<10 - 40 - 16, 64<<10 - 16 // plain bytes of the first piece and of others
+	each(t, func(t *testing.T, s *blob.Store, stored func() map[string][]byte) {
+		plain := make([]byte, first+3*whole+77)
+		for i := range plain {
+			plain[i] = byte(i>>8) ^ byte(i)
+		}
+		k := keep(t, s, tenant, stem(t, "a", 3, 0), plain)
+		from := func(at int64) ([]byte, error) {
+			r, err := s.Open(t.Context(), tenant, k.Blob, k.Key, at)
+			if err != nil {
+				return nil, err
+			}
+			b, err := io.ReadAll(r)
+			return b, errors.Join(err, r.Close())
+		}
+		size := int64(len(plain))
+		for _, at := range []int64{0, 1, first - 1, first, first + 1, first + whole - 1, first + whole, first + 2*whole + 5, size - 78, size - 77, size - 1, size} {
+			if b, err := from(at); err != nil || !bytes.Equal(b, plain[at:]) {
+				t.Errorf("from %d: %d bytes, %v; want %d", at, len(b), err, size-at)
+			}
+		}
+		if _, err := from(size + 100_000); chat.KindOf(err) != chat.KindCorrupt {
+			t.Errorf("behind the end: %v", err)
+		}
+		if !strings.HasSuffix(t.Name(), "bucket") {
+			return // what is stored is a copy
+		}
+		for _, sealed := range stored() {
+			sealed[len(sealed)-90_000] ^= 1
+		}
+		if _, err := from(10); chat.KindOf(err) != chat.KindCorrupt {
+			t.Errorf("a part that is damaged: %v", err)
+		}
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"math"
 	"path"
 	"strings"
 	"sync"
@@ -109,7 +110,7 @@ func (w writer) Write(b []byte) (int, error) {
 }
 
 // Get implements Place.
-func (d *Dir) Get(_ context.Context, name string) (io.ReadCloser, error) {
+func (d *Dir) Get(_ context.Context, name string) (io.ReadSeekCloser, error) {
 	f, err := d.fs.Open(d.path(name), vfs.SequentialReadsOption)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -117,7 +118,13 @@ func (d *Dir) Get(_ context.Context, name string) (io.ReadCloser, error) {
 	case err != nil:
 		return nil, chat.E("blob.Get", chat.KindUnavailable, "the file cannot be opened", bare(err))
 	}
-	return f, nil
+	return &seeking{io.NewSectionReader(f, 0, math.MaxInt64), f}, nil
+}
+
+// seeking is an open file at a position.
+type seeking struct {
+	*io.SectionReader
+	io.Closer
 }
 
 // Delete implements Place.

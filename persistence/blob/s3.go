@@ -118,7 +118,7 @@ func (b *Bucket) upload(ctx context.Context, name string, src io.Reader) error {
 }
 
 // Get implements Place.
-func (b *Bucket) Get(ctx context.Context, name string) (io.ReadCloser, error) {
+func (b *Bucket) Get(ctx context.Context, name string) (io.ReadSeekCloser, error) {
 	o, err := b.client.GetObject(ctx, b.bucket, name, minio.GetObjectOptions{})
 	if err != nil {
 		return nil, unavailable("blob.Get", err)

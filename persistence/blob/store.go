@@ -23,7 +23,7 @@ type Place interface {
 	// nothing is stored. What Put returned without error survives a crash.
 	Put(ctx context.Context, name string, fill func(io.Writer) error) error
 	// Get opens a file; KindNotFound when there is none.
-	Get(ctx context.Context, name string) (io.ReadCloser, error)
+	Get(ctx context.Context, name string) (io.ReadSeekCloser, error)
 	// Delete removes a file; one that is not there is no error.
 	Delete(ctx context.Context, name string) error
 	// List visits every file whose name begins with prefix, in no order. What is
@@ -70,9 +70,10 @@ func (s *Store) Keep(ctx context.Context, t chat.TenantID, stem chat.BlobStem, r
 	return k, nil
 }
 
-// Open returns the plain file. KindNotFound when it is not there, KindCorrupt
-// from Open or Read when it is not what was kept.
-func (s *Store) Open(ctx context.Context, t chat.TenantID, b chat.BlobID, key []byte) (io.ReadCloser, error) {
+// Open returns the plain file from an offset within it on, of which it reads no more
+// than a piece too much. KindNotFound when it is not there, KindCorrupt from Open or
+// Read when it is not what was kept.
+func (s *Store) Open(ctx context.Context, t chat.TenantID, b chat.BlobID, key []byte, from int64) (io.ReadCloser, error) {
 	stem, ok := b.Stem()
 	if !ok {
 		return nil, chat.E("blob.Open", chat.KindNotFound, "no file has such a name", nil)
@@ -85,7 +86,7 @@ func (s *Store) Open(ctx context.Context, t chat.TenantID, b chat.BlobID, key []
 	if err != nil {
 		return nil, err
 	}
-	plain, err := file.Open(sealed)
+	plain, err := file.OpenAt(sealed, from)
 	if err != nil {
 		return nil, errors.Join(err, sealed.Close())
 	}

@@ -18,6 +18,7 @@ const segmentLen = 64 << 10
 // in pieces whose order, number and last one are proven, bound to ad.
 type File struct {
 	aead *subtle.AESGCMHKDF
+	key  []byte
 	ad   []byte
 }
 
@@ -27,11 +28,12 @@ func NewFile(key, ad []byte) (*File, error) {
 	if len(key) != KeyLen {
 		return nil, chat.E("seal.NewFile", chat.KindCorrupt, "a file's key has the wrong length", nil)
 	}
-	aead, err := subtle.NewAESGCMHKDF(append([]byte(nil), key...), "SHA256", KeyLen, segmentLen, 0)
+	key = append([]byte(nil), key...)
+	aead, err := subtle.NewAESGCMHKDF(key, "SHA256", KeyLen, segmentLen, 0)
 	if err != nil {
 		return nil, chat.E("seal.NewFile", chat.KindCorrupt, "a file's key is not usable", err)
 	}
-	return &File{aead: aead, ad: append([]byte(nil), ad...)}, nil
+	return &File{aead: aead, key: key, ad: append([]byte(nil), ad...)}, nil
 }
 
 // Seal returns a writer that seals what is written to it into dst. Only Close

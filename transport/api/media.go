@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -25,6 +26,9 @@ const (
 	uploadTimeout = 5 * time.Minute
 	// formMax is what a form may be longer than the file in it.
 	formMax = 64 << 10
+	// relayedLen is how much of a file is sent with its length through another node,
+	// which then holds it in memory; more is passed on as it comes.
+	relayedLen = 1 << 20
 	// filenameMax bounds a file's name, in bytes.
 	filenameMax = 240
 )
@@ -65,9 +69,14 @@ func (r *call) showMedia() *failure {
 	if r.opt.Library == nil {
 		return &errNoMedia
 	}
+	at := int(min(index, 1<<16)) // #nosec G115
+	part, fail := r.part(at)
+	if fail != nil {
+		return fail
+	}
 	// The body is read after this returns: its context ends with it.
 	ctx, cancel := context.WithCancel(context.Background())
-	body, info, err := r.opt.Library.File(ctx, r.principal.Tenant, r.object, int(min(index, 1<<16))) // #nosec G115
+	body, info, err := r.opt.Library.File(ctx, r.principal.Tenant, r.object, at, part.from)
 	if err != nil {
 		cancel()
 		return r.mediaFailed(err)
@@ -78,12 +87,30 @@ func (r *call) showMedia() *failure {
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Cache-Control", "private, no-store")
-	size := -1
-	if info.Size > 0 && r.ctx.UserValue(relayed) == nil {
-		size = int(info.Size)
+	h.Set("ETag", tagOf(info))
+	size := info.Size
+	if size > 0 {
+		h.Set("Accept-Ranges", "bytes")
+	}
+	if part.size > 0 {
+		r.ctx.SetStatusCode(fasthttp.StatusPartialContent)
+		h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", part.from, part.from+part.size-1, info.Size))
+		size, body = part.size, &limited{io.LimitReader(body, part.size), body}
+	}
+	if r.ctx.IsHead() {
+		defer cancel()
+		_ = body.Close() // nothing was read
+		r.ctx.Response.SkipBody = true
+		if size > 0 {
+			h.SetContentLength(int(size))
+		}
+		return nil
+	}
+	if size == 0 || size > relayedLen && r.ctx.UserValue(relayed) != nil {
+		size = -1
 	}
 	r.streaming = true
-	r.ctx.SetBodyStream(&servedFile{ReadCloser: body, cancel: cancel, conn: r.ctx.Conn(), each: r.opt.FlushTimeout}, size)
+	r.ctx.SetBodyStream(&servedFile{ReadCloser: body, cancel: cancel, conn: r.ctx.Conn(), each: r.opt.FlushTimeout}, int(size))
 	return nil
 }
 

@@ -46,15 +46,21 @@ func newShelf() *shelf {
 		picture: {tenant: "acme", info: chat.FileInfo{Blob: picture, MIME: "image/jpeg", Size: 7}, body: "picture"}}}
 }
 
+// Info implements api.Library.
+func (s *shelf) Info(t chat.TenantID, id string, _ int) (chat.FileInfo, error) {
+	_, info, err := s.File(nil, t, id, 0, 0)
+	return info, err
+}
+
 // File implements api.Library.
-func (s *shelf) File(_ context.Context, t chat.TenantID, id string, _ int) (io.ReadCloser, chat.FileInfo, error) {
+func (s *shelf) File(_ context.Context, t chat.TenantID, id string, _ int, from int64) (io.ReadCloser, chat.FileInfo, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f, ok := s.files[id]
 	if !ok || f.tenant != t {
 		return nil, chat.FileInfo{}, chat.E("library", chat.KindNotFound, "media_not_found", nil)
 	}
-	return io.NopCloser(strings.NewReader(f.body)), f.info, f.err
+	return io.NopCloser(strings.NewReader(f.body[from:])), f.info, f.err
 }
 
 // Upload implements api.Library.
@@ -194,5 +200,71 @@ func TestMedia_TakesFormsAndBodies(t *testing.T) {
 	// Other routes keep their limit, also for who may upload.
 	if got := s.do(t, "POST", "/v1/conversations/"+string(ada)+"/messages", "acme-key", large); got.status != 413 {
 		t.Errorf("a large message: %d", got.status)
+	}
+}
+
+// One range at a time, of what the file is: 206 with the bytes, 416 for what is not
+// within it, and 200 for what may be ignored.
+func TestMedia_Ranges(t *testing.T) {
+	shelf := newShelf()
+	s := start(t, func(o *api.Options, _ *edge.Limits) { o.Library = shelf })
+	shelf.put(chat.FileInfo{MIME: "video/mp4", Size: 10}, "0123456789", nil)
+	tag := `"` + picture + `"`
+	for _, c := range []struct {
+		header, ifRange string
+		status          int
+		body, where     string
+	}{
+		{"bytes=0-3", "", 206, "0123", "bytes 0-3/10"},
+		{"bytes=4-", "", 206, "456789", "bytes 4-9/10"},
+		{"bytes=-2", "", 206, "89", "bytes 8-9/10"},
+		{"bytes=-20", "", 206, "0123456789", "bytes 0-9/10"},
+		{"bytes=8-99999999999999999999", "", 206, "89", "bytes 8-9/10"},
+		{"Bytes= 9-9", "", 206, "9", "bytes 9-9/10"},
+		{"bytes=2-3", tag, 206, "23", "bytes 2-3/10"},
+		{"bytes=2-3", `"another"`, 200, "0123456789", ""},
+		{"bytes=2-3", "Wed, 21 Oct 2015 07:28:00 GMT", 200, "0123456789", ""},
+		{"bytes=0-1,4-5", "", 200, "0123456789", ""},
+		{"bytes=5-4", "", 200, "0123456789", ""},
+		{"bytes=--4", "", 200, "0123456789", ""},
+		{"bytes=+1-4", "", 200, "0123456789", ""},
+		{"bytes=-", "", 200, "0123456789", ""},
+		{"lines=1-2", "", 200, "0123456789", ""},
+		{"bytes=10-", "", 416, "", "bytes */10"},
+		{"bytes=-0", "", 416, "", "bytes */10"},
+	} {
+		header := []string{"Range", c.header}
+		if c.ifRange != "" {
+			header = append(header, "If-Range", c.ifRange)
+		}
+		got := s.do(t, "GET", "/v1/media/"+picture, "acme-reader", "", header...)
+		if got.status != c.status || got.header.Get("Content-Range") != c.where || c.status != 416 && got.body != c.body {
+			t.Errorf("%s, %s: %d %q %q, want %d %q %q", c.header, c.ifRange, got.status, got.header.Get("Content-Range"), got.body, c.status, c.where, c.body)
+		}
+		if c.status == 416 {
+			continue
+		}
+		for name, want := range map[string]string{"Content-Type": "video/mp4", "ETag": tag, "Accept-Ranges": "bytes", "X-Content-Type-Options": "nosniff",
+			"Content-Security-Policy": "default-src 'none'; sandbox", "Cache-Control": "private, no-store"} {
+			if got.header.Get(name) != want {
+				t.Errorf("%s: %s is %q, want %q", c.header, name, got.header.Get(name), want)
+			}
+		}
+	}
+	if got := s.do(t, "HEAD", "/v1/media/"+picture, "acme-reader", ""); got.status != 200 || got.body != "" || got.header.Get("Content-Length") != "10" || got.header.Get("ETag") != tag {
+		t.Errorf("HEAD: %d %q %v", got.status, got.body, got.header)
+	}
+	if got := s.do(t, "HEAD", "/v1/media/"+picture, "acme-reader", "", "Range", "bytes=2-3"); got.status != 206 || got.header.Get("Content-Length") != "2" {
+		t.Errorf("HEAD of a range: %d %v", got.status, got.header)
+	}
+	for _, method := range []string{"GET", "HEAD"} {
+		if got := s.do(t, method, "/v1/media/"+rivals, "acme-reader", "", "Range", "bytes=0-1"); got.status != 404 {
+			t.Errorf("%s of another tenant's: %d", method, got.status)
+		}
+	}
+	// Nothing says how large it is: all of it, whatever is asked for.
+	shelf.put(chat.FileInfo{MIME: "image/jpeg"}, "0123456789", nil)
+	if got := s.do(t, "GET", "/v1/media/"+picture, "acme-reader", "", "Range", "bytes=2-3"); got.status != 200 || got.body != "0123456789" {
+		t.Errorf("of unknown size: %d %q", got.status, got.body)
 	}
 }

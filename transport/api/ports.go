@@ -61,10 +61,12 @@ type Feed interface {
 
 // Library gives and takes files. Safe for concurrent use.
 type Library interface {
-	// File opens a file by its own id, or by its message's and its number there. A
-	// read of the body fails when the file is not whole. The reason of a KindNotFound
-	// is "media_not_found" or "media_elsewhere".
-	File(ctx context.Context, t chat.TenantID, id string, index int) (body io.ReadCloser, info chat.FileInfo, err error)
+	// Info describes a file by its own id, or by its message's and its number there,
+	// without a look at its bytes. The reason of a KindNotFound is "media_not_found".
+	Info(t chat.TenantID, id string, index int) (chat.FileInfo, error)
+	// File opens a file at an offset within it. A read of the body fails when the file
+	// is not whole. The reason of a KindNotFound may also be "media_elsewhere".
+	File(ctx context.Context, t chat.TenantID, id string, index int, from int64) (body io.ReadCloser, info chat.FileInfo, err error)
 	// Upload stores a file to send. key is the client's: the same file again gives the
 	// first, with replayed true, another is KindConflict.
 	Upload(ctx context.Context, t chat.TenantID, key string, info chat.FileInfo, body io.Reader) (u chat.Upload, replayed bool, err error)

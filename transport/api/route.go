@@ -39,6 +39,7 @@ var routes = []route{
 	{"messages", fasthttp.MethodPost, "/v1/conversations/{id}/messages", scopeWrite, (*call).sendMessage},
 	{"read", fasthttp.MethodPost, "/v1/conversations/{id}/read", scopeWrite, (*call).markRead},
 	{"media", fasthttp.MethodGet, "/v1/media/{id}", scopeRead, (*call).showMedia},
+	{"media_head", fasthttp.MethodHead, "/v1/media/{id}", scopeRead, (*call).showMedia},
 	{"uploads", fasthttp.MethodPost, mediaPath, scopeWrite, (*call).uploadMedia},
 	{"takeover", fasthttp.MethodPost, "/v1/conversations/{id}/takeover", scopeWrite, (*call).takeOver},
 	{"handback", fasthttp.MethodPost, "/v1/conversations/{id}/handback", scopeWrite, (*call).handBack},
