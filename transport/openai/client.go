@@ -183,7 +183,7 @@ func (c *Client) Complete(ctx context.Context, p chat.Prompt) (chat.Answer, erro
 	if failure != nil {
 		return chat.Answer{}, failure
 	}
-	a.PromptHash = Hash(p)
+	a.PromptHash = p.Hash()
 	a.Simulated = c.opt.Simulated
 	return a, nil
 }
