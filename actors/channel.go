@@ -31,6 +31,8 @@ type senderActor struct {
 	channel chat.ChannelID
 	group   chat.Group
 	core    *SenderCore
+	// gate is what the requests pass, on their goroutines.
+	gate *gate
 	// refusedToken is the token the channel was blocked with.
 	refusedToken chat.Secret
 	self         *actor.PID
@@ -89,6 +91,7 @@ func (s *senderActor) work(ctx actor.Context, now time.Time, w *sendWork) {
 		s.group = s.sys.opt.Leadership.Group(w.tenant)
 		born := time.UnixMilli(s.sys.core.reigns[s.group].Load())
 		s.core = NewSenderCore(now, born, w.kind, s.sys.opt.SendWindow)
+		s.gate = newGate(w.kind, s.sys.opt.Clock)
 		s.heard = s.sys.core.ear.count(w.channel)
 		s.heard.Store(0)
 	}
@@ -165,6 +168,7 @@ func (s *senderActor) lookAtStanding(now time.Time) {
 	s.held = held
 	s.core.Hold(held != "")
 	s.core.Rate(now, st.PerSecond)
+	s.gate.rate(now, st.PerSecond)
 	s.waba, s.app = wabaKey(ch), appKey(ch)
 }
 
@@ -204,13 +208,13 @@ func (s *senderActor) disarm() {
 // attempt makes the request on its own goroutine and brings the outcome to the
 // conversation.
 func (s *senderActor) attempt(w *sendWork, e chat.StartAttempt) {
-	sys, group := s.sys, s.group
+	sys, group, gate := s.sys, s.group, s.gate
 	counted := sys.attempts.enter()
 	running := sys.workers.run(func() {
 		outcome := chat.SendOutcome{Result: chat.SendUnstarted, Reason: "shutting_down"}
 		if counted {
 			defer sys.attempts.leave()
-			outcome = sys.send(w, e)
+			outcome = sys.send(w, e, gate)
 			failpoint.Hit(failpoint.SendAnswered)
 		}
 		sys.insist(w.tenant, group, w.conversation,
@@ -221,12 +225,18 @@ func (s *senderActor) attempt(w *sendWork, e chat.StartAttempt) {
 	}
 }
 
-// send loads what the request needs and makes it.
-func (s *System) send(w *sendWork, e chat.StartAttempt) chat.SendOutcome {
+// send loads what the request needs and makes it, once the gate lets it.
+func (s *System) send(w *sendWork, e chat.StartAttempt, g *gate) chat.SendOutcome {
 	failpoint.Hit(failpoint.AttemptCommitted)
-	out, began, unsent := s.request(w, e)
+	out, lane, unsent := s.request(w, e)
 	if unsent.Result != 0 {
 		return unsent
+	}
+	latest := w.at.Add(attemptStartMax)
+	passed := g.pass(s.life, lane, latest)
+	began := s.opt.Clock.Now()
+	if !passed || began.After(latest) {
+		return startedLate
 	}
 	if total, ok := s.laps.sent(w.conversation, began); ok {
 		s.met.Graph.Engine.Observe(total.Seconds())
@@ -255,44 +265,48 @@ func (s *System) refused(ch chat.Channel, o chat.SendOutcome) {
 	})
 }
 
-// request gathers what is to be sent, and when that was. An outcome with a result
-// says that nothing may leave.
-func (s *System) request(w *sendWork, e chat.StartAttempt) (out chat.Outbound, began time.Time, unsent chat.SendOutcome) {
-	if out, unsent = s.outbound(w, e); unsent.Result != 0 {
-		return out, began, unsent
+// startedLate is the outcome of an attempt that is not begun because its commit is
+// too long ago: it is committed again.
+var startedLate = chat.SendOutcome{Result: chat.SendUnstarted, Reason: "started_late"}
+
+// request gathers what is to be sent, and its lane. An outcome with a result says
+// that nothing may leave.
+func (s *System) request(w *sendWork, e chat.StartAttempt) (out chat.Outbound, lane chat.Lane, unsent chat.SendOutcome) {
+	if out, lane, unsent = s.outbound(w, e); unsent.Result != 0 {
+		return out, lane, unsent
 	}
 	if unsent = s.upload(&out); unsent.Result != 0 {
-		return out, began, unsent
+		return out, lane, unsent
 	}
-	if began = s.opt.Clock.Now(); began.Sub(w.at) > attemptStartMax {
-		unsent = chat.SendOutcome{Result: chat.SendUnstarted, Reason: "started_late"}
+	if s.opt.Clock.Now().Sub(w.at) > attemptStartMax {
+		unsent = startedLate
 	}
-	return out, began, unsent
+	return out, lane, unsent
 }
 
 // unreadablePause is when a send is tried again whose message or receiver could
 // not be read.
 const unreadablePause = 30 * time.Second
 
-// outbound gathers the message, its receiver and its channel. When one of them
+// outbound gathers the message, its receiver, its channel and its lane. When one of them
 // is missing, the outcome with a result says so: nothing has left.
-func (s *System) outbound(w *sendWork, e chat.StartAttempt) (out chat.Outbound, missing chat.SendOutcome) {
+func (s *System) outbound(w *sendWork, e chat.StartAttempt) (out chat.Outbound, lane chat.Lane, missing chat.SendOutcome) {
 	events, err := s.opt.Journal.Events(w.tenant, w.conversation, e.Seq-1, 1)
 	if err != nil || len(events) == 0 || events[0].Message == nil {
-		return out, chat.SendOutcome{Result: chat.SendThrottled, Reason: "message_unreadable", RetryAfter: unreadablePause}
+		return out, lane, chat.SendOutcome{Result: chat.SendThrottled, Reason: "message_unreadable", RetryAfter: unreadablePause}
 	}
 	contact, err := s.opt.Contacts.Contact(w.tenant, w.contact)
 	if err != nil {
-		return out, chat.SendOutcome{Result: chat.SendThrottled, Reason: "contact_unreadable", RetryAfter: unreadablePause}
+		return out, lane, chat.SendOutcome{Result: chat.SendThrottled, Reason: "contact_unreadable", RetryAfter: unreadablePause}
 	}
 	ch, ok := s.opt.Directory.ChannelByID(w.channel)
 	if !ok {
-		return out, chat.SendOutcome{Result: chat.SendBlocked, Reason: "channel_unknown"}
+		return out, lane, chat.SendOutcome{Result: chat.SendBlocked, Reason: "channel_unknown"}
 	}
 	to, ok := contact.Recipient()
 	if !ok {
-		return out, chat.SendOutcome{Result: chat.SendRefused, Reason: "no_address"}
+		return out, lane, chat.SendOutcome{Result: chat.SendRefused, Reason: "no_address"}
 	}
 	m := events[0].Message
-	return chat.Outbound{Channel: ch, To: to, Message: m.ID, Type: m.Type, Text: m.Text, Content: m.Content, ReplyTo: m.ReplyTo}, missing
+	return chat.Outbound{Channel: ch, To: to, Message: m.ID, Type: m.Type, Text: m.Text, Content: m.Content, ReplyTo: m.ReplyTo}, chat.LaneOf(m), missing
 }

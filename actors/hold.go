@@ -17,7 +17,9 @@ func (s *senderActor) lookAtPace(now time.Time) {
 			s.core.Rest(until)
 		}
 	}
-	s.core.Heard(now, int(s.heard.Swap(0)))
+	n := int(s.heard.Swap(0))
+	s.core.Heard(now, n)
+	s.gate.hear(now, n)
 }
 
 // share makes a hold of more than the channel known to the senders of this node.

@@ -88,17 +88,34 @@ type personBucket struct {
 	begun time.Time
 }
 
-// pace is the token buckets of one channel.
-type pace struct {
-	kind chat.ChannelKind
-	// born is when this node began to send: before, others may have.
-	born      time.Time
+// flow is the token buckets of a channel as a whole.
+type flow struct {
+	kind      chat.ChannelKind
 	perSecond int
 	number    bucket
 	// heard bounds what customers' messages may take of number.
 	heard bucket
 	// lanes are the limits of some kinds of messages; nil for a kind without any.
 	lanes map[chat.Lane]*bucket
+}
+
+func newFlow(kind chat.ChannelKind, now time.Time) flow {
+	f := flow{kind: kind}
+	if kind == chat.Instagram {
+		f.rate(now, instagramPerSecond)
+		media, private := limited(now, mediaPerSecond, time.Second), limited(now, privatePerHour, time.Hour)
+		f.lanes = map[chat.Lane]*bucket{chat.LaneMedia: &media, chat.LanePrivate: &private}
+		return f
+	}
+	f.rate(now, numberPerSecond)
+	return f
+}
+
+// pace is the token buckets of one channel.
+type pace struct {
+	flow
+	// born is when this node began to send: before, others may have.
+	born time.Time
 	// pairs is nil for a kind without a limit per person.
 	pairs map[chat.ConversationID]*personBucket
 	// pairsMax is how many there may be before the next look; it doubles with what
@@ -107,52 +124,47 @@ type pace struct {
 }
 
 func newPace(kind chat.ChannelKind, now, born time.Time) *pace {
-	p := &pace{kind: kind, born: born, pairsMax: pairsMin}
-	if kind == chat.Instagram {
-		p.rate(now, instagramPerSecond)
-		media, private := limited(now, mediaPerSecond, time.Second), limited(now, privatePerHour, time.Hour)
-		p.lanes = map[chat.Lane]*bucket{chat.LaneMedia: &media, chat.LanePrivate: &private}
-		return p
+	p := &pace{flow: newFlow(kind, now), born: born, pairsMax: pairsMin}
+	if kind != chat.Instagram {
+		p.pairs = make(map[chat.ConversationID]*personBucket)
 	}
-	p.rate(now, numberPerSecond)
-	p.pairs = make(map[chat.ConversationID]*personBucket)
 	return p
 }
 
 // rate sets the messages a second that Meta allows the channel.
-func (p *pace) rate(now time.Time, perSecond int) {
-	if perSecond == p.perSecond {
+func (f *flow) rate(now time.Time, perSecond int) {
+	if perSecond == f.perSecond {
 		return
 	}
-	p.perSecond = perSecond
-	p.number.advance(now)
+	f.perSecond = perSecond
+	f.number.advance(now)
 	fresh := limited(now, float64(perSecond), time.Second)
-	fresh.level = min(fresh.size, max(p.number.level, fresh.level))
-	p.number = fresh
+	fresh.level = min(fresh.size, max(f.number.level, fresh.level))
+	f.number = fresh
 	most := fresh.fill * heardShare
-	p.heard = bucket{fill: most, size: most / 4, level: most / 4, at: now}
+	f.heard = bucket{fill: most, size: most / 4, level: most / 4, at: now}
 }
 
 // hear takes for messages that customers wrote: a number's throughput counts both
 // directions.
-func (p *pace) hear(now time.Time, n int) {
-	if p.kind == chat.Instagram || n <= 0 {
+func (f *flow) hear(now time.Time, n int) {
+	if f.kind == chat.Instagram || n <= 0 {
 		return
 	}
-	p.heard.advance(now)
-	taken := min(float64(n), max(p.heard.level, 0))
-	p.heard.level -= taken
-	p.number.take(now, taken)
+	f.heard.advance(now)
+	taken := min(float64(n), max(f.heard.level, 0))
+	f.heard.level -= taken
+	f.number.take(now, taken)
 }
 
 // drain empties the channel's bucket: Meta said that its own is.
-func (p *pace) drain(now time.Time) {
-	p.number.advance(now)
-	p.number.level = min(p.number.level, 0)
+func (f *flow) drain(now time.Time) {
+	f.number.advance(now)
+	f.number.level = min(f.number.level, 0)
 }
 
 // channel tells when the channel may send next; now or earlier means now.
-func (p *pace) channel(now time.Time) time.Time { return p.number.next(now) }
+func (f *flow) channel(now time.Time) time.Time { return f.number.next(now) }
 
 // pair tells when the channel may send to this person next.
 func (p *pace) pair(now time.Time, id chat.ConversationID) time.Time {
@@ -164,8 +176,8 @@ func (p *pace) pair(now time.Time, id chat.ConversationID) time.Time {
 
 // lane tells when the channel may send a message of this lane, behind others of it
 // that wait too.
-func (p *pace) lane(now time.Time, lane chat.Lane, others int) time.Time {
-	b := p.lanes[lane]
+func (f *flow) lane(now time.Time, lane chat.Lane, others int) time.Time {
+	b := f.lanes[lane]
 	if b == nil {
 		return now
 	}
@@ -176,12 +188,26 @@ func (p *pace) lane(now time.Time, lane chat.Lane, others int) time.Time {
 	return at
 }
 
-// take spends one message of a conversation.
-func (p *pace) take(now time.Time, q *queue, lane chat.Lane) {
-	p.number.take(now, 1)
-	if b := p.lanes[lane]; b != nil {
+// next tells when a message of this lane may go, as far as the channel is concerned.
+func (f *flow) next(now time.Time, lane chat.Lane) time.Time {
+	at := f.channel(now)
+	if other := f.lane(now, lane, 0); other.After(at) {
+		return other
+	}
+	return at
+}
+
+// spend takes one message of a lane.
+func (f *flow) spend(now time.Time, lane chat.Lane) {
+	f.number.take(now, 1)
+	if b := f.lanes[lane]; b != nil {
 		b.take(now, 1)
 	}
+}
+
+// take spends one message of a conversation.
+func (p *pace) take(now time.Time, q *queue, lane chat.Lane) {
+	p.spend(now, lane)
 	if p.pairs == nil {
 		return
 	}

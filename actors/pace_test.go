@@ -56,21 +56,7 @@ func crowd(c *SenderCore, now time.Time, n int, lane chat.Lane) {
 // TestPace_LimitsOfAChannel: never more than the limit in any second or hour,
 // and at least nine tenths of it in the long run.
 func TestPace_LimitsOfAChannel(t *testing.T) {
-	for _, tc := range []struct {
-		name      string
-		kind      chat.ChannelKind
-		perSecond int
-		lane      chat.Lane
-		limit     int
-		span      time.Duration
-	}{
-		{"whatsapp", chat.WhatsApp, 0, chat.LanePlain, 80, time.Second},
-		{"upgraded", chat.WhatsApp, 1000, chat.LanePlain, 1000, time.Second},
-		{"coexistence", chat.WhatsApp, 20, chat.LanePlain, 20, time.Second},
-		{"instagram", chat.Instagram, 0, chat.LanePlain, 100, time.Second},
-		{"instagram media", chat.Instagram, 0, chat.LaneMedia, 10, time.Second},
-		{"instagram private replies", chat.Instagram, 0, chat.LanePrivate, 750, time.Hour},
-	} {
+	for _, tc := range channelLimits {
 		t.Run(tc.name, func(t *testing.T) {
 			c := NewSenderCore(noon, noon, tc.kind, 1<<20)
 			c.Rate(noon, tc.perSecond)
