@@ -83,8 +83,10 @@ type Options struct {
 	// PassivateAfter is how long a conversation may be idle and stay resident;
 	// SweepEvery is how often that is looked at.
 	PassivateAfter, SweepEvery time.Duration
-	// TurnsInFlightMax bounds model calls under way on the node.
+	// TurnsInFlightMax bounds model calls under way on the node, TenantTurnsMax those of
+	// one tenant; 0 for three quarters of the former.
 	TurnsInFlightMax int
+	TenantTurnsMax   int
 	// AttemptTimeout bounds one HTTP attempt of a send.
 	AttemptTimeout time.Duration
 	// SendWindow bounds attempts in flight per channel.

@@ -42,12 +42,9 @@ type turns struct {
 
 	mu sync.Mutex // guards the fields below
 	// calls holds what is waiting or under way, by turn.
-	calls map[chat.TurnID]*call
-	// waiting holds jobs by tenant; order is the tenants that have any.
-	waiting map[chat.TenantID][]*call
-	order   []chat.TenantID
-	free    int
-	parked  bool
+	calls  map[chat.TurnID]*call
+	places places
+	parked bool
 }
 
 // call is a job with the means to end it.
@@ -64,7 +61,7 @@ var (
 
 func newTurns(s *System) *turns {
 	return &turns{sys: s, calls: make(map[chat.TurnID]*call),
-		waiting: make(map[chat.TenantID][]*call), free: s.opt.TurnsInFlightMax}
+		places: newPlaces(s.opt.TurnsInFlightMax, s.opt.TenantTurnsMax)}
 }
 
 // start makes the call soon. The same call asked for twice is made once; a
@@ -84,15 +81,9 @@ func (t *turns) start(job turnJob) {
 	c := &call{turnJob: job}
 	c.ctx, c.cancel = context.WithCancelCause(t.sys.life)
 	t.calls[job.effect.Turn] = c
-	if t.free == 0 {
-		if len(t.waiting[job.tenant]) == 0 {
-			t.order = append(t.order, job.tenant)
-		}
-		t.waiting[job.tenant] = append(t.waiting[job.tenant], c)
-		return
+	if t.places.take(c) {
+		t.run(c)
 	}
-	t.free--
-	t.run(c)
 }
 
 // cancel ends a call; its result is dropped.
@@ -128,8 +119,7 @@ func (t *turns) park() {
 		c.cancel(errCancelled)
 	}
 	clear(t.calls)
-	clear(t.waiting)
-	t.order = nil
+	t.places.empty()
 }
 
 // run works on c in its own goroutine and then on whoever waits. Called with
@@ -151,23 +141,7 @@ func (t *turns) next(c *call) *call {
 	if t.calls[c.effect.Turn] == c {
 		delete(t.calls, c.effect.Turn)
 	}
-	for len(t.order) > 0 {
-		tenant := t.order[0]
-		t.order = t.order[1:]
-		queue := t.waiting[tenant]
-		first := queue[0]
-		if len(queue) > 1 {
-			t.waiting[tenant] = queue[1:]
-			t.order = append(t.order, tenant)
-		} else {
-			delete(t.waiting, tenant)
-		}
-		if first.ctx.Err() == nil {
-			return first
-		}
-	}
-	t.free++
-	return nil
+	return t.places.pass(c)
 }
 
 // work makes the call and brings the result to the conversation.

@@ -137,7 +137,7 @@ func (s *Server) buildActors(context.Context) error {
 		Leadership: s.store, Elections: s.store, Agenda: s.store,
 		Model: model, Graph: graph, Presence: graph, Media: graph, Files: s.files, Opener: s.files, Persons: graph, Strikes: s.strikes, Clock: wallClock{}, Rand: rand.Float64,
 		Metrics: s.metrics, Logger: s.opt.Log,
-		ResidentMax: c.Engine.ResidentMax, TurnsInFlightMax: c.Assistant.CallsMax,
+		ResidentMax: c.Engine.ResidentMax, TurnsInFlightMax: c.Assistant.CallsMax, TenantTurnsMax: c.Assistant.TenantCallsMax,
 		AttemptTimeout: c.Meta.SendTimeout,
 		Registry:       s.directory, Accounts: graph, Onboarding: graph, Binder: s.directory, Sightings: s.sightings,
 	}

@@ -105,6 +105,7 @@ type AssistantConfig struct {
 	TurnsPerDay     int           `koanf:"turns_per_day" rule:"optional" doc:"Turns a tenant may start per UTC day; 0 means no limit."`
 	Typing          bool          `koanf:"typing" doc:"Shows customers that their messages were read and that an answer is being written, while it is."`
 	CallsMax        int           `koanf:"calls_max" doc:"Model calls under way at once, over all tenants."`
+	TenantCallsMax  int           `koanf:"tenant_calls_max" rule:"optional" doc:"Model calls of one tenant under way at once; 0 means three quarters of calls_max, so that others always find room."`
 }
 
 // SendsConfig is the policy of ambiguous sends.
