@@ -33,6 +33,8 @@ type core struct {
 	// reigns holds since when this node rules each group under its present epoch, in
 	// Unix milliseconds; written by the group's router.
 	reigns []atomic.Int64
+	// profiles knows which assistant answers.
+	profiles *profiles
 	// ear hears for the senders what customers write.
 	ear *ear
 	// files takes files that are wanted, or wanted no more; nil for none.
@@ -42,7 +44,7 @@ type core struct {
 }
 
 func newCore(o *Options) *core {
-	return &core{opt: o, met: o.Metrics, nows: make([]atomic.Int64, o.Leadership.Groups()), reigns: make([]atomic.Int64, o.Leadership.Groups()), step: chat.Step, ear: new(ear)}
+	return &core{opt: o, met: o.Metrics, nows: make([]atomic.Int64, o.Leadership.Groups()), reigns: make([]atomic.Int64, o.Leadership.Groups()), step: chat.Step, ear: new(ear), profiles: newProfiles(o)}
 }
 
 // linker links contacts that an update proved to be one person. It does not block.
@@ -336,6 +338,7 @@ func (a *activation) commit(m *mail, d *draft, out sink) (chat.Receipt, error) {
 		m.answer(answer{verdicts: make([]chat.Verdict, len(m.items))})
 	}
 	receipt, err := a.core.opt.Journal.Append(a.core.life, d.commit)
+	a.core.profiles.committed(a.state.Tenant, d.commit.Docs)
 	if err != nil {
 		return receipt, err
 	}

@@ -47,12 +47,16 @@ func (d *draft) release() {
 // draft decides about items without storing anything. The caller releases it.
 func (a *activation) draft(items []item) (*draft, error) {
 	d := drafts.Get().(*draft)
-	d.a, d.now, d.settings = a, a.core.now(a.group), a.core.opt.Directory.Settings(a.state.Tenant)
+	d.a, d.now = a, a.core.now(a.group)
+	var err error
+	if d.settings, err = a.settings(""); err != nil {
+		return nil, err
+	}
 	d.next, d.verdicts, d.facts = a.state.Clone(), make([]chat.Verdict, 0, len(items)), items
 	d.commit = chat.Commit{Tenant: a.state.Tenant, Channel: a.state.Channel, Conversation: a.state.ID,
 		Epoch: a.epoch, Expected: a.state.Seq, Now: d.now, Rows: d.fewRows[:0]}
 	for i := range items {
-		if err := d.add(&items[i]); err != nil {
+		if err = d.add(&items[i]); err != nil {
 			return nil, err
 		}
 	}

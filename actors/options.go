@@ -49,6 +49,8 @@ type Options struct {
 	Media      Media
 	Files      Files
 	Opener     Opener
+	// Prices may be nil: nothing then costs money.
+	Prices Prices
 	// Persons may be nil: no profile is then fetched.
 	Persons Persons
 	Clock   Clock

@@ -209,6 +209,13 @@ type Model interface {
 	Complete(ctx context.Context, p chat.Prompt) (chat.Answer, error)
 }
 
+// Prices knows what models cost.
+type Prices interface {
+	// CallCost is the most that one call of any of the models costs within limits; no
+	// models are those of the configuration.
+	CallCost(models []chat.ModelRef, limits chat.TurnLimits) chat.CallCost
+}
+
 // Graph sends one message, once. It returns within ctx; every outcome is a value.
 type Graph interface {
 	Send(ctx context.Context, out chat.Outbound) chat.SendOutcome

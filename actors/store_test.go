@@ -6,6 +6,7 @@ import (
 	"encoding/base32"
 	"fmt"
 	"hash/fnv"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -36,7 +37,9 @@ type memStore struct {
 	stored  chan struct{} // closed and replaced at every commit
 	barrier int
 
-	set chat.Settings
+	// set is what tenants resolve from, told what was last told of it.
+	set  chat.Settings
+	told *chat.Settings
 	// before may answer a commit itself, or block. Called without mu.
 	before func(c chat.Commit) (chat.Receipt, bool)
 }
@@ -310,8 +313,11 @@ func (s *memStore) ChannelByID(id chat.ChannelID) (chat.Channel, bool) {
 func (s *memStore) Settings(chat.TenantID) *chat.Settings {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	set := s.set
-	return &set
+	if s.told == nil || !reflect.DeepEqual(*s.told, s.set) {
+		set := s.set
+		s.told = &set
+	}
+	return s.told
 }
 
 // Keep implements Quarantine.

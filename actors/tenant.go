@@ -18,7 +18,8 @@ const (
 // tenantActor is the parent of a tenant's resident conversations and senders.
 type tenantActor struct {
 	sys *System
-	// group and epoch are known from the first mail on.
+	// tenant, group and epoch are known from the first mail on.
+	tenant   chat.TenantID
 	group    chat.Group
 	epoch    chat.Epoch
 	children brood
@@ -59,13 +60,17 @@ func (t *tenantActor) Receive(ctx actor.Context) {
 		t.finish(ctx)
 	case *actor.Terminated:
 		t.childEnded(ctx, m.Who)
+	case *actor.Stopped:
+		if t.tenant != "" {
+			t.sys.core.profiles.forget(t.tenant)
+		}
 	}
 }
 
 func (t *tenantActor) forward(ctx actor.Context, m *mail) {
 	epoch := t.sys.opt.Leadership.Epoch(m.group)
 	if t.epoch == 0 {
-		t.group, t.epoch = m.group, epoch
+		t.tenant, t.group, t.epoch = m.tenant, m.group, epoch
 	}
 	if epoch != t.epoch {
 		t.sys.met.Actors.Fenced.Inc()

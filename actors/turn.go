@@ -183,7 +183,10 @@ func (t *turns) complete(c *call) (reply chat.Answer, began time.Time, err error
 		return reply, began, &chat.ModelError{Reason: "no_history", RetryAfter: time.Second}
 	}
 	defer t.typing(c, events)()
-	settings := t.sys.opt.Directory.Settings(c.tenant)
+	settings, err := t.sys.core.profiles.settings(c.tenant, t.sys.opt.Leadership.Epoch(c.group), c.channel, "")
+	if err != nil {
+		return reply, began, &chat.ModelError{Reason: "no_assistant", RetryAfter: time.Second}
+	}
 	prompt := chat.Prompt{Tenant: c.tenant, Conversation: c.conversation, Turn: c.effect.Turn, Call: c.effect.Call,
 		Lines: chat.Assemble(settings, events, c.effect.From, c.effect.UpTo)}
 	stop := t.sys.opt.Clock.AfterFunc(c.effect.Timeout, func() { c.cancel(errTimeout) })

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -19,6 +20,9 @@ type AssistantRef string
 func RefOf(id AssistantID, version int) AssistantRef {
 	return AssistantRef(string(id) + "@" + strconv.Itoa(version))
 }
+
+// Configured reports whether the ref names the configuration of the engine.
+func (r AssistantRef) Configured() bool { return strings.HasSuffix(string(r), "@0") }
 
 // Assistant is one version of what a business wants its assistant to be. A version
 // that was published never changes. It is a document of the tenant, by its ref.
@@ -92,6 +96,9 @@ type AssistantHead struct {
 	// Past are the versions that were published, oldest first, at most 50.
 	Past []Publication `json:"past,omitempty"`
 }
+
+// Ref names the version that answers.
+func (h *AssistantHead) Ref() AssistantRef { return RefOf(h.ID, h.Published) }
 
 // Publication is a version having been put to work.
 type Publication struct {
