@@ -75,6 +75,10 @@ type WakeSender struct {
 	// Begun is when the conversation began, zero when unknown: of one that began under
 	// this sender, nobody else has sent anything.
 	Begun time.Time
+	// Free is until when a template takes nothing of the portfolio's messaging limit,
+	// Contact the person whom it takes a place for then. Empty in other lanes.
+	Free    time.Time
+	Contact ContactID
 }
 
 // StartAttempt lets the sender make the HTTP request, within 2 s of its commit.
@@ -82,6 +86,9 @@ type StartAttempt struct {
 	Message MessageID
 	N       int
 	Seq     Seq
+	// Counted says that it takes of the portfolio's messaging limit: it needs a
+	// reservation.
+	Counted bool
 }
 
 // ReleaseSend tells the sender that the entry is no longer in its hands.

@@ -37,7 +37,13 @@ const (
 	HoldChannel Hold = 2 // the channel: its throughput is used up
 	HoldAccount Hold = 3 // every channel of the WABA
 	HoldApp     Hold = 4 // every channel of the app
+	// HoldPortfolio is what takes of the portfolio's messaging limit, on each of its
+	// numbers.
+	HoldPortfolio Hold = 5
 )
+
+// Channels reports whether all that goes through a channel waits, or more.
+func (h Hold) Channels() bool { return h >= HoldChannel && h <= HoldApp }
 
 const (
 	// channelPauseMax is the longest a channel waits when its throughput was used
@@ -55,7 +61,7 @@ func pause(try int, o SendOutcome) time.Duration {
 		return pairPause(try, o.RetryAfter)
 	case HoldChannel:
 		return min(max(min(backoff(try, 0), channelPauseMax), o.RetryAfter), RetryBackoffMax)
-	case HoldAccount, HoldApp:
+	case HoldAccount, HoldApp, HoldPortfolio:
 		return max(backoff(try, 0), min(o.RetryAfter, HoldMax))
 	case HoldSend:
 	}
@@ -72,18 +78,21 @@ func pairPause(try int, asked time.Duration) time.Duration {
 	return min(max(d, asked), RetryBackoffMax)
 }
 
-// wakeOf asks the sender for an entry. Inside the window a template is as free as
-// any message.
-func (p *step) wakeOf(e *OutboxEntry, at time.Time) WakeSender {
-	w := p.c.Wake(e, at)
-	if w.Lane == LaneTemplate && p.c.Window().Open(p.now) {
-		w.Lane = LanePlain
-	}
-	return w
+// wakeOf asks the sender for an entry.
+func (p *step) wakeOf(e *OutboxEntry, at time.Time) WakeSender { return p.c.Wake(e, at) }
+
+// counted reports whether an attempt now takes of the portfolio's messaging limit:
+// inside the window a template is as free as any message.
+func (p *step) counted(e *OutboxEntry) bool {
+	return e.Lane == LaneTemplate && !p.c.Window().Open(p.now)
 }
 
 // Wake asks the sender for one of the conversation's entries, at the earliest at a
 // time.
 func (c *Conversation) Wake(e *OutboxEntry, at time.Time) WakeSender {
-	return WakeSender{Message: e.Message, NotBefore: at, Lane: e.Lane, Begun: c.Started}
+	w := WakeSender{Message: e.Message, NotBefore: at, Lane: e.Lane, Begun: c.Started}
+	if e.Lane == LaneTemplate {
+		w.Free, w.Contact = c.Window().End(), c.Contact
+	}
+	return w
 }

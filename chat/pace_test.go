@@ -23,6 +23,7 @@ func TestStep_PausesByWhatMetaNames(t *testing.T) {
 		{"number", chat.SendOutcome{Code: 130429, Hold: chat.HoldChannel, RetryAfter: s}, []time.Duration{s, 2 * s, 4 * s, 4 * s, 4 * s, 4 * s}, false},
 		{"account", chat.SendOutcome{Code: 80007, Hold: chat.HoldAccount, RetryAfter: 7 * time.Minute}, []time.Duration{7 * time.Minute, 7 * time.Minute}, false},
 		{"app", chat.SendOutcome{Code: 4, Hold: chat.HoldApp, RetryAfter: 2 * time.Hour}, []time.Duration{time.Hour, time.Hour}, false},
+		{"portfolio", chat.SendOutcome{Code: 131064, Hold: chat.HoldPortfolio, RetryAfter: time.Hour}, []time.Duration{time.Hour, time.Hour}, true},
 		{"send", chat.SendOutcome{Code: 131053, RetryAfter: 2 * s}, []time.Duration{2 * s, 2 * s, 4 * s, 8 * s}, true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -65,7 +66,7 @@ func TestStep_PausesByWhatMetaNames(t *testing.T) {
 
 // A send keeps its place behind the one before it, whatever holds that one.
 func TestStep_NothingOvertakesInAConversation(t *testing.T) {
-	for _, hold := range []chat.Hold{chat.HoldSend, chat.HoldPair, chat.HoldChannel, chat.HoldAccount, chat.HoldApp} {
+	for _, hold := range []chat.Hold{chat.HoldSend, chat.HoldPair, chat.HoldChannel, chat.HoldAccount, chat.HoldApp, chat.HoldPortfolio} {
 		w := newWorld(chat.WhatsApp)
 		w.set.Assistant = false
 		must := func(f chat.Fact) {

@@ -120,6 +120,7 @@ func (p *step) received(f *Inbound) {
 	}
 	self := p.next()
 	p.write(f, e)
+	p.wakeFreed()
 	p.about(f, self)
 	p.people(f)
 	p.greet(f)

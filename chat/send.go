@@ -33,9 +33,10 @@ func (p *step) attemptDue(id MessageID) {
 	}
 	n := entry.N + 1
 	seq := entry.Seq
+	counted := p.counted(entry)
 	p.emit(Event{Kind: AttemptStarted, At: p.now.Add(AttemptOverdue),
 		Attempt: &Attempt{Message: id, N: n, Epoch: p.in.Epoch}})
-	p.effect(StartAttempt{Message: id, N: n, Seq: seq})
+	p.effect(StartAttempt{Message: id, N: n, Seq: seq, Counted: counted})
 }
 
 // attemptFinished decides about the outcome of one HTTP attempt.
@@ -70,7 +71,7 @@ func (p *step) attemptFinished(f AttemptFinished) {
 		p.requeue(entry, o, backoff(entry.N, o.RetryAfter))
 	case SendThrottled:
 		// What holds the channel says nothing about this send: it keeps its place.
-		if o.Code != 0 && entry.N >= p.set.AttemptMax && o.Hold < HoldChannel {
+		if o.Code != 0 && entry.N >= p.set.AttemptMax && !o.Hold.Channels() {
 			p.fail(entry, o)
 			return
 		}
@@ -222,6 +223,14 @@ func (p *step) released(r ReleaseSend) {
 
 func (p *step) wakeHead() {
 	if head := p.c.head(); head != nil && head.State == SendQueued {
+		p.effect(p.wakeOf(head, head.At))
+	}
+}
+
+// wakeFreed tells the sender that a template which waits for a place in the
+// portfolio's limit needs none: the customer has written.
+func (p *step) wakeFreed() {
+	if head := p.c.head(); head != nil && head.State == SendQueued && head.Lane == LaneTemplate && !p.counted(head) {
 		p.effect(p.wakeOf(head, head.At))
 	}
 }

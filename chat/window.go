@@ -19,7 +19,16 @@ type Window struct {
 
 // Open reports whether a free-form reply may be sent now.
 func (w Window) Open(now time.Time) bool {
-	return !w.From.IsZero() && now.Before(w.From.Add(WindowSpan-WindowMargin))
+	return now.Before(w.End())
+}
+
+// End is when the window closes, as the engine counts; zero for one that never was
+// open.
+func (w Window) End() time.Time {
+	if w.From.IsZero() {
+		return time.Time{}
+	}
+	return w.From.Add(WindowSpan - WindowMargin)
 }
 
 // HumanSpan is how long after a customer's message a person may write on Instagram,

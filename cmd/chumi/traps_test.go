@@ -295,7 +295,7 @@ var traps = []struct {
 	{"the pair limit is one person's, the throughput the number's", func(t *testing.T, e *engine) {
 		pair, _ := meta.Classify(chat.WhatsApp, 131056, 0)
 		number, _ := meta.Classify(chat.WhatsApp, 130429, 0)
-		if pair.Hold >= chat.HoldChannel || number.Hold != chat.HoldChannel {
+		if pair.Hold.Channels() || number.Hold != chat.HoldChannel {
 			t.Errorf("holds %v and %v", pair.Hold, number.Hold)
 		}
 	}},
