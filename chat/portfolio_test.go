@@ -54,7 +54,7 @@ func TestContact_Identity(t *testing.T) {
 // Whoever is reserved when, and however late their messages leave, in no 24 hours
 // more persons than the limit are written to; and nearly as many can be.
 func TestReach_NeverMoreThanTheLimitInAnyDay(t *testing.T) {
-	const limit, people = 40, 120
+	const limit, regulars, people = 40, 12, 2000
 	type sent struct {
 		who int
 		at  time.Time
@@ -70,6 +70,9 @@ func TestReach_NeverMoreThanTheLimitInAnyDay(t *testing.T) {
 			now = now.Add(time.Duration(r.Int64N(int64(3 * time.Minute))))
 			reach.Expire(now)
 			who := r.IntN(people)
+			if r.IntN(3) == 0 {
+				who = r.IntN(regulars)
+			}
 			q, ok := reach.Reserve(now, limit, in[who])
 			if free := reach.Frees(limit); !ok && !free.After(now) {
 				t.Fatalf("refused although a place frees at %v, now is %v", free, now)
@@ -78,7 +81,7 @@ func TestReach_NeverMoreThanTheLimitInAnyDay(t *testing.T) {
 				continue
 			}
 			in[who] = q
-			if r.IntN(4) > 0 {
+			if r.IntN(30) > 0 {
 				list = append(list, sent{who, now.Add(time.Duration(r.Int64N(int64(chat.ReserveSpan))))})
 			}
 		}

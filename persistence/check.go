@@ -58,6 +58,9 @@ const (
 	// InvariantDirectory: a channel has its app, its tenant and an account of
 	// its own; a tenant is in the group that its id leads to.
 	InvariantDirectory Invariant = "directory"
+	// InvariantReach: a person of a portfolio is counted in the quarter that the
+	// person's row names, and a quarter counts the persons in it.
+	InvariantReach Invariant = "reach"
 	// InvariantRecord: every row has the form of its kind.
 	InvariantRecord Invariant = "record"
 )
@@ -144,17 +147,7 @@ func (k *checker) broken(i Invariant, key []byte, detail string) {
 }
 
 // get returns a row as of the check's moment; nil when there is none.
-func (k *checker) get(key []byte) ([]byte, error) {
-	v, closer, err := k.at.Get(key)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, chat.E("check.get", chat.KindCorrupt, "cannot read "+prettyKey(key).String(), err)
-	}
-	v = append([]byte{}, v...)
-	return v, closer.Close()
-}
+func (k *checker) get(key []byte) ([]byte, error) { return readRow(k.at, key) }
 
 // row checks one row.
 func (k *checker) row(key, value []byte) error {
@@ -177,6 +170,8 @@ func (k *checker) row(key, value []byte) error {
 		return k.expiryRow(key)
 	case len(key) > 4 && key[0] == spaceGroup && (key[3] == sectionQuarantine || key[3] == sectionMeta):
 		return k.vaultRow(key, value)
+	case len(key) > 4 && key[0] == spaceGroup && key[3] == sectionPortfolio:
+		return k.portfolioRow(key, value)
 	default:
 		k.broken(InvariantKeyspace, key, "no such section")
 	}
@@ -208,15 +203,8 @@ func (k *checker) vaultRow(key, value []byte) error {
 	if key[3] == sectionMeta && key[4] == rowRoot && len(key) == 5 {
 		return nil // opened below, when it is needed
 	}
-	if k.vault == nil {
-		var err error
-		if k.vault, err = readVault(k.store); err != nil {
-			return err
-		}
-		if k.vault == nil {
-			k.broken(InvariantSealed, key, "the metadata key is missing")
-			return nil
-		}
+	if ok, err := k.unsealing(key); !ok {
+		return err
 	}
 	plain, err := k.vault.box.Open(value, key)
 	switch {
@@ -226,6 +214,18 @@ func (k *checker) vaultRow(key, value []byte) error {
 		k.broken(InvariantRecord, key, "not a directory record")
 	}
 	return nil
+}
+
+// unsealing reads the vault when it is first needed. ok is false without one, which
+// is a violation that key shows.
+func (k *checker) unsealing(key []byte) (ok bool, err error) {
+	if k.vault != nil {
+		return true, nil
+	}
+	if k.vault, err = readVault(k.store); err == nil && k.vault == nil {
+		k.broken(InvariantSealed, key, "the metadata key is missing")
+	}
+	return k.vault != nil, err
 }
 
 // endDirectory checks that what the directory names exists.

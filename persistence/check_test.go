@@ -168,6 +168,20 @@ func TestCheck_NamesTheBrokenInvariant(t *testing.T) {
 			mustPut(v.T, err)
 			v.put(at, sealed)
 		}},
+		"person in no quarter": {InvariantReach, func(v *vandal) {
+			v.put(appendReached(nil, id16{1}, id16{2}), []byte{0, 1, 2, 3})
+		}},
+		"quarter without the person": {InvariantReach, func(v *vandal) { v.put(appendReachedIn(nil, id16{1}, 9, id16{2}), nil) }},
+		"quarter miscounted": {InvariantReach, func(v *vandal) {
+			vault, err := readVault(v.s)
+			mustPut(v.T, err)
+			at := appendReach(nil, id16{1})
+			sealed, err := vault.sealReach(at, chat.Reach{{Quarter: 9, Persons: 1}})
+			mustPut(v.T, err)
+			v.put(at, sealed)
+		}},
+		"reach damaged":    {InvariantSealed, func(v *vandal) { v.put(appendReach(nil, id16{1}), []byte("not sealed at all, but long enough")) }},
+		"portfolio's what": {InvariantKeyspace, func(v *vandal) { v.put(appendPortfolio(nil, 'z', id16{1}), nil) }},
 		"quarantine": {InvariantSealed, func(v *vandal) {
 			v.put(appendQuarantine(nil, 0, "meta", id16{1}), []byte("not sealed at all, but long enough"))
 		}},

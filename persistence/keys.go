@@ -29,6 +29,7 @@ const (
 	sectionIndex      byte = 'I'
 	sectionQuarantine byte = 'Q'
 	sectionMeta       byte = 'M'
+	sectionPortfolio  byte = 'P'
 
 	indexDue    byte = 'd'
 	indexExpiry byte = 'x'
@@ -207,6 +208,44 @@ func appendQuarantine(dst []byte, g chat.Group, app chat.AppID, fingerprint id16
 
 // appendMeta appends the prefix of the metadata section.
 func appendMeta(dst []byte) []byte { return appendSection(dst, groupMeta, sectionMeta) }
+
+// --- keys of portfolios, all in the metadata group ---
+
+const (
+	rowReach     byte = 'a' // how many persons of a portfolio count
+	rowReached   byte = 'p' // a person, and the quarter the person is counted in
+	rowReachedIn byte = 'q' // persons by quarter
+	// reachedInHead is the length of the prefix of a portfolio's persons by quarter.
+	reachedInHead = 5 + idLen
+)
+
+func appendPortfolio(dst []byte, row byte, portfolio id16) []byte {
+	return append(append(appendSection(dst, groupMeta, sectionPortfolio), row), portfolio[:]...)
+}
+
+// appendReach appends the key of what a portfolio has reached.
+func appendReach(dst []byte, portfolio id16) []byte {
+	return appendPortfolio(dst, rowReach, portfolio)
+}
+
+// appendReached appends the key of a person of a portfolio.
+func appendReached(dst []byte, portfolio, person id16) []byte {
+	return append(appendPortfolio(dst, rowReached, portfolio), person[:]...)
+}
+
+// appendReachedIn appends the key of a person in a quarter.
+func appendReachedIn(dst []byte, portfolio id16, q chat.Quarter, person id16) []byte {
+	dst = binary.BigEndian.AppendUint32(appendPortfolio(dst, rowReachedIn, portfolio), uint32(q))
+	return append(dst, person[:]...)
+}
+
+// parseReachedIn is the inverse of appendReachedIn.
+func parseReachedIn(key []byte) (portfolio id16, q chat.Quarter, person id16, ok bool) {
+	if len(key) != reachedInHead+4+idLen || key[3] != sectionPortfolio || key[4] != rowReachedIn {
+		return portfolio, 0, person, false
+	}
+	return id16(key[5:reachedInHead]), chat.Quarter(binary.BigEndian.Uint32(key[reachedInHead:])), id16(key[reachedInHead+4:]), true
+}
 
 // --- tenant keys ---
 

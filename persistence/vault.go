@@ -28,6 +28,8 @@ const (
 	hashKey        byte = 'k' // API keys, by digest
 	hashMember     byte = 'u' // members, by tenant and e-mail address
 	hashQuarantine byte = 'q' // quarantined items, by content
+	hashPortfolio  byte = 'f' // portfolios, by id
+	hashReached    byte = 'w' // persons of a portfolio, by identity
 )
 
 // readVault returns the vault of a store, nil when it has none yet.

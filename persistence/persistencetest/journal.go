@@ -41,6 +41,7 @@ func TestOpened(t *testing.T, options func(testing.TB) persistence.Options, open
 		"Erase_LeavesSkeletons":               eraseSkeletons,
 		"Quarantine_SurvivesReopening":        quarantineSurvives,
 		"Directory_SurvivesReopening":         directorySurvives,
+		"Portfolios_CountTogether":            portfoliosCount,
 		"ReadOnly_ReadsAndNeverWrites":        readOnly,
 	} {
 		t.Run(name, func(t *testing.T) { test(newSite(t, options, opener(t))) })
