@@ -5,16 +5,21 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/chumiai/chumi/chat"
 )
 
-// promptModel answers with the system prompt it was given.
+// promptModel answers with the instructions it was given.
 func promptModel() Model {
 	return scriptModel{func(_ context.Context, p chat.Prompt) (chat.Answer, error) {
-		return chat.Answer{Text: p.Lines[0].Text, Model: "m"}, nil
+		text := p.Lines[0].Text
+		if _, after, found := strings.Cut(text, "# What to do\n"); found {
+			text, _, _ = strings.Cut(after, "\n")
+		}
+		return chat.Answer{Text: text, Model: "m"}, nil
 	}}
 }
 
@@ -119,7 +124,7 @@ func TestProfiles_Settings(t *testing.T) {
 	if s := get("acme-wa", ""); s.Assistant || s.Profile.Version != 2 {
 		t.Errorf("on a channel that is off: assistant %t, version %d", s.Assistant, s.Profile.Version)
 	}
-	if s := get("acme-2", ""); !s.Assistant || s.Profile.Version != 2 || s.Apology != "sorry" || s.Instructions != "one" {
+	if s := get("acme-2", ""); !s.Assistant || s.Profile.Version != 2 || s.Apology != "sorry" || s.Instructions != chat.SystemPrompt(s.Profile) {
 		t.Errorf("on another: %+v", s)
 	}
 	s := get("acme-2", "main@1")

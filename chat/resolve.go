@@ -50,7 +50,7 @@ func (a *Assistant) On(ch ChannelID) *Assistant {
 func (s *Settings) Answering(a *Assistant, ch ChannelID, tools map[string]Tool, cost CallCost) *Settings {
 	own := *s
 	own.Profile, own.Tools, own.CallCost = a.On(ch), tools, cost
-	set(&own.Instructions, own.Profile.Instructions)
+	own.Instructions = SystemPrompt(own.Profile)
 	set(&own.Apology, own.Profile.Apology)
 	if a.Channels[ch].Off {
 		own.Assistant, own.Simulated = false, false

@@ -14,7 +14,7 @@ import (
 	"github.com/chumiai/chumi/chat"
 )
 
-var rewrite = flag.Bool("rewrite", false, "rewrite the expected output in testdata/*.txt")
+var rewrite = flag.Bool("rewrite", false, "rewrite the expected output in testdata")
 
 // TestScripts runs conversations written as text. A command, ----, what it led
 // to, an empty line. Commands are listed in run.
