@@ -106,6 +106,8 @@ type activation struct {
 	// released is true once an address of the conversation was given up: mail may
 	// still come that was led here by it.
 	released bool
+	// rested is true when nothing that was sent before this reign counts any more.
+	rested bool
 
 	// waiters is the first of those whose answer must wait; nil for none.
 	waiters *waiter
@@ -245,6 +247,7 @@ func (a *activation) load(m *mail, out sink) error {
 				state.Channel = m.channel
 			}
 			a.state = state
+			a.rested = a.core.rested(&a.state, a.group)
 		}
 		a.loaded, a.settled = true, !found
 		if found && !failpoint.Planted(failpoint.BugForgetQueued) {

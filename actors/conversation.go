@@ -125,11 +125,19 @@ func (o *outlet) release(effects []chat.Effect) {
 			}
 		case chat.LinkContacts:
 			core.linker.proven(st.Tenant, e)
-		case chat.WakeSender, chat.StartAttempt, chat.ReleaseSend:
-			o.ctx.Send(o.ctx.Parent(), &sendWork{
-				tenant: st.Tenant, channel: st.Channel, kind: st.Kind, conversation: st.ID,
-				contact: st.Contact, effect: e, at: now,
-			})
+		case chat.WakeSender:
+			o.send(o.act.wake(e), now)
+		case chat.StartAttempt, chat.ReleaseSend:
+			o.send(e, now)
 		}
 	}
+}
+
+// send hands a send effect on to the sender.
+func (o *outlet) send(e chat.Effect, now time.Time) {
+	st := &o.act.state
+	o.ctx.Send(o.ctx.Parent(), &sendWork{
+		tenant: st.Tenant, channel: st.Channel, kind: st.Kind, conversation: st.ID,
+		contact: st.Contact, effect: e, at: now,
+	})
 }

@@ -37,8 +37,8 @@ type Report struct {
 	SettleMax          time.Duration
 	// Unended are messages the export does not call accepted.
 	Unended int64
-	// Over counts requests above Meta's pace: a machine with too much to do delays
-	// some, and they arrive together. They are refused, so that is no promise.
+	// Over counts requests above Meta's pace as they are read here: the simulator
+	// shares the machine, and with too much to do it reads late what left in time.
 	Over map[string]int64
 	// CheckFailed counts stores that break an invariant.
 	CheckFailed int64
