@@ -42,6 +42,8 @@ func (d *draft) known(it *item) (k chat.Known, err error) {
 		k.Docs, err = d.documents(chat.DocChannel, string(f.Channel))
 	case chat.ChannelHeard:
 		k.Docs, err = d.documents(chat.DocChannel, string(f.Channel))
+	case chat.SettingsChange:
+		k.Docs, err = d.documents(chat.DocSettings, string(f.Settings.Channel))
 	case chat.TemplatesFetched:
 		k.Docs, err = d.templates(f)
 	}
@@ -84,8 +86,28 @@ func (d *draft) knownInbound(it *item, in *chat.Inbound) (k chat.Known, err erro
 			return k, err
 		}
 	}
-	k.Docs, err = d.news(in)
+	if k.Docs, err = d.news(in); err == nil && chat.NeedsSettings(in) {
+		err = d.knownSettings(in, &k)
+	}
 	return k, err
+}
+
+// knownSettings looks up what the business has set for its channel, and whether the
+// comment that comes in is new.
+func (d *draft) knownSettings(in *chat.Inbound, k *chat.Known) error {
+	docs, err := d.documents(chat.DocSettings, string(d.a.state.Channel))
+	if err != nil {
+		return err
+	}
+	k.Docs = append(k.Docs, docs...)
+	if in.Content == nil || in.Content.Comment == nil {
+		return nil
+	}
+	id := in.Content.Comment.ID
+	if _, k.Replied, err = d.row(chat.RemoteID(id), chat.CommentRevision); err == nil && !k.Replied {
+		_, k.Replied, err = d.claimed(chat.ClaimDigest, chat.RepliedKey(id))
+	}
+	return err
 }
 
 // place is where the fact's addresses lead, as seen by this draft.

@@ -47,7 +47,7 @@ func (c *Conversation) Apply(e Event) {
 	case UpdateReceived:
 		c.applyUpdate(e)
 	case ContactLinked, ReceivedQuarantined, Erased, MessageEdited, ContactMerged,
-		ContactSplit, ConsentChanged, ChannelChanged, TemplateChanged:
+		ContactSplit, ConsentChanged, ChannelChanged, TemplateChanged, SettingsChanged:
 	}
 }
 
@@ -119,19 +119,22 @@ func (c *Conversation) applyRevoked(e Event) {
 
 func (c *Conversation) applyQueued(e Event) {
 	m := e.Message
-	covers := c.LastIn
+	entry := OutboxEntry{
+		Message: m.ID, Seq: e.Seq, Author: m.Author, State: SendQueued, Class: m.Class,
+		Lane: LaneOf(m), At: e.At, Covers: c.LastIn, TextHash: echoHash(m), Pass: PassOf(m), Until: e.Deadline,
+	}
 	switch {
 	case m.Author == AuthorAssistant:
-		covers = c.Turn.UpTo
-	case !answers(m.Type):
-		covers = 0
+		entry.Covers = c.Turn.UpTo
+	case !answers(m.Type), entry.unasked():
+		entry.Covers = 0
 	}
-	c.Active, c.Unread = e.Time, 0
+	c.Active = e.Time
+	if !entry.unasked() {
+		c.Unread = 0
+	}
 	c.Turn.Volley.Answered = m.Author == AuthorAssistant
-	c.Outbox = append(c.Outbox, OutboxEntry{
-		Message: m.ID, Seq: e.Seq, Author: m.Author, State: SendQueued, Class: m.Class,
-		Lane: LaneOf(m), At: e.At, Covers: covers, TextHash: echoHash(m), Pass: PassOf(m), Until: e.Deadline,
-	})
+	c.Outbox = append(c.Outbox, entry)
 }
 
 func (c *Conversation) applyAttempt(e Event) {

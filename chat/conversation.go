@@ -117,6 +117,10 @@ type OutboxEntry struct {
 	Until time.Time
 }
 
+// unasked reports whether the entry followed from a comment by itself: to what the
+// customer wrote in the chat it is no answer, and nobody waits for it.
+func (e *OutboxEntry) unasked() bool { return e.Author == AuthorEngine && e.Pass == PassComment }
+
 // again reports whether an attempt is under way after one that may have gone.
 func (e *OutboxEntry) again() bool { return e.State == SendAttempting && e.Doubtful }
 

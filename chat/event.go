@@ -40,6 +40,7 @@ const (
 	MediaStored         EventKind = 30 // Media: a file of a message was fetched and kept
 	MediaFailed         EventKind = 31 // Media: a file of a message cannot be had
 	MessageImported     EventKind = 32 // Message: written before the channel was connected
+	SettingsChanged     EventKind = 33 // Settings: of a channel, as they are from then on
 )
 
 var eventWords = [...]string{
@@ -59,6 +60,7 @@ var eventWords = [...]string{
 	ConsentChanged: "consent_changed", ChannelChanged: "channel_changed",
 	TemplateChanged: "template_changed", MediaStored: "media_stored",
 	MediaFailed: "media_failed", MessageImported: "message_imported",
+	SettingsChanged: "settings_changed",
 }
 
 // String returns the API word, or "" for an unknown kind.
@@ -102,8 +104,9 @@ type Event struct {
 	Turn    *TurnRecord
 	Handoff *Handoff
 	Update  *Update
-	// State, Template and Media are documents as they were then.
+	// State, Template, Media and Settings are documents as they were then.
 	State    *ChannelState
+	Settings *ChannelSettings
 	Template *Template
 	Media    *MediaRecord
 }

@@ -266,12 +266,13 @@ type Known struct {
 	// made of and, besides, every customer message that still waits for an answer.
 	About []Event
 	// Docs are the documents that the fact is news about, see DocOf: for a WABA as a
-	// whole that of each of its channels, for a template also that of the channel.
-	// A Value is nil when there is none yet.
+	// whole that of each of its channels, for a template also that of the channel; and
+	// the channel's settings when NeedsSettings says so. A Value is nil when there is
+	// none yet.
 	Docs []Doc
 	// Comment is the update that brought the comment of a private reply, when it was
 	// in this conversation, and Commented when it came. Replied is true once there
-	// was one.
+	// was one; of a comment that comes in, also when that has come before.
 	Comment   *Update
 	Commented time.Time
 	Replied   bool

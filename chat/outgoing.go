@@ -125,8 +125,13 @@ func (p *step) memberSend(f MemberSend) {
 			Digest: f.Digest, Message: id, Day: Day(p.now) + IdempotencyDays})
 	}
 	if comment := offer(&m).Comment; comment != "" {
-		p.d.Claims = append(p.d.Claims, Claim{Kind: ClaimDigest, Key: RepliedKey(comment), Message: id, Day: Day(p.now) + ClaimDays})
+		p.claimReply(comment, id)
 	}
+}
+
+// claimReply makes a message the one private reply to a comment.
+func (p *step) claimReply(comment string, id MessageID) {
+	p.d.Claims = append(p.d.Claims, Claim{Kind: ClaimDigest, Key: RepliedKey(comment), Message: id, Day: Day(p.now) + ClaimDays})
 }
 
 // sendable decides whether a member's message may be queued: it is within the limits
@@ -187,12 +192,17 @@ func (p *step) commentOpen(id string) (until time.Time, reason string) {
 	case k.Comment == nil || k.Comment.Content == nil || k.Comment.Content.Comment == nil || k.Comment.Content.Comment.ID != id:
 		return until, "comment_unknown"
 	}
+	until = k.Comment.Content.Comment.until(k.Comment.ProviderTime, k.Commented)
+	return until, p.closed(PassComment, until)
+}
+
+// until is when the private reply to a comment may no longer leave.
+func (c *Comment) until(provider, received time.Time) time.Time {
 	span := CommentSpan
-	if k.Comment.Content.Comment.Live {
+	if c.Live {
 		span = LiveCommentSpan
 	}
-	until = occurred(k.Comment.ProviderTime, k.Commented).Add(span - WindowMargin)
-	return until, p.closed(PassComment, until)
+	return occurred(provider, received).Add(span - WindowMargin)
 }
 
 // commentRow leads from the id of a comment to the next event, which brings it.

@@ -146,7 +146,7 @@ func (p *step) quietEnd() time.Time {
 // edits, withdrawals and notices are facts about other messages.
 func answerable(messageType string, c *Content) bool {
 	switch messageType {
-	case "reaction", "edit", "revoke", "system", "request_welcome", "standby", "story_mention":
+	case "reaction", "edit", "revoke", "system", typeWelcome, "standby", "story_mention":
 		return false
 	}
 	// Leave to call is given with a tap, and says nothing else.
@@ -246,6 +246,7 @@ func (p *step) updated(f *Inbound) {
 	p.about(f, self)
 	p.people(f)
 	p.news(f)
+	p.replyPrivately(f)
 	if f.Type == typeStandby {
 		p.threadTaken()
 	}

@@ -96,6 +96,9 @@ func (p *step) reconciled(entry OutboxEntry) {
 		return
 	}
 	p.leaveUnknown(entry, SendOutcome{})
+	if entry.unasked() {
+		return
+	}
 	p.abandonTurn("send_unknown")
 	p.handoff("send_unknown")
 }

@@ -16,7 +16,8 @@ import (
 //	react ID TARGET EMOJI
 //	identity ID KIND [from=A] [before=A] [became=A,A]  an address is wa_id:1555 or bsuid:US.1
 //	consent WORD [age=1h] | name "Ada" | control EVENT [ours] | standby ID "text"
-//	call ID EVENT [in] | comment ID "text" | import ID "text" [ours] [age=24h]
+//	custom JSON                               what the business has set for the channel
+//	call ID EVENT [in] | comment ID "text" [live] [mention] [age=1h] | import ID "text" [ours] [age=24h]
 //	elsewhere A CONTACT                       an address of another contact
 //	from ID A,A "text"                        a message that names these addresses
 //	link CONTACT [member=ana] | split CONTACT [member=ana]
@@ -53,7 +54,10 @@ func more(w *world, words []string, opt map[string]string, inbound func(chat.Inb
 	case "call":
 		return told("calls", chat.Content{Call: &chat.Call{ID: arg(1), Event: arg(2), Inbound: flag("in")}}), ""
 	case "comment":
-		return told("comments", chat.Content{Comment: &chat.Comment{ID: arg(1), Text: arg(2)}}), ""
+		return told("comments", chat.Content{Comment: &chat.Comment{ID: arg(1), Text: arg(2), Live: flag("live"), Mention: flag("mention")}}), ""
+	case "custom":
+		w.docs[string(w.state.Channel)] = []byte(arg(1))
+		return nil, "noted\n"
 	case "name":
 		in := told("smb_app_state_sync", chat.Content{})
 		in.Name, in.Content = arg(1), nil

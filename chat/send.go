@@ -185,7 +185,7 @@ func (p *step) refused(entry OutboxEntry, o SendOutcome) {
 
 // afterFailure asks people when what the customer waits for may never come.
 func (p *step) afterFailure(entry OutboxEntry, reason string) {
-	if entry.Author != AuthorMember {
+	if entry.Author != AuthorMember && !entry.unasked() {
 		p.abandonTurn(reason)
 		p.handoff(reason)
 	}

@@ -145,6 +145,7 @@ const (
 	DocTemplate DocNoun = 't' // Template, by WABA, name and language
 	DocFiles    DocNoun = 'b' // MessageFiles, by message id
 	DocUpload   DocNoun = 'u' // Upload, by the owner of its BlobID
+	DocSettings DocNoun = 's' // ChannelSettings, by channel id
 
 	DocAssistant DocNoun = 'a' // AssistantHead, by AssistantID
 	DocVersion   DocNoun = 'v' // Assistant, by AssistantRef

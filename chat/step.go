@@ -80,6 +80,8 @@ func Step(s *Conversation, in Input) Decision {
 		p.fileUploaded(f)
 	case FileLent:
 		p.fileLent(f)
+	case SettingsChange:
+		p.settingsChange(f)
 	}
 	p.d.Due = s.Armed
 	if _, tick := in.Fact.(Tick); tick || len(p.d.Events) > 0 {
@@ -91,7 +93,7 @@ func Step(s *Conversation, in Input) Decision {
 // starts reports whether a fact may be the first of a conversation.
 func starts(f Fact) bool {
 	switch f.(type) {
-	case *Inbound, Poison, ChannelRefused, ChannelChecked, ChannelHeard, TemplatesFetched, FileUploaded, FileLent:
+	case *Inbound, Poison, ChannelRefused, ChannelChecked, ChannelHeard, TemplatesFetched, FileUploaded, FileLent, SettingsChange:
 		return true
 	}
 	return false

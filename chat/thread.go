@@ -36,11 +36,15 @@ func (p *step) threadReturned() {
 // greet answers a customer who opened the chat for the first time, if the business
 // wants that and nobody is talking yet.
 func (p *step) greet(f *Inbound) {
-	if f.Type != "request_welcome" || p.set.Greeting == "" || p.c.Holder != HolderAssistant || p.c.WaitingFrom != 0 ||
+	text := p.set.Greeting
+	if own := p.custom().Greeting; own != nil {
+		text = *own
+	}
+	if f.Type != typeWelcome || text == "" || p.c.Holder != HolderAssistant || p.c.WaitingFrom != 0 ||
 		len(p.c.Outbox) > 0 || !(Window{From: occurred(f.Time, p.now)}).Open(p.now) {
 		return
 	}
-	p.queue(Message{Author: AuthorEngine, Text: p.set.Greeting})
+	p.queue(Message{Author: AuthorEngine, Text: text})
 }
 
 // imported keeps a message from before the channel was connected: history, with the

@@ -74,6 +74,14 @@ func (w *world) known(f chat.Fact) chat.Known {
 		if in.Content != nil && in.Content.Identity != nil {
 			w.locate(&k.Became, in.Content.Identity.Became)
 		}
+		if chat.NeedsSettings(in) {
+			k.Docs = []chat.Doc{{Noun: chat.DocSettings, ID: string(w.state.Channel), Value: w.docs[string(w.state.Channel)]}}
+			if c := in.Content; c != nil && c.Comment != nil {
+				_, k.Replied = w.rows[rowKey(chat.RemoteID(c.Comment.ID), chat.CommentRevision)]
+				_, claimed := w.claims["d"+chat.RepliedKey(c.Comment.ID)]
+				k.Replied = k.Replied || claimed
+			}
+		}
 		if k.RowFound && k.Row.Message == "" {
 			k.Early = w.about(k.Row, in.Remote, 0)
 		}
@@ -177,6 +185,9 @@ func (w *world) do(f chat.Fact) error {
 		case chat.ClaimAddress:
 			w.places[c.Address] = true
 		case chat.ClaimDigest:
+			if _, dup := w.claims["d"+c.Key]; dup {
+				return fmt.Errorf("the claim %q is made twice", c.Key)
+			}
 			w.claims["d"+c.Key] = o
 		case chat.ClaimIdempotency:
 			w.claims["i"+c.Key] = o

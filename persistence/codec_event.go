@@ -81,6 +81,8 @@ func private(w *wire, e *chat.Event) (err error) {
 		content, err = json.Marshal(e.State)
 	case e.Template != nil:
 		content, err = json.Marshal(e.Template)
+	case e.Settings != nil:
+		content, err = json.Marshal(e.Settings)
 	case e.Media != nil:
 		content, err = json.Marshal(e.Media)
 	}
@@ -162,7 +164,7 @@ func public(w *wire, e *chat.Event) error {
 		w.text(2, u.Reason)
 		w.stamp(3, u.ProviderTime)
 		w.close(at)
-	case payloadNone, payloadState, payloadTemplate, payloadMedia:
+	case payloadNone, payloadState, payloadTemplate, payloadMedia, payloadSettings:
 		// All of it is private.
 	case payloadUnknown:
 		return chat.E("persistence.encode", chat.KindInvalid, "an event has an unknown kind", nil)
@@ -251,6 +253,8 @@ func (row eventRow) event(t chat.TenantID, c chat.ConversationID, p *recordpb.Pr
 		e.State, err = decodeJSON[chat.ChannelState](p.Content)
 	case payloadTemplate:
 		e.Template, err = decodeJSON[chat.Template](p.Content)
+	case payloadSettings:
+		e.Settings, err = decodeJSON[chat.ChannelSettings](p.Content)
 	case payloadMedia:
 		e.Media, err = decodeJSON[chat.MediaRecord](p.Content)
 	}
@@ -263,7 +267,7 @@ func payloadIn(e *chat.Event) payload {
 	for p, set := range [...]bool{payloadContact: e.Contact != nil, payloadMessage: e.Message != nil,
 		payloadAttempt: e.Attempt != nil, payloadStatus: e.Status != nil, payloadTurn: e.Turn != nil,
 		payloadHandoff: e.Handoff != nil, payloadUpdate: e.Update != nil, payloadState: e.State != nil,
-		payloadTemplate: e.Template != nil, payloadMedia: e.Media != nil} {
+		payloadTemplate: e.Template != nil, payloadMedia: e.Media != nil, payloadSettings: e.Settings != nil} {
 		if set {
 			found, n = payload(p), n+1
 		}
@@ -290,6 +294,7 @@ const (
 	payloadState
 	payloadTemplate
 	payloadMedia
+	payloadSettings
 )
 
 func payloadOf(k chat.EventKind) payload {
@@ -314,6 +319,8 @@ func payloadOf(k chat.EventKind) payload {
 		return payloadTemplate
 	case chat.MediaStored, chat.MediaFailed:
 		return payloadMedia
+	case chat.SettingsChanged:
+		return payloadSettings
 	case chat.Erased:
 		return payloadNone
 	}

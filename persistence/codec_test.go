@@ -63,6 +63,8 @@ func everyEvent() []chat.Event {
 		case payloadTemplate:
 			e.Template = &chat.Template{ID: "1", Name: "hello", Language: "de", Status: "APPROVED",
 				Components: []chat.TemplateComponent{{Type: "BODY", Text: "hello {{1}}"}}}
+		case payloadSettings:
+			e.Settings = &chat.ChannelSettings{Channel: "wa", Version: 2, Changed: at, By: "k1", Greeting: new(string)}
 		case payloadMedia:
 			e.Media = &chat.MediaRecord{Message: id, Index: 1, Blob: "b", Size: 9, SHA256: "ab12", MIME: "image/png", Key: []byte{1}}
 		case payloadNone, payloadUnknown:
@@ -194,7 +196,7 @@ func TestWire_LongNestedRecords(t *testing.T) {
 }
 
 func TestEvent_UnknownKindIsAnError(t *testing.T) {
-	for _, kind := range []uint32{0, uint32(chat.MessageImported) + 1, 1 << 16, 1<<16 + uint32(chat.MessageReceived)} {
+	for _, kind := range []uint32{0, uint32(chat.SettingsChanged) + 1, 1 << 16, 1<<16 + uint32(chat.MessageReceived)} {
 		record, err := proto.Marshal(&recordpb.Event{Kind: kind, Seq: 1})
 		if err != nil {
 			t.Fatal(err)
@@ -203,7 +205,7 @@ func TestEvent_UnknownKindIsAnError(t *testing.T) {
 			t.Errorf("kind %d: %v, want corrupt", kind, err)
 		}
 	}
-	e := chat.Event{Kind: chat.MessageImported + 1}
+	e := chat.Event{Kind: chat.SettingsChanged + 1}
 	if _, err := encodeEvent(new(arena), &e, nil, testBox(t), nil); chat.KindOf(err) != chat.KindInvalid {
 		t.Errorf("encoding an unknown kind: %v, want invalid", err)
 	}

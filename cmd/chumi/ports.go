@@ -64,6 +64,7 @@ var (
 	_ api.Channels     = (*actors.Channels)(nil)
 	_ api.Onboarding   = (*actors.Channels)(nil)
 	_ api.TemplateSync = (*actors.Channels)(nil)
+	_ api.Settings     = (*actors.Channels)(nil)
 	_ api.Profiles     = (*meta.Client)(nil)
 	_ api.People       = (*persistence.Views)(nil)
 	_ api.Links        = (*actors.Ingress)(nil)

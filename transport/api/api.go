@@ -39,7 +39,7 @@ const (
 // Options is what an API needs. The zero value of a number takes its default.
 type Options struct {
 	// Keys, Views, People, Sends, Templates, Feed, Commands, Links, Marks, Metrics and Log
-	// are required, and so are Channels, Onboarding, TemplateSync and Profiles.
+	// are required, and so are Channels, Onboarding, TemplateSync, Profiles and Settings.
 	Keys         Keys
 	Views        Views
 	People       People
@@ -53,6 +53,7 @@ type Options struct {
 	Onboarding   Onboarding
 	TemplateSync TemplateSync
 	Profiles     Profiles
+	Settings     Settings
 	Metrics      *metrics.API
 	Log          *slog.Logger
 	// Library has the files. Can be nil: then there are none.
@@ -119,8 +120,8 @@ func New(o Options) (*API, error) {
 	if o.Keys == nil || o.Views == nil || o.People == nil || o.Links == nil || o.Sends == nil || o.Templates == nil || o.Feed == nil || o.Commands == nil || o.Marks == nil || o.Metrics == nil || o.Log == nil {
 		return nil, chat.E("api.New", chat.KindInvalid, "Keys, Views, People, Sends, Templates, Feed, Commands, Links, Marks, Metrics and Log are required", nil)
 	}
-	if o.Channels == nil || o.Onboarding == nil || o.TemplateSync == nil || o.Profiles == nil {
-		return nil, chat.E("api.New", chat.KindInvalid, "Channels, Onboarding, TemplateSync and Profiles are required", nil)
+	if o.Channels == nil || o.Onboarding == nil || o.TemplateSync == nil || o.Profiles == nil || o.Settings == nil {
+		return nil, chat.E("api.New", chat.KindInvalid, "Channels, Onboarding, TemplateSync, Profiles and Settings are required", nil)
 	}
 	o.EnsureDefaults()
 	live, end := context.WithCancel(context.Background())

@@ -82,6 +82,26 @@ func (w *world) SyncTemplates(_ context.Context, t chat.TenantID, id chat.Channe
 	return []chat.Template{{ID: "1", WABA: "9001", Name: "hello", Language: "de", Status: "APPROVED", Fetched: noon}}, w.channelOf(t, id)
 }
 
+// Settings implements api.Settings: acme-ig is on Instagram.
+func (w *world) Settings(t chat.TenantID, id chat.ChannelID) (chat.Channel, chat.ChannelSettings, error) {
+	ch := acmeChannel
+	if ch.ID = id; id == "acme-ig" && t == "acme" {
+		ch.Kind = chat.Instagram
+	} else if err := w.channelOf(t, id); err != nil {
+		return ch, chat.ChannelSettings{}, err
+	}
+	return ch, chat.ChannelSettings{Channel: id, Version: 3, Changed: noon, By: "k1"}, nil
+}
+
+// SetSettings implements api.Settings.
+func (w *world) SetSettings(_ context.Context, _ chat.TenantID, _ chat.ChannelID, s chat.ChannelSettings) (chat.ChannelSettings, error) {
+	if s.Version != 3 {
+		return s, chat.E("channels", chat.KindConflict, "settings_changed", nil)
+	}
+	s.Version++
+	return s, nil
+}
+
 // Profile implements api.Profiles.
 func (w *world) Profile(context.Context, chat.Channel) (chat.BusinessProfile, error) {
 	about := "Open."
@@ -113,7 +133,8 @@ func TestContract_Channels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const wa, not = "/v1/channels/acme-wa", "/v1/channels/rival-wa"
+	const wa, ig, not = "/v1/channels/acme-wa", "/v1/channels/acme-ig", "/v1/channels/rival-wa"
+	settings := func(reply string) string { return `{"version":3,"comments":{"private_reply":` + reply + `}}` }
 	connect := func(inner string) string { return `{"app_id":"main",` + inner + `}` }
 	png := []string{"Content-Type", "image/png"}
 	for _, tc := range []struct {
@@ -158,6 +179,23 @@ func TestContract_Channels(t *testing.T) {
 		{"PUT", wa + "/profile/logo", "acme-manager", "PNG...", true, 200, "picture_url", png},
 		{"PUT", wa + "/profile/logo", "acme-key", "GIF", true, 400, "JPEG or PNG", png},
 		{"PUT", not + "/profile/logo", "acme-key", "PNG", true, 404, "channel_not_found", png},
+		{"GET", wa + "/settings", "acme-reader", "", true, 200, `"version":3,"changed_at"`, nil},
+		{"GET", not + "/settings", "acme-key", "", true, 404, "channel_not_found", nil},
+		{"PUT", ig + "/settings", "acme-manager", settings(`{"enabled":true,"text":"Two euros.","only_keywords":["price"]}`), true, 200, `"version":4,"changed_by":"`, nil},
+		{"PUT", ig + "/settings", "acme-manager", `{"version":3}`, true, 200, `"version":4`, nil},
+		{"PUT", ig + "/settings", "acme-manager", `{"version":2}`, true, 409, "settings_changed", nil},
+		{"PUT", ig + "/settings", "acme-writer", `{"version":3}`, true, 403, "scope_missing", nil},
+		{"PUT", not + "/settings", "acme-key", `{"version":3}`, true, 404, "channel_not_found", nil},
+		{"PUT", ig + "/settings", "acme-key", `{}`, false, 400, `"version"`, nil},
+		{"PUT", ig + "/settings", "acme-key", `{"version":-1}`, false, 400, `"version"`, nil},
+		{"PUT", ig + "/settings", "acme-key", settings(`{"text":"Hi"}`), false, 400, "comments.private_reply.enabled", nil},
+		{"PUT", ig + "/settings", "acme-key", settings(`{"enabled":true}`), true, 400, "comments.private_reply.text", nil},
+		{"PUT", ig + "/settings", "acme-key", settings(`{"enabled":true,"text":"` + strings.Repeat("é", 501) + `"}`), true, 400, "text_too_long", nil},
+		{"PUT", ig + "/settings", "acme-key", settings(`{"enabled":true,"text":"Hi","only_keywords":["a"," "]}`), true, 400, "only_keywords[1]", nil},
+		{"PUT", ig + "/settings", "acme-key", settings(`{"enabled":true,"text":"Hi","keywords":[]}`), false, 400, "comments.private_reply.keywords", nil},
+		{"PUT", wa + "/settings", "acme-key", settings(`{"enabled":true,"text":"Hi"}`), true, 400, "only Instagram", nil},
+		{"PUT", wa + "/settings", "acme-key", `{"version":3,"greeting":"Moin!"}`, true, 200, `"greeting":"Moin!"`, nil},
+		{"PUT", ig + "/settings", "acme-key", `{"version":3,"greeting":"Moin!"}`, true, 400, "only WhatsApp", nil},
 		{"POST", wa + "/templates/sync", "acme-manager", "", true, 200, `"hello"`, nil},
 		{"POST", not + "/templates/sync", "acme-key", "", true, 404, "channel_not_found", nil},
 	} {

@@ -59,6 +59,8 @@ func AppendEvent(dst []byte, e *chat.Event) []byte {
 		dst = appendJSON(dst, "channel", e.State)
 	case e.Template != nil:
 		dst = appendJSON(dst, "template", e.Template)
+	case e.Settings != nil:
+		dst = appendJSON(dst, "settings", e.Settings)
 	case e.Media != nil:
 		shown := *e.Media
 		shown.Key = nil

@@ -72,6 +72,8 @@ func sampleEvents() []chat.Event {
 		{Kind: chat.ChannelChanged, State: &chat.ChannelState{Channel: "acme-wa", Tier: "TIER_2K", Changed: noon}},
 		{Kind: chat.TemplateChanged, Template: &chat.Template{ID: "1", WABA: "w", Name: "hello", Language: "en", Status: "PAUSED"}},
 		{Kind: chat.MediaStored, Media: &chat.MediaRecord{Message: in.ID, Blob: "b", Size: 3, SHA256: "ab", MIME: "image/png", Key: []byte{1}}},
+		{Kind: chat.SettingsChanged, Settings: &chat.ChannelSettings{Channel: "acme-ig", Version: 1, Changed: noon, By: "k1",
+			Comments: &chat.CommentSettings{PrivateReply: &chat.PrivateReply{Enabled: true, Text: "Hi"}}}},
 		{Kind: chat.MediaFailed, Media: &chat.MediaRecord{Message: in.ID, Reason: "expired"}},
 	}
 	for i := range events {

@@ -118,6 +118,16 @@ type Onboarding interface {
 	Check(ctx context.Context, t chat.TenantID, id chat.ChannelID, subscribe bool) error
 }
 
+// Settings reads and changes what a business decides about a channel. Errors are
+// *chat.Error: KindNotFound for a channel that is not the tenant's.
+type Settings interface {
+	Settings(t chat.TenantID, id chat.ChannelID) (chat.Channel, chat.ChannelSettings, error)
+	// SetSettings is durable when it returns what was set, with its new version.
+	// KindConflict means that the version in s is not the latest. REQUIRES: s.Check says
+	// that the channel can have them.
+	SetSettings(ctx context.Context, t chat.TenantID, id chat.ChannelID, s chat.ChannelSettings) (chat.ChannelSettings, error)
+}
+
 // TemplateSync fetches templates from Meta.
 type TemplateSync interface {
 	// SyncTemplates returns the templates of a channel's WABA as Meta has them.

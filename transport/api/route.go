@@ -52,6 +52,8 @@ var routes = []route{
 	{"channel_profile", fasthttp.MethodGet, "/v1/channels/{id}/profile", scopeManage, (*call).showProfile},
 	{"channel_profile_change", fasthttp.MethodPatch, "/v1/channels/{id}/profile", scopeManage, (*call).changeProfile},
 	{"channel_logo", fasthttp.MethodPut, "/v1/channels/{id}/profile/logo", scopeManage, (*call).setLogo},
+	{"channel_settings", fasthttp.MethodGet, "/v1/channels/{id}/settings", scopeRead, (*call).showSettings},
+	{"channel_settings_change", fasthttp.MethodPut, "/v1/channels/{id}/settings", scopeManage, (*call).changeSettings},
 	{"channel_templates_sync", fasthttp.MethodPost, "/v1/channels/{id}/templates/sync", scopeManage, (*call).syncTemplates},
 }
 

@@ -123,6 +123,17 @@ func (s *Server) serveRequest(w http.ResponseWriter, a Account, body []byte) {
 	if refusal == nil && s.o.Windows {
 		refusal = s.windows.refusal(a, req, s.o.Now())
 	}
+	commented := ""
+	if refusal == nil && req.comment {
+		var by string
+		commented = req.to
+		if by, refusal = s.comments.claim(a, commented, s.o.Now()); by != "" {
+			req.to = by
+		}
+		if refusal != nil {
+			commented = ""
+		}
+	}
 	s.answering.Add(1)
 	defer s.answering.Add(-1)
 	e := Send{Time: s.o.Now().UTC(), Kind: a.Kind, Account: a.ID, To: req.to, Type: req.kind, Text: req.text, Callback: req.callback, Private: req.comment}
@@ -133,6 +144,8 @@ func (s *Server) serveRequest(w http.ResponseWriter, a Account, body []byte) {
 	sleep(s.ctx, s.stop, pause)
 	if e.Accepted {
 		s.accepted(a, req, e)
+	} else if commented != "" {
+		s.comments.release(a, commented)
 	}
 	s.moment(SendAnswering, e)
 	switch {

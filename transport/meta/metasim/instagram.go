@@ -6,6 +6,11 @@ import "fmt"
 func (e *entry) addInstagram(u Update) error {
 	e.ID = u.Account.ID
 	e.Time = max(e.Time, u.At.UnixMilli())
+	if u.Kind == UpdateComment || u.Kind == UpdateLiveComment {
+		field, value := u.instagramComment()
+		e.Changes = append(e.Changes, change{Field: field, Value: value})
+		return nil
+	}
 	item, err := u.instagram()
 	if err != nil {
 		return err

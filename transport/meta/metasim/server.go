@@ -104,14 +104,15 @@ type Server struct {
 	ledger *ledger
 	phone  *phone
 	// windows is told of every message, also where Options.Windows is false.
-	windows *windows
-	office  *office
-	pacer   *Pacer
-	files   *fileStore
-	people  *people
-	mux     *http.ServeMux
-	client  *http.Client
-	hooks   atomic.Pointer[[]string]
+	windows  *windows
+	office   *office
+	pacer    *Pacer
+	files    *fileStore
+	people   *people
+	comments *comments
+	mux      *http.ServeMux
+	client   *http.Client
+	hooks    atomic.Pointer[[]string]
 	// tries numbers posts: each goes to the next of hooks.
 	tries atomic.Uint64
 	// answering and posting count what is under way.
@@ -141,7 +142,7 @@ func New(o Options) *Server {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{
 		o: o, ledger: newLedger(o.LedgerMax), phone: newPhone(o.Now), windows: newWindows(), office: newOffice(o), pacer: NewPacer(o.Pace),
-		files: newFileStore(), people: newPeople(), mux: http.NewServeMux(),
+		files: newFileStore(), people: newPeople(), comments: newComments(), mux: http.NewServeMux(),
 		slots: make(chan struct{}, o.ReportsMax), ctx: ctx, cancel: cancel, stop: ctx.Done(),
 		idle: make(chan struct{}), timers: map[*time.Timer]struct{}{},
 		client: &http.Client{

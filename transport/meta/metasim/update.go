@@ -39,6 +39,8 @@ const (
 	UpdateStoryMention UpdateKind = "story_mention" // Instagram only
 	UpdateStoryReply   UpdateKind = "story_reply"   // Instagram only
 	UpdateReferral     UpdateKind = "referral"      // Instagram only: a link led into the chat
+	UpdateComment      UpdateKind = "comment"       // Instagram only: below a post; see Server.Comment
+	UpdateLiveComment  UpdateKind = "live_comment"  // Instagram only: on a broadcast
 	UpdateUnknown      UpdateKind = "unknown"       // a type no client knows yet
 
 	UpdateStatus UpdateKind = "status" // WhatsApp only

@@ -7,7 +7,8 @@ import (
 )
 
 type change struct {
-	Value value  `json:"value"`
+	// Value is a *value on WhatsApp, and what the field has on Instagram.
+	Value any    `json:"value"`
 	Field string `json:"field"`
 }
 
@@ -50,12 +51,12 @@ func (e *entry) addWhatsApp(u Update) error {
 		return err
 	}
 	if n := len(e.Changes); n == 0 || !e.Changes[n-1].takes(u.Kind, field) {
-		e.Changes = append(e.Changes, change{Field: field, Value: value{
+		e.Changes = append(e.Changes, change{Field: field, Value: &value{
 			Product:  "whatsapp",
 			Metadata: metadata{Display: u.Account.display(), PhoneNumberID: u.Account.ID},
 		}})
 	}
-	v := &e.Changes[len(e.Changes)-1].Value
+	v := e.Changes[len(e.Changes)-1].Value.(*value)
 	switch u.Kind {
 	case UpdateStatus:
 		v.Statuses = append(v.Statuses, node)
@@ -69,7 +70,8 @@ func (e *entry) addWhatsApp(u Update) error {
 }
 
 func (c *change) takes(k UpdateKind, field string) bool {
-	return c.Field == field && (k == UpdateStatus) == (len(c.Value.Statuses) > 0)
+	v := c.Value.(*value)
+	return c.Field == field && (k == UpdateStatus) == (len(v.Statuses) > 0)
 }
 
 func (v *value) addContact(c Customer) {
