@@ -79,6 +79,7 @@ var walls = []wall{
 	{pkg: "transport/peer", inside: []string{"chat", "metrics"},
 		outside: []string{actor, "github.com/asynkron/protoactor-go/remote", "google.golang.org/grpc", "go.etcd.io/raft/v3/raftpb", protobuf, fasthttp}},
 	{pkg: "transport/egress", inside: []string{"chat"}},
+	{pkg: "transport/extract", inside: []string{"chat"}, outside: []string{"golang.org/x/net/html", "github.com/ledongthuc/pdf"}},
 	{pkg: "transport/openai", inside: []string{"chat", "metrics", "metrics/failpoint"}, outside: []string{openai, failsafe}},
 
 	// The simulators import nothing of what they imitate: a shared mistake would
