@@ -148,7 +148,7 @@ func TestActivation_WithdrawalOfAnAnswerTakesItFromTheTurn(t *testing.T) {
 		b.advance(3 * time.Second)
 		b.must(b.mailOf("1555", chat.Tick{}))
 		turn := b.act.state.Turn
-		b.must(b.mailOf("1555", chat.ModelAnswered{Turn: turn.ID, Call: turn.Call,
+		b.must(b.mailOf("1555", chat.ModelAnswered{Turn: b.act.state.TurnID(), Call: turn.Call,
 			Answer: chat.Answer{Text: strings.Repeat("a secret. ", 700)}}))
 		sends := append([]chat.OutboxEntry(nil), b.act.state.Outbox...)
 		if len(sends) != 2 {

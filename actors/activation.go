@@ -16,8 +16,8 @@ import (
 const factsPerCommitMax = 128
 
 // aloneMax is how often a fact is decided alone before its mail is given back:
-// once with refreshed knowledge after a lost race, and once more.
-const aloneMax = 3
+// with refreshed knowledge after each lost race, or used up counter.
+const aloneMax = 5
 
 // core is what the activations of a node share. It knows nothing of actors.
 type core struct {
@@ -277,8 +277,8 @@ func wakeQueued(st *chat.Conversation) (effects []chat.Effect) {
 // a race or a limit. Any error but errMoved leaves the activation dead or the
 // items undone; what was applied before stays applied.
 func (a *activation) settle(m *mail, items []item, out sink) ([]chat.Verdict, error) {
-	verdicts, answer, err := a.try(m, items, out)
-	if !errors.Is(err, errAlone) && (err != nil || answer == chat.Applied) {
+	verdicts, receipt, err := a.try(m, items, out)
+	if !errors.Is(err, errAlone) && (err != nil || receipt.Answer == chat.Applied) {
 		return verdicts, err
 	}
 	verdicts = verdicts[:0]
@@ -292,24 +292,22 @@ func (a *activation) settle(m *mail, items []item, out sink) ([]chat.Verdict, er
 	return verdicts, nil
 }
 
-// settleAlone decides one fact with what is known now. A tenant at its limit of
-// turns gets that fact first, after which the fact itself wants no turn.
+// settleAlone decides one fact with what is known now. When a counter refuses what
+// was decided, the fact is decided again, knowing that.
 func (a *activation) settleAlone(m *mail, one []item, out sink) (chat.Verdict, error) {
 	for range aloneMax {
 		if err := a.relocate(&one[0]); err != nil {
 			return chat.Verdict{}, err
 		}
-		verdicts, answer, err := a.try(m, one, out)
+		verdicts, receipt, err := a.try(m, one, out)
 		if err != nil {
 			return chat.Verdict{}, err
 		}
-		switch answer {
+		switch receipt.Answer {
 		case chat.Applied:
 			return verdicts[0], nil
 		case chat.LimitReached:
-			if _, _, err := a.try(m, []item{{fact: chat.TurnLimitReached{}}}, out); err != nil {
-				return chat.Verdict{}, err
-			}
+			one[0].exhausted = append(one[0].exhausted, receipt.Counter)
 		}
 	}
 	return chat.Verdict{}, chat.E("activation.settle", chat.KindUnavailable, "the same race was lost too often; repeat", nil)
@@ -317,14 +315,14 @@ func (a *activation) settleAlone(m *mail, one []item, out sink) (chat.Verdict, e
 
 // try decides about items and commits that, once. The verdicts count when the
 // answer is Applied; see commit for the others.
-func (a *activation) try(m *mail, items []item, out sink) ([]chat.Verdict, chat.CommitAnswer, error) {
+func (a *activation) try(m *mail, items []item, out sink) ([]chat.Verdict, chat.Receipt, error) {
 	d, err := a.draft(items)
 	if err != nil {
-		return nil, 0, err
+		return nil, chat.Receipt{}, err
 	}
 	defer d.release()
 	receipt, err := a.commit(m, d, out)
-	return d.verdicts, receipt.Answer, err
+	return d.verdicts, receipt, err
 }
 
 // commit makes a draft durable, adopts its state and releases its effects.

@@ -312,7 +312,7 @@ func TestActivation_TakeOverWaitsForAttempts(t *testing.T) {
 	b.advance(3 * time.Second)
 	b.must(b.mailOf("1555", chat.Tick{}))
 	turn := b.act.state.Turn
-	b.must(b.mailOf("1555", chat.ModelAnswered{Turn: turn.ID, Call: turn.Call, Answer: chat.Answer{Text: "hi"}}))
+	b.must(b.mailOf("1555", chat.ModelAnswered{Turn: b.act.state.TurnID(), Call: turn.Call, Answer: chat.Answer{Text: "hi"}}))
 	send := b.act.state.Outbox[0].Message
 	b.must(b.mailOf("1555", chat.AttemptDue{Message: send}))
 

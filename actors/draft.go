@@ -77,6 +77,7 @@ func (d *draft) dirty() bool {
 func (d *draft) add(it *item) error {
 	fact := it.fact
 	known, err := d.known(it)
+	known.Exhausted = it.exhausted
 	if err != nil {
 		return err
 	}

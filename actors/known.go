@@ -22,6 +22,8 @@ func (d *draft) known(it *item) (k chat.Known, err error) {
 		if f.Outcome.Code == chat.CodeOptedOut && err == nil {
 			k.Contact, err = d.person()
 		}
+	case chat.ModelAnswered:
+		k, err = d.knownAnswer(f)
 	case chat.Link:
 		k.Contact, err = d.person()
 	case chat.ProfileFetched:

@@ -47,6 +47,8 @@ type item struct {
 	located bool
 	// byCallback is true when only callback data of a status leads here.
 	byCallback bool
+	// exhausted are the counters that refused what was decided about it.
+	exhausted []string
 }
 
 // answer is what became of a mail.

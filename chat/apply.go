@@ -30,8 +30,13 @@ func (c *Conversation) Apply(e Event) {
 		c.applyAttempt(e)
 	case StatusChanged:
 		c.applyUnknown(e)
-	case TurnStarted, TurnAnswered, TurnFailed, TurnSuperseded, TurnAbandoned:
+	case TurnStarted, TurnCalled, TurnAnswered, TurnFailed, TurnSuperseded, TurnAbandoned:
 		c.applyTurn(e)
+		c.applyWork(e)
+	case ToolAsked, ToolDecided, ToolStarted, ToolEnded:
+		if c.Turn.Phase == TurnWorking && c.TurnID() == e.Tool.Turn {
+			c.applyTool(e)
+		}
 	case HandoffRequested:
 		c.Holder, c.PausedUntil, c.Away = HolderNobody, time.Time{}, false
 		c.answered()
@@ -82,7 +87,7 @@ func (c *Conversation) applyReceived(e Event) {
 	if c.WaitingFrom == 0 {
 		c.WaitingFrom, c.WaitingSince, c.Deadline = e.Seq, e.Time, e.Deadline
 	}
-	if c.Turn.Phase != TurnRunning && !e.At.IsZero() {
+	if !c.Turn.busy() && !e.At.IsZero() {
 		c.Turn.Phase, c.Turn.At = TurnWaiting, e.At
 	}
 }
@@ -134,6 +139,7 @@ func (c *Conversation) applyQueued(e Event) {
 		c.Unread = 0
 	}
 	c.Turn.Volley.Answered = m.Author == AuthorAssistant
+	c.Disclosed = c.Disclosed || m.Author == AuthorEngine && m.Turn != ""
 	c.Outbox = append(c.Outbox, entry)
 }
 
@@ -214,8 +220,11 @@ func (c *Conversation) applyTurn(e Event) {
 	t := &c.Turn
 	switch e.Kind {
 	case TurnStarted:
-		t.Phase, t.ID, t.Call, t.Epoch = TurnRunning, e.Turn.ID, e.Turn.Call, e.Turn.Epoch
+		t.Phase, t.Call, t.Epoch = TurnRunning, e.Turn.Call, e.Turn.Epoch
+		_, t.Begun, _ = e.Turn.ID.Parse()
 		t.From, t.UpTo, t.At = e.Turn.From, e.Turn.UpTo, e.At
+	case TurnCalled:
+		t.Phase, t.At = TurnWorking, e.Time
 	case TurnAnswered:
 		t.Phase, t.At, t.Call, t.Restarts = TurnNone, e.At, 0, 0
 		if !e.At.IsZero() {

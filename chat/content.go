@@ -79,6 +79,8 @@ type Contact struct {
 	Consents []ConsentAt
 	// Profile is what the product shows of the person.
 	Profile *Profile
+	// Fields are what the person said of themselves, by plain words.
+	Fields map[string]string
 }
 
 // ConsentAt is a Consent and when it was given or withdrawn.

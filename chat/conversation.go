@@ -34,6 +34,7 @@ const (
 	TurnNone    TurnPhase = 0 // nothing to answer, or nobody to answer it
 	TurnWaiting TurnPhase = 1 // messages wait for the quiet period or a retry
 	TurnRunning TurnPhase = 2 // a model call is under way
+	TurnWorking TurnPhase = 3 // tools are under way, or wait for approval
 )
 
 // RestartsMax is the highest count of restarts that a turn keeps.
@@ -47,8 +48,9 @@ type Turn struct {
 	Restarts uint8
 	// Volley outlives the turn, and stands here for the room there is.
 	Volley Volley
-	// ID is of the running turn, or of the one being retried.
-	ID TurnID
+	// Begun is the seq of the turn_started event that names the running turn, the one
+	// being retried, or the latest that was answered; see Conversation.TurnID.
+	Begun Seq
 	// Call counts model calls of this turn.
 	Call int
 	// Epoch is the epoch the running call was started in: after a crash it
@@ -56,9 +58,22 @@ type Turn struct {
 	Epoch Epoch
 	// From and UpTo are the seqs the running turn answers.
 	From, UpTo Seq
-	// At is when the waiting turn may start, or when the running call is overdue.
+	// At is when the waiting turn may start, or when the running call, or the first of
+	// its tools, is overdue.
 	At time.Time
 }
+
+// TurnID names the turn under way, the one being retried, or the latest that was
+// answered; empty for none.
+func (c *Conversation) TurnID() TurnID {
+	if c.Turn.Begun == 0 {
+		return ""
+	}
+	return TurnIDAt(c.ID, c.Turn.Begun)
+}
+
+// busy reports whether a call to a model or a tool is under way.
+func (t *Turn) busy() bool { return t.Phase == TurnRunning || t.Phase == TurnWorking }
 
 // SendState is where an outbox entry stands. Stored; values never change.
 type SendState uint8
@@ -145,6 +160,8 @@ type Conversation struct {
 	// Away is true while another app of the business owns the thread: the hold ends
 	// when the thread comes back.
 	Away bool
+	// Disclosed is true once the person was told that an assistant answers.
+	Disclosed bool
 	// Unread counts customer messages since the business last wrote.
 	Unread  uint32
 	Contact ContactID
@@ -170,7 +187,9 @@ type Conversation struct {
 	// for the assistant.
 	Deadline time.Time
 	Turn     Turn
-	Outbox   []OutboxEntry
+	// Work is of the turn under way; nil without one.
+	Work   *Work
+	Outbox []OutboxEntry
 	// Fetching are files of messages that are not stored yet; nil for nearly all. It
 	// is replaced and never changed, so that copies share it.
 	Fetching *Fetching

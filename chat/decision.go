@@ -57,14 +57,17 @@ type Effect interface{ effect() }
 
 // StartTurn asks for a model call.
 type StartTurn struct {
-	Turn    TurnID
-	Call    int
-	From    Seq
-	UpTo    Seq
+	Turn TurnID
+	Call int
+	From Seq
+	UpTo Seq
+	// Version is the assistant it runs on; empty for the configuration's.
+	Version AssistantRef
 	Timeout time.Duration
 }
 
-// CancelTurn ends a model call that is under way; its result is not wanted.
+// CancelTurn ends the call to a model, or the tool calls that change nothing, that are
+// under way for a turn; their results are not wanted.
 type CancelTurn struct{ Turn TurnID }
 
 // WakeSender tells the channel's sender that an entry may be attempted.

@@ -30,4 +30,7 @@
 //	    the silence deadline of its tenant.
 //	C11 Each file of a message is told of once: stored, or not to be had. Until
 //	    then the conversation owes it.
+//	C12 A tool call that has a result is never made again, and has one result.
+//	C13 What is counted against a budget is what the calls of turns cost, and what
+//	    is reserved for those under way.
 package chat

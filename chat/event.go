@@ -41,6 +41,13 @@ const (
 	MediaFailed         EventKind = 31 // Media: a file of a message cannot be had
 	MessageImported     EventKind = 32 // Message: written before the channel was connected
 	SettingsChanged     EventKind = 33 // Settings: of a channel, as they are from then on
+	TurnCalled          EventKind = 34 // Turn: the model asks for tools, recorded before use
+	ToolAsked           EventKind = 35 // Tool: a person is asked whether the call may be made
+	ToolDecided         EventKind = 36 // Tool: a person said so
+	ToolStarted         EventKind = 37 // Tool: the call may begin
+	ToolEnded           EventKind = 38 // Tool: the result, recorded before use
+	SummaryMade         EventKind = 39 // Summary: what was said up to a message
+	MediaTranscribed    EventKind = 40 // Media: what is heard in a file of a message
 )
 
 var eventWords = [...]string{
@@ -61,6 +68,9 @@ var eventWords = [...]string{
 	TemplateChanged: "template_changed", MediaStored: "media_stored",
 	MediaFailed: "media_failed", MessageImported: "message_imported",
 	SettingsChanged: "settings_changed",
+	TurnCalled:      "turn_called", ToolAsked: "tool_asked", ToolDecided: "tool_decided",
+	ToolStarted: "tool_started", ToolEnded: "tool_ended", SummaryMade: "summary_made",
+	MediaTranscribed: "media_transcribed",
 }
 
 // String returns the API word, or "" for an unknown kind.
@@ -86,7 +96,8 @@ type Event struct {
 	// At is the due time the event sets, decided from the settings of its time
 	// so that replay needs none: when a waiting turn may start
 	// (MessageReceived, TurnFailed, TurnSuperseded), when a call or an attempt
-	// is overdue (TurnStarted, AttemptStarted), when the next attempt may begin
+	// is overdue (TurnStarted, ToolStarted, AttemptStarted), when nobody has approved
+	// it (ToolAsked), when the next attempt may begin
 	// (MessageQueued, AttemptEnded), when reconciliation ends (StatusChanged to
 	// unknown; when that is the event's own time, it has ended). Zero when it sets
 	// none.
@@ -102,6 +113,8 @@ type Event struct {
 	Attempt *Attempt
 	Status  *StatusChange
 	Turn    *TurnRecord
+	Tool    *ToolRecord
+	Summary *Summary
 	Handoff *Handoff
 	Update  *Update
 	// State, Template, Media and Settings are documents as they were then.
@@ -165,6 +178,51 @@ type TurnRecord struct {
 	Simulated               bool
 	// Reason says why it failed, was superseded or abandoned.
 	Reason string
+
+	// Version is the assistant that the turn runs on; empty for the configuration's.
+	Version AssistantRef
+	// Reserved is the most the call may cost, in TurnStarted; Cost what the call cost
+	// that the event ends, or in TurnStarted an estimate for the one that was lost.
+	Reserved, Cost Money
+	// Tokens, Provider and Request are of the call that the event ends.
+	Tokens            Tokens
+	Provider, Request string
+	// Calls are the tools asked for, in TurnCalled.
+	Calls []ToolCall
+	// Response is what the answer says, in TurnAnswered.
+	Response *Response
+	// Saw is the knowledge in the prompt, Horizon the last event it was made of.
+	Saw     []Passage
+	Horizon Seq
+}
+
+// ToolRecord is one step of a tool call.
+type ToolRecord struct {
+	Turn TurnID
+	// ID is the ToolCall's, Name the tool's.
+	ID, Name string
+	// N counts how often the call was started, from 1; Epoch is of the latest.
+	N     int
+	Epoch Epoch
+	// Acts and Repeatable are the tool's, in ToolStarted.
+	Acts, Repeatable bool
+	// Result is in ToolEnded. Late is true when nobody waited for it any more.
+	Result *ToolResult
+	Late   bool
+	// Approved and Member are in ToolDecided.
+	Approved bool
+	Member   string
+}
+
+// Summary is what was said in a conversation, up to and with the event UpTo.
+type Summary struct {
+	UpTo Seq
+	Text string
+	// Model, Tokens and Cost are of the call that made it.
+	Model     string
+	Tokens    Tokens
+	Cost      Money
+	Simulated bool
 }
 
 // Handoff is the conversation changing holder.
@@ -174,6 +232,8 @@ type Handoff struct {
 	Reason string
 	// Member is who took it, empty for the engine's own decisions.
 	Member string
+	// Note is what the assistant tells whoever takes over.
+	Note string
 	// Until is when an automatic pause ends; zero for a person's takeover.
 	Until time.Time
 }

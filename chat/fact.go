@@ -15,6 +15,9 @@ type ModelAnswered struct {
 	Turn   TurnID
 	Call   int
 	Answer Answer
+	// Blocked is a word for a rule that the answer breaks; empty for none. It is a
+	// pure function of the answer and of what the model saw, see GuardResponse.
+	Blocked string
 }
 
 // Answer is what a model said and what it cost.
@@ -30,7 +33,12 @@ type Answer struct {
 	Tokens                  Tokens
 	PromptHash              string
 	PromptTokens, OutTokens int64
-	Simulated               bool
+	// Cost is by the price list; zero for a model that is not on it.
+	Cost      Money
+	Simulated bool
+	// Saw is the knowledge in the prompt, Horizon the last event it was made of.
+	Saw     []Passage
+	Horizon Seq
 }
 
 // ModelFailed is a model call that ended without a usable answer.
@@ -43,11 +51,9 @@ type ModelFailed struct {
 	Permanent bool
 	// RetryAfter is the provider's wish; zero means none.
 	RetryAfter time.Duration
+	// Cost is what the provider charges all the same.
+	Cost Money
 }
-
-// TurnLimitReached says that the tenant's daily limit of turns refused the
-// commit that would have started a turn.
-type TurnLimitReached struct{}
 
 // AttemptDue says that the channel's sender has room and pace for the message.
 type AttemptDue struct{ Message MessageID }
@@ -109,7 +115,6 @@ func (TemplatesFetched) fact() {}
 func (Tick) fact()             {}
 func (ModelAnswered) fact()    {}
 func (ModelFailed) fact()      {}
-func (TurnLimitReached) fact() {}
 func (AttemptDue) fact()       {}
 func (AttemptFinished) fact()  {}
 func (MemberSend) fact()       {}
@@ -280,4 +285,10 @@ type Known struct {
 	// idempotency key was claimed before; Original is what holds the claim.
 	Seen     bool
 	Original Original
+	// Exhausted are counters that refused the commit of an earlier decision about the
+	// same fact: what needs them is not to be had.
+	Exhausted []string
+	// ToolUses counts the calls of tools in the conversation over the last day, of
+	// those whose grant bounds them.
+	ToolUses map[string]int
 }

@@ -113,6 +113,7 @@ func permute(words []string, visit func([]string)) {
 func TestStep_AnyFactsKeepTheInvariants(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(rapid.SampledFrom([]chat.ChannelKind{chat.WhatsApp, chat.Instagram}).Draw(t, "kind"))
+		tooled(w)
 		for i := range rapid.IntRange(1, 60).Draw(t, "steps") {
 			w.now = w.now.Add(time.Duration(rapid.IntRange(0, 90_000).Draw(t, "ms")) * time.Millisecond)
 			f := anyFact(t, w, i)
@@ -160,7 +161,7 @@ func anyFact(t *rapid.T, w *world, i int) chat.Fact {
 	in := &chat.Inbound{Customer: w.customer(), Type: chat.TypeText, Text: "hi",
 		Time:   w.now.Add(-time.Duration(rapid.IntRange(-10, 2000).Draw(t, "age")) * time.Minute),
 		Remote: chat.RemoteID(fmt.Sprintf("m%d", rapid.IntRange(0, i).Draw(t, "remote")))}
-	switch rapid.IntRange(0, 17).Draw(t, "fact") {
+	switch rapid.IntRange(0, 19).Draw(t, "fact") {
 	case 14:
 		in.Kind, in.Type, in.Content = chat.InboundMessage, "edit", &chat.Content{Edit: &chat.Edit{Target: in.Remote, Text: "ho"}}
 		in.Remote = chat.RemoteID(fmt.Sprint("edit", i))
@@ -192,10 +193,12 @@ func anyFact(t *rapid.T, w *world, i int) chat.Fact {
 		return in
 	case 4, 5, 6:
 		return chat.Tick{}
+	case 18, 19:
+		return anyTool(t, w)
 	case 7:
-		return chat.ModelAnswered{Turn: w.state.Turn.ID, Call: rapid.IntRange(1, 3).Draw(t, "call"), Answer: chat.Answer{Text: "hi"}}
+		return chat.ModelAnswered{Turn: w.state.TurnID(), Call: rapid.IntRange(1, 3).Draw(t, "call"), Answer: chat.Answer{Text: "hi"}}
 	case 8:
-		return chat.ModelFailed{Turn: w.state.Turn.ID, Call: w.state.Turn.Call, Reason: "timeout", Permanent: rapid.Bool().Draw(t, "permanent")}
+		return chat.ModelFailed{Turn: w.state.TurnID(), Call: w.state.Turn.Call, Reason: "timeout", Permanent: rapid.Bool().Draw(t, "permanent")}
 	case 9:
 		return chat.AttemptDue{Message: entry}
 	case 10:
@@ -205,7 +208,7 @@ func anyFact(t *rapid.T, w *world, i int) chat.Fact {
 		return chat.AttemptFinished{Message: entry, N: n, Outcome: chat.SendOutcome{
 			Result: chat.SendResult(rapid.IntRange(1, 6).Draw(t, "result")), Remote: chat.RemoteID("s" + string(entry)), Code: 1}}
 	case 11:
-		return rapid.SampledFrom([]chat.Fact{chat.TakeOver{}, chat.HandBack{}, chat.TurnLimitReached{}}).Draw(t, "desk")
+		return rapid.SampledFrom([]chat.Fact{chat.TakeOver{}, chat.HandBack{}}).Draw(t, "desk")
 	case 12:
 		if m := anyOffer(t, w); m != nil {
 			return *m
@@ -213,6 +216,38 @@ func anyFact(t *rapid.T, w *world, i int) chat.Fact {
 		return chat.MemberSend{Text: "hi", Idempotency: fmt.Sprint(rapid.IntRange(0, 3).Draw(t, "key")), Digest: "d"}
 	}
 	return nil
+}
+
+// anyTool draws a step of tools: what the model asks for, what came of it, what a
+// person says of it.
+func anyTool(t *rapid.T, w *world) chat.Fact {
+	turn := w.state.Turn
+	id := fmt.Sprint(rapid.IntRange(1, 3).Draw(t, "id"))
+	names := []string{"look", "pay", "book", "refund", "evil", chat.ToolHandoff, chat.ToolSetContact}
+	switch rapid.IntRange(0, 2).Draw(t, "tool") {
+	case 0:
+		a := chat.Answer{Model: "m", Cost: chat.Money(rapid.IntRange(0, 200).Draw(t, "cost"))}
+		for i := range rapid.IntRange(1, 3).Draw(t, "calls") {
+			k := chat.ToolCall{ID: fmt.Sprint(i + 1), Name: rapid.SampledFrom(names).Draw(t, "name"), Args: []byte(`{"field":"size","value":"M"}`)}
+			if rapid.IntRange(0, 9).Draw(t, "invalid") == 0 {
+				k.Invalid = "no"
+			}
+			a.Calls = append(a.Calls, k)
+		}
+		return chat.ModelAnswered{Turn: w.state.TurnID(), Call: turn.Call, Answer: a}
+	case 1:
+		return chat.ToolDecision{Call: id, Approved: rapid.Bool().Draw(t, "approved"), Member: "ana"}
+	}
+	return chat.ToolFinished{Turn: w.state.TurnID(), Call: id, Name: "pay", Acts: rapid.Bool().Draw(t, "acts"), Result: chat.ToolResult{Content: "x"}}
+}
+
+// tooled gives the world's assistant tools of each kind, and money.
+func tooled(w *world) {
+	w.set.Profile = &chat.Assistant{ID: "main", Version: 2, Disclosure: "a machine", Tools: []chat.ToolGrant{{Name: "look", Max: 3}, {Name: "pay"},
+		{Name: "book"}, {Name: "refund", Approval: true}, {Name: chat.ToolHandoff}, {Name: chat.ToolSetContact}}}
+	w.set.Tools = map[string]chat.Tool{"look": {}, "pay": {Acts: true}, "book": {Acts: true, Repeatable: true}, "refund": {Acts: true},
+		chat.ToolHandoff: {}, chat.ToolSetContact: {}}
+	w.set.CallCost, w.set.Budget = chat.CallCost{Prompt: 70, Output: 30}, 5000
 }
 
 // anyMessage draws what a customer wrote, sometimes with files.
@@ -296,6 +331,7 @@ func TestStep_EveryFileIsToldOf(t *testing.T) {
 func TestStep_NobodyWaitsInSilence(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(chat.WhatsApp)
+		tooled(w)
 		for i := range rapid.IntRange(1, 30).Draw(t, "steps") {
 			w.now = w.now.Add(time.Duration(rapid.IntRange(0, 20_000).Draw(t, "ms")) * time.Millisecond)
 			if f := anyFact(t, w, i); f != nil {

@@ -1,5 +1,13 @@
 package chat
 
+import (
+	"encoding/json"
+	"io"
+	"math"
+	"slices"
+	"strings"
+)
+
 // Response is what a model says to a customer, with what it makes of the talk.
 type Response struct {
 	// Messages go to the customer, in order.
@@ -16,4 +24,66 @@ type Response struct {
 	Note    string `json:"note"`
 	// Sources are the chunks that the messages rest on.
 	Sources []string `json:"sources"`
+}
+
+// Limits of a Response: nobody reads more, and a model that writes more is lost.
+const (
+	ResponseMessagesMax = 5
+	labelMax            = 200
+	noteMax             = 2000
+	sourcesMax          = 20
+)
+
+// Structured reports whether the answer is meant to be a Response and not plain text.
+func (a *Answer) Structured() bool { return structured(a.Text) != "" }
+
+// structured is the JSON of an answer, out of the fence that some models put around
+// it; empty for plain text.
+func structured(text string) string {
+	text = strings.TrimSpace(text)
+	if inner, ok := strings.CutPrefix(text, "```json"); ok {
+		text = strings.TrimSpace(strings.TrimSuffix(inner, "```"))
+	}
+	if strings.HasPrefix(text, "{") {
+		return text
+	}
+	return ""
+}
+
+// ReadResponse reads what a model answered: a Response in JSON, which is held to its
+// schema, or plain text, which is a message as it is. bad is a word for what is
+// wrong; empty for an answer that may be used.
+func ReadResponse(text string) (r Response, bad string) {
+	raw := structured(text)
+	if raw == "" {
+		if text = strings.TrimSpace(text); text != "" {
+			r.Messages = []string{text}
+		}
+		return r, ""
+	}
+	dec := json.NewDecoder(strings.NewReader(raw))
+	dec.DisallowUnknownFields()
+	if dec.Decode(&r) != nil {
+		return Response{}, "not_the_schema"
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return Response{}, "not_the_schema"
+	}
+	kept := r.Messages[:0]
+	for _, m := range r.Messages {
+		if m = strings.TrimSpace(m); m != "" {
+			kept = append(kept, m)
+		}
+	}
+	r.Messages = kept
+	switch {
+	case len(r.Messages) > ResponseMessagesMax:
+		return Response{}, "too_many_messages"
+	case r.Sentiment != "" && !slices.Contains(Sentiments, r.Sentiment),
+		math.IsNaN(r.Confidence), r.Confidence < 0, r.Confidence > 1,
+		len(r.Intent) > labelMax, len(r.Language) > labelMax, len(r.Handoff) > labelMax, len(r.Note) > noteMax,
+		len(r.Sources) > sourcesMax:
+		return Response{}, "not_the_schema"
+	}
+	return r, ""
 }

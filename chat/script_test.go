@@ -72,7 +72,8 @@ func runScript(t *testing.T, file string) {
 //	echo ID "text" [ours=yes] | read ID | update TYPE [digest=d] | poison ID
 //	outbox                       list the sends whose end is not known
 //	tick
-//	answer "text" [call=N] | fail REASON [permanent] | limit
+//	answer "text" [call=N] | fail REASON [permanent] | limit turns|budget: tick with that used up
+//	and the commands of turning, for tools and money
 //	due I | finish I RESULT [remote=R] [code=N] [n=N]
 //	takeover | handback, and the commands of sending and of more
 func run(t *testing.T, wp **world, line string) string {
@@ -162,11 +163,13 @@ func run(t *testing.T, wp **world, line string) string {
 		if v := opt["call"]; v != "" {
 			call = num(v)
 		}
-		f = chat.ModelAnswered{Turn: w.state.Turn.ID, Call: call, Answer: chat.Answer{Text: arg(1), Model: "m"}}
+		f = chat.ModelAnswered{Turn: w.state.TurnID(), Call: call, Answer: chat.Answer{Text: arg(1), Model: "m"}}
 	case "fail":
-		f = chat.ModelFailed{Turn: w.state.Turn.ID, Call: w.state.Turn.Call, Reason: arg(1), Permanent: arg(2) == "permanent"}
+		f = chat.ModelFailed{Turn: w.state.TurnID(), Call: w.state.Turn.Call, Reason: arg(1), Permanent: arg(2) == "permanent"}
 	case "limit":
-		f = chat.TurnLimitReached{}
+		w.exhausted = []string{arg(1) + "/" + w.now.Format(map[string]string{"turns": time.DateOnly, "budget": "2006-01"}[arg(1)])}
+		defer func() { w.exhausted = nil }()
+		f = chat.Tick{}
 	case "due":
 		f = chat.AttemptDue{Message: w.entry(num(arg(1)))}
 	case "finish":
@@ -185,8 +188,13 @@ func run(t *testing.T, wp **world, line string) string {
 		f = chat.HandBack{Member: "ana"}
 	default:
 		var done, known bool
-		if f, done, known = sending(t, w, words, opt); done {
+		if f, known = turning(w, words, opt); known && f == nil {
 			return ""
+		}
+		if !known {
+			if f, done, known = sending(t, w, words, opt); done {
+				return ""
+			}
 		}
 		if !known {
 			said := ""
@@ -324,7 +332,11 @@ func detail(w *world, e *chat.Event) string {
 		return fmt.Sprintf(" %s %s%s effective=%s", e.Status.Remote, e.Status.Word, known,
 			w.rows[rowKey(e.Status.Remote, "")].Mask.Effective())
 	case e.Turn != nil:
-		return strings.TrimRight(fmt.Sprintf(" call=%d from=%d upto=%d %s", e.Turn.Call, e.Turn.From, e.Turn.UpTo, e.Turn.Reason), " ")
+		return strings.TrimRight(fmt.Sprintf(" call=%d from=%d upto=%d %s", e.Turn.Call, e.Turn.From, e.Turn.UpTo, e.Turn.Reason)+turnDetail(e.Turn), " ")
+	case e.Tool != nil:
+		return toolDetail(e.Tool)
+	case e.Handoff != nil && e.Handoff.Note != "":
+		return fmt.Sprintf(" %s %q", e.Handoff.Reason, e.Handoff.Note)
 	case e.Handoff != nil:
 		return " " + e.Handoff.Reason
 	case e.Update != nil && e.Update.Text != "":

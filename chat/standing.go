@@ -189,6 +189,8 @@ type MediaRecord struct {
 	Filename string `json:"filename,omitempty"`
 	// Key opens the blob; never shown.
 	Key []byte `json:"key,omitempty"`
+	// Transcript is what is heard in it, of MediaTranscribed.
+	Transcript string `json:"transcript,omitempty"`
 	// Reason says why it failed.
 	Reason string `json:"reason,omitempty"`
 }

@@ -48,8 +48,10 @@ func Step(s *Conversation, in Input) Decision {
 		p.modelAnswered(f)
 	case ModelFailed:
 		p.modelFailed(f)
-	case TurnLimitReached:
-		p.giveUp("turn_limit")
+	case ToolFinished:
+		p.toolFinished(f)
+	case ToolDecision:
+		p.toolDecided(f)
 	case AttemptDue:
 		p.attemptDue(f.Message)
 	case AttemptFinished:
@@ -197,7 +199,8 @@ func (p *step) giveUp(reason string) {
 	}
 	waiting := p.c.WaitingFrom != 0
 	p.abandonTurn(reason)
-	if waiting && p.c.Window().Open(p.now) && p.c.Owing() < OutboxMax {
+	quiet := reason == "budget" && p.set.Broke == BrokeHandoff
+	if waiting && !quiet && p.c.Window().Open(p.now) && p.c.Owing() < OutboxMax {
 		p.queue(Message{Author: AuthorEngine, Text: p.set.Apology})
 	}
 	p.handoff(reason)

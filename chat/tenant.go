@@ -184,6 +184,9 @@ type Settings struct {
 	TurnsPerDayMax int64
 	// Apology is sent when the assistant cannot answer in time.
 	Apology string
+	// Handover is sent when the assistant gives the conversation to people and says
+	// nothing itself.
+	Handover string
 	// Instructions is the assistant's system prompt for this tenant.
 	Instructions string
 	// Greeting is sent to a customer who opens the chat for the first time; empty
@@ -231,6 +234,7 @@ const (
 	DefaultEchoPause       = time.Hour
 	DefaultVolleyMax       = 1200
 	DefaultApology         = "Sorry, I could not answer that just now. A colleague will get back to you."
+	DefaultHandover        = "I am passing you on to a colleague, who will answer you here."
 	DefaultInstructions    = "You are the assistant of a business. Answer the customer briefly, in the customer's language, and only about this business."
 )
 
@@ -267,6 +271,9 @@ func (s *Settings) EnsureDefaults() {
 	}
 	if s.Apology == "" {
 		s.Apology = DefaultApology
+	}
+	if s.Handover == "" {
+		s.Handover = DefaultHandover
 	}
 	if s.Instructions == "" {
 		s.Instructions = DefaultInstructions

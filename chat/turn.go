@@ -1,74 +1,172 @@
 package chat
 
 import (
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/chumiai/chumi/metrics/failpoint"
 )
+
+// The defaults of TurnLimits. They end a loop that a model does not. Time has none:
+// the customer's deadline ends every turn.
+const (
+	DefaultStepMax = 8
+	DefaultToolMax = 16
+)
+
+// limits are those of a turn that runs on the settings.
+func (s *Settings) limits() (l TurnLimits) {
+	if s.Profile != nil {
+		l = s.Profile.Limits
+	}
+	if l.Steps <= 0 {
+		l.Steps = DefaultStepMax
+	}
+	if l.Tools <= 0 {
+		l.Tools = DefaultToolMax
+	}
+	return l
+}
 
 // tickTurn starts, resumes or gives up the turn.
 func (p *step) tickTurn() {
 	t := p.c.Turn
 	switch {
 	case p.c.Holder != HolderAssistant:
-	case failpoint.Planted(failpoint.BugAnswerTwice) && t.Phase == TurnNone && t.ID != "" && t.Epoch != p.in.Epoch:
+	case failpoint.Planted(failpoint.BugAnswerTwice) && t.Phase == TurnNone && t.Begun != 0 && t.Epoch != p.in.Epoch:
 		p.startCall()
 	case t.Phase == TurnWaiting && !t.At.After(p.now):
 		p.startCall()
 	case t.Phase == TurnRunning && t.Epoch != p.in.Epoch:
 		p.startCall()
 	case t.Phase == TurnRunning && !t.At.After(p.now):
-		p.effect(CancelTurn{Turn: t.ID})
-		p.callFailed(ModelFailed{Turn: t.ID, Call: t.Call, Reason: "timeout"})
+		p.effect(CancelTurn{Turn: p.c.TurnID()})
+		p.callFailed(ModelFailed{Turn: p.c.TurnID(), Call: t.Call, Reason: "timeout"})
+	case t.Phase == TurnWorking:
+		p.tickTools()
 	}
 }
 
-// startCall begins a model call: of a new turn, of one being retried, or of one
-// whose call died with the process that made it. Nothing of it was recorded, so
-// it is made again.
+// startCall begins a model call: of a new turn, of one being retried, of one whose
+// tools have answered, or of one whose call died with the process that made it.
+// Nothing of that was recorded, so it is made again.
 func (p *step) startCall() {
 	if !p.c.Window().Open(p.now) {
 		p.giveUp("window_closed")
 		return
 	}
 	t := p.c.Turn
-	r := TurnRecord{ID: t.ID, Call: t.Call + 1, Epoch: p.in.Epoch, From: p.c.WaitingFrom, UpTo: p.c.LastIn}
+	r := TurnRecord{ID: p.c.TurnID(), Call: t.Call + 1, Epoch: p.in.Epoch, From: p.c.WaitingFrom, UpTo: p.c.LastIn}
+	if w := p.c.Work; w != nil && t.Call > 0 {
+		r.Version = w.Version
+	} else if p.set.Profile != nil {
+		r.Version = p.set.Profile.Ref()
+	}
 	if t.Phase == TurnRunning {
 		r.From, r.UpTo = t.From, t.UpTo
+	}
+	if t.Phase == TurnWorking {
+		r.From = t.From
 	}
 	if r.From == 0 {
 		r.From = t.UpTo + 1
 	}
 	if t.Call == 0 {
 		r.ID = TurnIDAt(p.c.ID, p.next())
-		if max := p.set.TurnsPerDayMax; max > 0 {
-			p.d.Reserve = append(p.d.Reserve, Reservation{
-				Counter: "turns/" + p.now.Format("2006-01-02"), Amount: 1, Limit: max})
+		if max := p.set.TurnsPerDayMax; max > 0 && !p.reserve(Reservation{
+			Counter: "turns/" + p.now.Format(time.DateOnly), Amount: 1, Limit: max}, "turn_limit") {
+			return
 		}
+	} else if reason := p.spent(); reason != "" {
+		p.giveUp(reason)
+		return
+	}
+	if t.Phase == TurnRunning {
+		r.Cost = p.settle(p.estimate())
+	}
+	r.Reserved = p.set.CallCost.Prompt + p.set.CallCost.Output
+	if r.Reserved > 0 && !p.reserve(Reservation{
+		Counter: budgetCounter(p.now), Amount: int64(r.Reserved), Limit: int64(p.set.Budget)}, "budget") {
+		return
 	}
 	p.emit(Event{Kind: TurnStarted, At: p.now.Add(p.set.TurnTimeout + CallGrace), Turn: &r})
-	p.effect(StartTurn{Turn: r.ID, Call: r.Call, From: r.From, UpTo: r.UpTo, Timeout: p.set.TurnTimeout})
+	p.effect(StartTurn{Turn: r.ID, Call: r.Call, From: r.From, UpTo: r.UpTo, Version: r.Version, Timeout: p.set.TurnTimeout})
+}
+
+// reserve makes a reservation part of the commit. When the counter is known to be
+// used up the turn is given up instead.
+func (p *step) reserve(r Reservation, reason string) bool {
+	if slices.Contains(p.in.Known.Exhausted, r.Counter) {
+		p.giveUp(reason)
+		return false
+	}
+	p.d.Reserve = append(p.d.Reserve, r)
+	return true
+}
+
+// spent tells which limit forbids another call of the turn; empty for none.
+func (p *step) spent() string {
+	w, l := p.c.Work, p.set.limits()
+	switch {
+	case w == nil:
+	case w.Steps >= l.Steps:
+		return "step_limit"
+	case l.Time > 0 && !w.Since.IsZero() && p.now.Sub(w.Since) >= l.Time:
+		return "time_limit"
+	case l.Cost > 0 && w.Spent+p.set.CallCost.Prompt+p.set.CallCost.Output > l.Cost:
+		return "cost_limit"
+	}
+	return ""
+}
+
+// budgetCounter is the tenant's counter of money: of what was spent in the month and
+// of what is reserved.
+func budgetCounter(at time.Time) string { return "budget/" + at.UTC().Format("2006-01") }
+
+// estimate is what a call is taken to have cost that was made and whose answer is
+// lost, or not wanted: all of the prompt and nothing of the answer.
+func (p *step) estimate() Money {
+	if w := p.c.Work; w != nil {
+		return min(w.Reserved, p.set.CallCost.Prompt)
+	}
+	return 0
+}
+
+// settle replaces what is reserved for the call under way by what it cost.
+func (p *step) settle(cost Money) Money {
+	w := p.c.Work
+	if w == nil || cost == 0 && w.Reserved == 0 {
+		return cost
+	}
+	at := w.Called
+	if at.IsZero() {
+		at = p.now
+	}
+	p.d.Reserve = append(p.d.Reserve, Reservation{Counter: budgetCounter(at), Amount: int64(cost - w.Reserved)})
+	return cost
 }
 
 // restartTurn replaces a running turn after a newer message, while it may.
 func (p *step) restartTurn() {
-	if p.c.Turn.Phase == TurnRunning && p.mayRestart() {
+	if p.c.Turn.busy() && p.mayRestart() {
 		p.supersede("newer_message")
 	}
 }
 
 // mayRestart reports whether the running turn may still be replaced.
 func (p *step) mayRestart() bool {
-	return int(p.c.Turn.Restarts) < min(p.set.RestartMax, RestartsMax) &&
+	return !(p.c.Work != nil && p.c.Work.Acted) && int(p.c.Turn.Restarts) < min(p.set.RestartMax, RestartsMax) &&
 		p.now.Before(p.c.WaitingSince.Add(p.set.RestartWindow))
 }
 
 // supersede makes the running turn start again after the quiet period.
 func (p *step) supersede(reason string) {
 	t := p.c.Turn
+	p.dropCalls(reason)
 	p.emit(Event{Kind: TurnSuperseded, At: p.quietEnd(), Turn: &TurnRecord{
-		ID: t.ID, Call: t.Call, From: t.From, UpTo: t.UpTo, Reason: reason}})
-	p.effect(CancelTurn{Turn: t.ID})
+		ID: p.c.TurnID(), Call: t.Call, From: t.From, UpTo: t.UpTo, Reason: reason, Cost: p.settle(p.estimate())}})
+	p.effect(CancelTurn{Turn: p.c.TurnID()})
 }
 
 // abandonTurn ends whatever turn there is without an answer.
@@ -77,38 +175,73 @@ func (p *step) abandonTurn(reason string) {
 	if t.Phase == TurnNone {
 		return
 	}
-	p.emit(Event{Kind: TurnAbandoned, Turn: &TurnRecord{
-		ID: t.ID, Call: t.Call, From: t.From, UpTo: t.UpTo, Reason: reason}})
+	id := p.c.TurnID()
+	r := TurnRecord{ID: id, Call: t.Call, From: t.From, UpTo: t.UpTo, Reason: reason}
 	if t.Phase == TurnRunning {
-		p.effect(CancelTurn{Turn: t.ID})
+		r.Cost = p.settle(p.estimate())
+	}
+	p.dropCalls(reason)
+	p.emit(Event{Kind: TurnAbandoned, Turn: &r})
+	if t.busy() {
+		p.effect(CancelTurn{Turn: id})
 	}
 }
 
 // current reports whether a model result belongs to the call under way.
 func (p *step) current(id TurnID, call int) bool {
 	t := p.c.Turn
-	return t.Phase == TurnRunning && t.ID == id && t.Call == call
+	return t.Phase == TurnRunning && p.c.TurnID() == id && t.Call == call
 }
 
-// modelAnswered records the answer and queues it, in one commit: an answer that
-// is recorded is used, and never asked for again.
+// modelAnswered records the answer and queues it, or begins what it asks for, in one
+// commit: an answer that is recorded is used, and never asked for again.
 func (p *step) modelAnswered(f ModelAnswered) {
-	if !p.current(f.Turn, f.Call) {
+	switch {
+	case !p.current(f.Turn, f.Call):
 		p.duplicate()
-		return
+	case len(f.Answer.Calls) > 0:
+		p.toolsCalled(f.Answer)
+	default:
+		p.answered(f)
 	}
-	parts := SplitText(p.c.Kind, strings.TrimSpace(f.Answer.Text))
-	if len(parts) == 0 {
-		p.callFailed(ModelFailed{Turn: f.Turn, Call: f.Call, Reason: "empty_answer"})
-		return
-	}
+}
+
+// record is what the journal keeps of an answer.
+func (p *step) record(a *Answer) *TurnRecord {
 	t := p.c.Turn
-	e := Event{Kind: TurnAnswered, Turn: &TurnRecord{
-		ID: t.ID, Call: t.Call, Epoch: t.Epoch, From: t.From, UpTo: t.UpTo,
-		Answer: f.Answer.Text, Model: f.Answer.Model, PromptHash: f.Answer.PromptHash,
-		PromptTokens: f.Answer.PromptTokens, OutTokens: f.Answer.OutTokens, Simulated: f.Answer.Simulated,
-	}}
-	if p.c.LastIn > t.UpTo {
+	return &TurnRecord{
+		ID: p.c.TurnID(), Call: t.Call, Epoch: t.Epoch, From: t.From, UpTo: t.UpTo, Answer: a.Text, Model: a.Model,
+		PromptHash: a.PromptHash, PromptTokens: a.PromptTokens, OutTokens: a.OutTokens, Simulated: a.Simulated,
+		Tokens: a.Tokens, Provider: a.Provider, Request: a.Request, Cost: p.settle(a.Cost), Calls: a.Calls,
+		Saw: a.Saw, Horizon: a.Horizon,
+	}
+}
+
+// answered ends the turn with what the model says.
+func (p *step) answered(f ModelAnswered) {
+	response, bad := ReadResponse(f.Answer.Text)
+	if bad == "" {
+		bad = f.Blocked
+	}
+	if bad != "" {
+		p.repair(f.Answer, bad)
+		return
+	}
+	var parts []string
+	for _, text := range response.Messages {
+		parts = append(parts, SplitText(p.c.Kind, text)...)
+	}
+	if len(parts) == 0 && response.Handoff == "" {
+		p.callFailed(ModelFailed{Turn: f.Turn, Call: f.Call, Reason: "empty_answer", Cost: f.Answer.Cost})
+		return
+	}
+	t, id := p.c.Turn, p.c.TurnID()
+	r := p.record(&f.Answer)
+	if f.Answer.Structured() {
+		r.Response = &response
+	}
+	e := Event{Kind: TurnAnswered, Turn: r}
+	if p.c.LastIn > t.UpTo && response.Handoff == "" {
 		e.At = p.now.Add(p.set.QuietPeriod)
 	}
 	p.emit(e)
@@ -116,9 +249,47 @@ func (p *step) modelAnswered(f ModelAnswered) {
 		p.giveUp("outbox_full")
 		return
 	}
+	p.disclose(id)
 	for _, text := range parts {
-		p.queue(Message{Author: AuthorAssistant, Text: text, Turn: t.ID, Simulated: f.Answer.Simulated})
+		p.queue(Message{Author: AuthorAssistant, Text: text, Turn: id, Simulated: f.Answer.Simulated})
 	}
+	if response.Handoff != "" {
+		p.passOn(response.Note, len(parts) == 0)
+	}
+}
+
+// repair shows the model once what is wrong with its answer, and then asks people.
+func (p *step) repair(a Answer, bad string) {
+	t := p.c.Turn
+	r := p.record(&a)
+	r.Reason, r.Calls = bad, nil
+	again := p.c.Work == nil || !p.c.Work.Repaired
+	p.emit(Event{Kind: TurnFailed, At: p.now, Turn: r})
+	if again && t.Call-p.c.Work.Steps < p.set.ModelTryMax {
+		p.startCall()
+		return
+	}
+	p.giveUp("model_failed")
+}
+
+// passOn gives the conversation to people because the assistant asks for it. mute
+// says that it told the customer nothing.
+func (p *step) passOn(note string, mute bool) {
+	if mute && p.c.Window().Open(p.now) && p.c.Owing() < OutboxMax {
+		p.queue(Message{Author: AuthorEngine, Text: p.set.Handover})
+	}
+	p.abandonTurn("requested")
+	if p.c.Holder == HolderAssistant {
+		p.emit(Event{Kind: HandoffRequested, Handoff: &Handoff{Reason: "requested", Note: note}})
+	}
+}
+
+// disclose tells a person once that an assistant answers.
+func (p *step) disclose(turn TurnID) {
+	if p.set.Profile == nil || strings.TrimSpace(p.set.Profile.Disclosure) == "" || p.c.Disclosed {
+		return
+	}
+	p.queue(Message{Author: AuthorEngine, Text: p.set.Profile.Disclosure, Turn: turn})
 }
 
 func (p *step) modelFailed(f ModelFailed) {
@@ -131,10 +302,18 @@ func (p *step) modelFailed(f ModelFailed) {
 
 // callFailed retries the call, or gives the turn up to people.
 func (p *step) callFailed(f ModelFailed) {
-	t := p.c.Turn
-	p.emit(Event{Kind: TurnFailed, At: p.now.Add(backoff(f.Call, f.RetryAfter)), Turn: &TurnRecord{
-		ID: t.ID, Call: t.Call, Epoch: t.Epoch, From: t.From, UpTo: t.UpTo, Reason: f.Reason}})
-	if f.Permanent || f.Call >= p.set.ModelTryMax {
+	t, steps := p.c.Turn, 0
+	if p.c.Work != nil {
+		steps = p.c.Work.Steps
+	}
+	cost := f.Cost
+	if f.Reason == "timeout" || f.Reason == "cut" {
+		cost = max(cost, p.estimate())
+	}
+	try := f.Call - steps
+	p.emit(Event{Kind: TurnFailed, At: p.now.Add(backoff(try, f.RetryAfter)), Turn: &TurnRecord{
+		ID: p.c.TurnID(), Call: t.Call, Epoch: t.Epoch, From: t.From, UpTo: t.UpTo, Reason: f.Reason, Cost: p.settle(cost)}})
+	if f.Permanent || try >= p.set.ModelTryMax {
 		p.giveUp("model_failed")
 	}
 }

@@ -9,7 +9,7 @@ type Usage struct {
 }
 
 // UsageOf lists what the events of one commit add to the tenant's counters:
-// messages by direction, turns and tokens, per UTC day and channel. It depends
+// messages by direction, turns, calls, tokens and money, per UTC day and channel. It depends
 // on the events alone; a counter appears once.
 func UsageOf(events []Event) []Usage {
 	var out []Usage
@@ -37,12 +37,26 @@ func UsageOf(events []Event) []Usage {
 		case MessageQueued, MessageEchoed:
 			add(e, "messages_out", 1)
 		case TurnStarted:
-			add(e, "turns", 1)
-		case TurnAnswered:
+			add(e, "calls", 1)
+			if e.Turn.Call == 1 {
+				add(e, "turns", 1)
+			} else if e.Turn.Cost > 0 {
+				add(e, "calls_lost", 1)
+			}
+		case TurnAnswered, TurnCalled:
 			if e.Turn != nil {
 				add(e, "tokens_prompt", e.Turn.PromptTokens)
 				add(e, "tokens_output", e.Turn.OutTokens)
 			}
+		case SummaryMade:
+			add(e, "tokens_prompt", e.Summary.Tokens.Prompt)
+			add(e, "tokens_output", e.Summary.Tokens.Output)
+			add(e, "money", int64(e.Summary.Cost))
+		case ToolStarted:
+			add(e, "tools", 1)
+		}
+		if e.Turn != nil {
+			add(e, "money", int64(e.Turn.Cost))
 		}
 	}
 	return out

@@ -40,7 +40,7 @@ func volley(t *testing.T, seed uint64, rounds int, next writer) int {
 		w.now = w.now.Add(w.set.QuietPeriod)
 		must(chat.Tick{})
 		w.now = w.now.Add(time.Duration(1+r.IntN(4)) * time.Second)
-		must(chat.ModelAnswered{Turn: w.state.Turn.ID, Call: w.state.Turn.Call, Answer: chat.Answer{Text: fmt.Sprint("answer ", round)}})
+		must(chat.ModelAnswered{Turn: w.state.TurnID(), Call: w.state.Turn.Call, Answer: chat.Answer{Text: fmt.Sprint("answer ", round)}})
 		must(chat.AttemptDue{Message: w.queued[len(w.queued)-1]})
 		must(chat.AttemptFinished{Message: w.queued[len(w.queued)-1], N: 1,
 			Outcome: chat.SendOutcome{Result: chat.SendAccepted, Remote: chat.RemoteID(fmt.Sprint("r", round))}})

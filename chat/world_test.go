@@ -3,6 +3,7 @@ package chat_test
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	"github.com/chumiai/chumi/chat"
@@ -24,6 +25,11 @@ type world struct {
 	contact chat.Contact
 	others  map[chat.Address]chat.ContactID
 	last    chat.Decision
+	// exhausted are counters that are used up; uses counts tool calls.
+	exhausted []string
+	uses      map[string]int
+	// money is the tenant's counter.
+	money int64
 	registry
 	// queued is the id of every outbound message, in order.
 	queued []chat.MessageID
@@ -55,7 +61,7 @@ func (w *world) customer() []chat.Address {
 func rowKey(r chat.RemoteID, revision string) string { return string(r) + "|" + revision }
 
 func (w *world) known(f chat.Fact) chat.Known {
-	k := chat.Known{Place: chat.Place{Conversation: w.state.ID, Contact: "ct_1", Found: w.state.Seq > 0}, Contact: w.contact}
+	k := chat.Known{Exhausted: w.exhausted, ToolUses: w.uses, Place: chat.Place{Conversation: w.state.ID, Contact: "ct_1", Found: w.state.Seq > 0}, Contact: w.contact}
 	find := func(remote chat.RemoteID, revision string) {
 		if remote != "" {
 			k.Row, k.RowFound = w.rows[rowKey(remote, revision)]
@@ -151,6 +157,11 @@ func (w *world) do(f chat.Fact) error {
 		return fmt.Errorf("Step changed its state")
 	}
 	w.last = d
+	for _, r := range d.Reserve {
+		if strings.HasPrefix(r.Counter, "budget/") {
+			w.money += r.Amount
+		}
+	}
 	for _, e := range d.Events {
 		w.state.Apply(e)
 		w.events = append(w.events, e)
@@ -198,6 +209,9 @@ func (w *world) do(f chat.Fact) error {
 
 func (w *world) check() error {
 	var replay chat.Conversation
+	if err := w.checkTurns(); err != nil {
+		return err
+	}
 	started := map[chat.MessageID]int{}
 	queued := map[chat.MessageID]chat.Author{}
 	assistantMayStart := true
@@ -242,6 +256,37 @@ func (w *world) check() error {
 	}
 	if _, owes := w.state.Owes(); owes == w.state.Armed.IsZero() {
 		return fmt.Errorf("C9: owes %v, armed %v", owes, w.state.Armed)
+	}
+	return nil
+}
+
+// checkTurns holds tools and money to their invariants: a result is recorded once,
+// for a call that was asked for; what is counted is what the calls cost, and what is
+// reserved for the one under way.
+func (w *world) checkTurns() error {
+	var cost, reserved int64
+	ended := map[string]bool{}
+	for _, e := range w.events {
+		switch {
+		case e.Turn != nil:
+			cost, reserved = cost+int64(e.Turn.Cost), 0
+			if e.Kind == chat.TurnStarted {
+				reserved = int64(e.Turn.Reserved)
+			}
+			if e.Kind == chat.TurnCalled {
+				clear(ended)
+			}
+		case e.Kind == chat.ToolEnded && !e.Tool.Late:
+			if ended[e.Tool.ID] {
+				return fmt.Errorf("C12: call %s has two results", e.Tool.ID)
+			}
+			ended[e.Tool.ID] = true
+		case e.Kind == chat.ToolStarted && ended[e.Tool.ID]:
+			return fmt.Errorf("C12: call %s was made again after its result", e.Tool.ID)
+		}
+	}
+	if w.money != cost+reserved {
+		return fmt.Errorf("C13: %d counted, %d spent and %d reserved", w.money, cost, reserved)
 	}
 	return nil
 }

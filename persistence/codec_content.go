@@ -42,14 +42,15 @@ type contactMore struct {
 	Link     *chat.ContactLink `json:"link,omitempty"`
 	Consents []chat.ConsentAt  `json:"consents,omitempty"`
 	Profile  *chat.Profile     `json:"profile,omitempty"`
+	Fields   map[string]string `json:"fields,omitempty"`
 }
 
 // contactExtra is what few contacts have, as JSON; nil for most.
 func contactExtra(c *chat.Contact) ([]byte, error) {
-	if len(c.Former) == 0 && len(c.Links) == 0 && len(c.Apart) == 0 && c.Link == nil && len(c.Consents) == 0 && c.Profile == nil {
+	if len(c.Former) == 0 && len(c.Links) == 0 && len(c.Apart) == 0 && c.Link == nil && len(c.Consents) == 0 && c.Profile == nil && len(c.Fields) == 0 {
 		return nil, nil
 	}
-	b, err := json.Marshal(contactMore{Former: c.Former, Links: c.Links, Apart: c.Apart, Link: c.Link, Consents: c.Consents, Profile: c.Profile})
+	b, err := json.Marshal(contactMore{Former: c.Former, Links: c.Links, Apart: c.Apart, Link: c.Link, Consents: c.Consents, Profile: c.Profile, Fields: c.Fields})
 	if err != nil {
 		return nil, chat.E("persistence.encode", chat.KindInvalid, "a contact cannot be encoded", nil)
 	}
@@ -66,5 +67,55 @@ func readContactExtra(b []byte, c *chat.Contact) error {
 		return err
 	}
 	c.Former, c.Links, c.Apart, c.Link, c.Consents, c.Profile = more.Former, more.Links, more.Apart, more.Link, more.Consents, more.Profile
+	c.Fields = more.Fields
+	return nil
+}
+
+// turnMore is what a step of a turn may have beside what recordpb.Turn holds.
+type turnMore struct {
+	Version  chat.AssistantRef `json:"version,omitempty"`
+	Reserved chat.Money        `json:"reserved,omitempty"`
+	Cost     chat.Money        `json:"cost,omitempty"`
+	Tokens   *chat.Tokens      `json:"tokens,omitempty"`
+	Provider string            `json:"provider,omitempty"`
+	Request  string            `json:"request,omitempty"`
+	Calls    []chat.ToolCall   `json:"calls,omitempty"`
+	Response *chat.Response    `json:"response,omitempty"`
+	Saw      []chat.Passage    `json:"saw,omitempty"`
+	Horizon  chat.Seq          `json:"horizon,omitempty"`
+}
+
+// turnExtra is turnMore as JSON; nil when there is none of it.
+func turnExtra(r *chat.TurnRecord) ([]byte, error) {
+	if r.Version == "" && r.Reserved == 0 && r.Cost == 0 && r.Tokens == (chat.Tokens{}) && r.Provider == "" && r.Request == "" &&
+		len(r.Calls) == 0 && r.Response == nil && len(r.Saw) == 0 && r.Horizon == 0 {
+		return nil, nil
+	}
+	more := turnMore{Version: r.Version, Reserved: r.Reserved, Cost: r.Cost, Provider: r.Provider, Request: r.Request,
+		Calls: r.Calls, Response: r.Response, Saw: r.Saw, Horizon: r.Horizon}
+	if r.Tokens != (chat.Tokens{}) {
+		more.Tokens = &r.Tokens
+	}
+	b, err := json.Marshal(more)
+	if err != nil {
+		return nil, chat.E("persistence.encode", chat.KindInvalid, "a turn cannot be encoded", nil)
+	}
+	return b, nil
+}
+
+// readTurnExtra is the inverse of turnExtra.
+func readTurnExtra(b []byte, r *chat.TurnRecord) error {
+	if len(b) == 0 {
+		return nil
+	}
+	more, err := decodeJSON[turnMore](b)
+	if err != nil {
+		return err
+	}
+	r.Version, r.Reserved, r.Cost, r.Provider, r.Request = more.Version, more.Reserved, more.Cost, more.Provider, more.Request
+	r.Calls, r.Response, r.Saw, r.Horizon = more.Calls, more.Response, more.Saw, more.Horizon
+	if more.Tokens != nil {
+		r.Tokens = *more.Tokens
+	}
 	return nil
 }

@@ -66,9 +66,19 @@ func private(w *wire, e *chat.Event) (err error) {
 		w.text(8, s.Detail)
 		w.text(9, s.Participant)
 	case e.Turn != nil:
+		content, err = turnExtra(e.Turn)
 		w.text(1, e.Turn.Answer)
 		w.text(12, e.Turn.PromptHash)
+	case e.Tool != nil:
+		w.text(11, e.Tool.Member)
+		if e.Tool.Result != nil {
+			content, err = json.Marshal(e.Tool.Result)
+		}
+	case e.Summary != nil:
+		w.text(1, e.Summary.Text)
+		content, err = json.Marshal(e.Summary.Tokens)
 	case e.Handoff != nil:
+		w.text(1, e.Handoff.Note)
 		w.text(11, e.Handoff.Member)
 	case e.Update != nil:
 		u := e.Update
@@ -152,6 +162,25 @@ func public(w *wire, e *chat.Event) error {
 		w.int(8, t.OutTokens)
 		w.bool(9, t.Simulated)
 		w.text(10, t.Reason)
+		w.close(at)
+	case payloadTool:
+		t, at := e.Tool, w.open(17)
+		w.turn(1, c, t.Turn)
+		w.text(2, t.ID)
+		w.text(3, t.Name)
+		w.int(4, int64(t.N))
+		w.uint(5, uint64(t.Epoch))
+		w.bool(6, t.Acts)
+		w.bool(7, t.Repeatable)
+		w.bool(8, t.Late)
+		w.bool(9, t.Approved)
+		w.close(at)
+	case payloadSummary:
+		s, at := e.Summary, w.open(18)
+		w.uint(1, uint64(s.UpTo))
+		w.text(2, s.Model)
+		w.int(3, int64(s.Cost))
+		w.bool(4, s.Simulated)
 		w.close(at)
 	case payloadHandoff:
 		at := w.open(15)
@@ -237,9 +266,29 @@ func (row eventRow) event(t chat.TenantID, c chat.ConversationID, p *recordpb.Pr
 		e.Turn = &chat.TurnRecord{ID: turnOf(c, k.Id), Call: int(k.Call), Epoch: chat.Epoch(k.Epoch), From: chat.Seq(k.From),
 			UpTo: chat.Seq(k.UpTo), Answer: string(p.Text), Model: string(k.Model), PromptHash: string(p.Digest),
 			PromptTokens: k.PromptTokens, OutTokens: k.OutTokens, Simulated: k.Simulated, Reason: string(k.Reason)}
+		if err := readTurnExtra(p.Content, e.Turn); err != nil {
+			return chat.Event{}, err
+		}
+	}
+	if k := r.Tool; k != nil {
+		e.Tool = &chat.ToolRecord{Turn: turnOf(c, k.Turn), ID: string(k.Id), Name: string(k.Name), N: int(k.N), Epoch: chat.Epoch(k.Epoch),
+			Acts: k.Acts, Repeatable: k.Repeatable, Late: k.Late, Approved: k.Approved, Member: string(p.Member)}
+		if len(p.Content) > 0 {
+			if e.Tool.Result, err = decodeJSON[chat.ToolResult](p.Content); err != nil {
+				return chat.Event{}, err
+			}
+		}
+	}
+	if k := r.Summary; k != nil {
+		tokens, err := decodeJSON[chat.Tokens](p.Content)
+		if err != nil {
+			return chat.Event{}, err
+		}
+		e.Summary = &chat.Summary{UpTo: chat.Seq(k.UpTo), Text: string(p.Text), Model: string(k.Model), Tokens: *tokens,
+			Cost: chat.Money(k.Cost), Simulated: k.Simulated}
 	}
 	if h := r.Handoff; h != nil {
-		e.Handoff = &chat.Handoff{Reason: string(h.Reason), Member: string(p.Member), Until: unstamp(h.Until)}
+		e.Handoff = &chat.Handoff{Reason: string(h.Reason), Member: string(p.Member), Note: string(p.Text), Until: unstamp(h.Until)}
 	}
 	if u := r.Update; u != nil {
 		e.Update = &chat.Update{Type: string(u.Type), Remote: chat.RemoteID(p.Remote), Revision: string(p.Revision),
@@ -267,7 +316,8 @@ func payloadIn(e *chat.Event) payload {
 	for p, set := range [...]bool{payloadContact: e.Contact != nil, payloadMessage: e.Message != nil,
 		payloadAttempt: e.Attempt != nil, payloadStatus: e.Status != nil, payloadTurn: e.Turn != nil,
 		payloadHandoff: e.Handoff != nil, payloadUpdate: e.Update != nil, payloadState: e.State != nil,
-		payloadTemplate: e.Template != nil, payloadMedia: e.Media != nil, payloadSettings: e.Settings != nil} {
+		payloadTemplate: e.Template != nil, payloadMedia: e.Media != nil, payloadSettings: e.Settings != nil,
+		payloadTool: e.Tool != nil, payloadSummary: e.Summary != nil} {
 		if set {
 			found, n = payload(p), n+1
 		}
@@ -295,6 +345,8 @@ const (
 	payloadTemplate
 	payloadMedia
 	payloadSettings
+	payloadTool
+	payloadSummary
 )
 
 func payloadOf(k chat.EventKind) payload {
@@ -307,8 +359,12 @@ func payloadOf(k chat.EventKind) payload {
 		return payloadAttempt
 	case chat.StatusChanged:
 		return payloadStatus
-	case chat.TurnStarted, chat.TurnAnswered, chat.TurnFailed, chat.TurnSuperseded, chat.TurnAbandoned:
+	case chat.TurnStarted, chat.TurnCalled, chat.TurnAnswered, chat.TurnFailed, chat.TurnSuperseded, chat.TurnAbandoned:
 		return payloadTurn
+	case chat.ToolAsked, chat.ToolDecided, chat.ToolStarted, chat.ToolEnded:
+		return payloadTool
+	case chat.SummaryMade:
+		return payloadSummary
 	case chat.HandoffRequested, chat.HandoffTaken, chat.HandoffReturned:
 		return payloadHandoff
 	case chat.UpdateReceived, chat.ReceivedQuarantined:
@@ -317,7 +373,7 @@ func payloadOf(k chat.EventKind) payload {
 		return payloadState
 	case chat.TemplateChanged:
 		return payloadTemplate
-	case chat.MediaStored, chat.MediaFailed:
+	case chat.MediaStored, chat.MediaFailed, chat.MediaTranscribed:
 		return payloadMedia
 	case chat.SettingsChanged:
 		return payloadSettings

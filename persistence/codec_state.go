@@ -33,7 +33,7 @@ func encodeState(a *arena, pepper *seal.Pepper, c *chat.Conversation, contact []
 	if t := &c.Turn; *t != (chat.Turn{}) {
 		at := w.open(14)
 		w.uint(1, uint64(t.Phase))
-		w.turn(2, c.ID, t.ID)
+		w.turn(2, c.ID, c.TurnID())
 		w.int(3, int64(t.Call))
 		w.uint(4, uint64(t.Epoch))
 		w.uint(5, uint64(t.From))
@@ -83,6 +83,12 @@ func encodeState(a *arena, pepper *seal.Pepper, c *chat.Conversation, contact []
 		w.uint(3, uint64(v.Length))
 		w.close(at)
 	}
+	if c.Work != nil {
+		at := w.open(21)
+		encodeWork(w, c.Work)
+		w.close(at)
+	}
+	w.bool(22, c.Disclosed)
 	return s.record(a)
 }
 
@@ -102,12 +108,16 @@ func decodeState(pepper *seal.Pepper, t chat.TenantID, c chat.ConversationID, v 
 		WaitingFrom: chat.Seq(r.WaitingFrom), WaitingSince: unstamp(r.WaitingSince), Unread: uint32(r.Unread), // #nosec G115 -- a count of messages
 		Armed: unstamp(r.Armed), Deadline: unstamp(r.Deadline), Away: r.Away}
 	if k := r.Turn; k != nil {
-		s.Turn = chat.Turn{Phase: chat.TurnPhase(k.Phase), ID: turnOf(c, k.Id), Call: int(k.Call), Epoch: chat.Epoch(k.Epoch),
+		s.Turn = chat.Turn{Phase: chat.TurnPhase(k.Phase), Call: int(k.Call), Epoch: chat.Epoch(k.Epoch),
 			From: chat.Seq(k.From), UpTo: chat.Seq(k.UpTo), At: unstamp(k.At), Restarts: uint8(min(k.Restarts, chat.RestartsMax))}
+	}
+	if r.Turn != nil {
+		_, s.Turn.Begun, _ = turnOf(c, r.Turn.Id).Parse()
 	}
 	if v := r.Volley; v != nil {
 		s.Turn.Volley = chat.Volley{Spent: uint16(v.Spent), Length: uint16(v.Length), Answered: v.Answered} // #nosec G115 -- as written
 	}
+	s.Work, s.Disclosed = decodeWork(r.Work), r.Disclosed
 	for _, o := range r.Outbox {
 		s.Outbox = append(s.Outbox, chat.OutboxEntry{Message: messageOf(c, o.Message), Seq: chat.Seq(o.Seq),
 			Author: chat.Author(o.Author), State: chat.SendState(o.State), Class: chat.Class(o.Class), N: int(o.N), Doubtful: o.Doubtful, Proven: o.Proven, Lane: chat.Lane(o.Lane),
@@ -133,5 +143,5 @@ func outboxMask(pepper *seal.Pepper, c chat.ConversationID, seq chat.Seq) uint64
 // isLive reports whether an obligation of the state dies with the process that
 // armed it, so that a start must resume it at once.
 func isLive(s *chat.Conversation) bool {
-	return s.Turn.Phase == chat.TurnRunning || s.Owing() > 0 || s.Fetching != nil
+	return s.Turn.Phase == chat.TurnRunning || s.Turn.Phase == chat.TurnWorking || s.Owing() > 0 || s.Fetching != nil
 }

@@ -30,15 +30,26 @@ func everyEvent() []chat.Event {
 		Name: "Ada", Turn: turn, Class: chat.AtMostOnce, Simulated: true, Revoked: true, Content: content, Raw: []byte{0, 0xff}}
 	attempt := &chat.Attempt{Message: id, N: 3, Epoch: 9, Remote: "wamid.2", Code: 131047, Subcode: -7, Reason: "throttled", RetryAt: at}
 	step := &chat.TurnRecord{ID: turn, Call: 2, Epoch: 9, From: 4, UpTo: 10, Answer: "we open at 9", Model: "m-1",
-		PromptHash: "ab12", PromptTokens: 100, OutTokens: 7, Simulated: true, Reason: "timeout"}
-	handoff := &chat.Handoff{Reason: "requested", Member: "eve@acme.test", Until: at}
+		PromptHash: "ab12", PromptTokens: 100, OutTokens: 7, Simulated: true, Reason: "timeout", Version: "main@3", Reserved: 9, Cost: 8,
+		Tokens: chat.Tokens{Prompt: 100, Cached: 3, Output: 7, Reasoning: 2, Estimated: true}, Provider: "p", Request: "req-1",
+		Calls:    []chat.ToolCall{{ID: "2.0", Name: "look", Args: []byte(`{"who":"Ada"}`)}},
+		Response: &chat.Response{Messages: []string{"hello"}, Sentiment: "neutral", Confidence: 0.5, Sources: []string{"k1"}},
+		Saw:      []chat.Passage{{Chunk: "k1", Version: 2, Source: "faq", Text: "we open at 9"}}, Horizon: 10}
+	tool := &chat.ToolRecord{Turn: turn, ID: "2.0", Name: "look", N: 2, Epoch: 9, Acts: true, Repeatable: true, Late: true, Approved: true,
+		Member: "eve@acme.test", Result: &chat.ToolResult{Content: "hello Ada", Error: "timeout"}}
+	summary := &chat.Summary{UpTo: 9, Text: "Ada said hello", Model: "m-1", Tokens: chat.Tokens{Prompt: 3}, Cost: 5, Simulated: true}
+	handoff := &chat.Handoff{Reason: "requested", Member: "eve@acme.test", Note: "Ada wants", Until: at}
 	update := &chat.Update{Type: "reaction", Remote: "wamid.3", Revision: "edit-1", Reason: "panic", Text: "hm", ProviderTime: at, Content: content, Raw: []byte("{}")}
 	person := &chat.Contact{ID: testContact, Name: "Ada", Addresses: []chat.Address{{Kind: chat.WaID, Value: "4915112345678"}, {Kind: chat.BSUID, Value: "DE.1"}},
 		Former: []chat.Address{{Kind: chat.WaID, Value: "4915112345670"}}, Links: []chat.ContactID{id16{7}.contactID()}, Apart: []chat.ContactID{id16{8}.contactID()},
-		Link: &chat.ContactLink{Other: id16{7}.contactID(), Proof: "said", Member: "eve@acme.test"}, Profile: &chat.Profile{Username: "Ada", PictureKey: []byte{1}},
+		Fields: map[string]string{"size": "Ada's"},
+		Link:   &chat.ContactLink{Other: id16{7}.contactID(), Proof: "said", Member: "eve@acme.test"}, Profile: &chat.Profile{Username: "Ada", PictureKey: []byte{1}},
 		Consents: []chat.ConsentAt{{Consent: chat.Consent{Category: "marketing_messages", Word: "stop"}, At: at}}}
 	var out []chat.Event
-	for k := chat.ConversationStarted; k.String() != ""; k++ {
+	for k := chat.ConversationStarted; k < 1<<10; k++ {
+		if k.String() == "" {
+			continue
+		}
 		e := chat.Event{Seq: chat.Seq(k), Kind: k, Time: at, Tenant: "acme", Channel: "wa", Conversation: testConversation,
 			At: at.Add(time.Second), Deadline: at.Add(time.Minute)}
 		switch payloadOf(k) {
@@ -54,6 +65,10 @@ func everyEvent() []chat.Event {
 				Content: &chat.Content{Pricing: &chat.Pricing{Category: "service"}}, Raw: []byte("{}")}
 		case payloadTurn:
 			e.Turn = step
+		case payloadTool:
+			e.Tool = tool
+		case payloadSummary:
+			e.Summary = summary
 		case payloadHandoff:
 			e.Handoff = handoff
 		case payloadUpdate:
@@ -196,7 +211,7 @@ func TestWire_LongNestedRecords(t *testing.T) {
 }
 
 func TestEvent_UnknownKindIsAnError(t *testing.T) {
-	for _, kind := range []uint32{0, uint32(chat.SettingsChanged) + 1, 1 << 16, 1<<16 + uint32(chat.MessageReceived)} {
+	for _, kind := range []uint32{0, 1 << 15, 1 << 16, 1<<16 + uint32(chat.MessageReceived)} {
 		record, err := proto.Marshal(&recordpb.Event{Kind: kind, Seq: 1})
 		if err != nil {
 			t.Fatal(err)
@@ -205,7 +220,7 @@ func TestEvent_UnknownKindIsAnError(t *testing.T) {
 			t.Errorf("kind %d: %v, want corrupt", kind, err)
 		}
 	}
-	e := chat.Event{Kind: chat.SettingsChanged + 1}
+	e := chat.Event{Kind: 1 << 15}
 	if _, err := encodeEvent(new(arena), &e, nil, testBox(t), nil); chat.KindOf(err) != chat.KindInvalid {
 		t.Errorf("encoding an unknown kind: %v, want invalid", err)
 	}
@@ -242,14 +257,17 @@ func TestState_ReadsBackExactly(t *testing.T) {
 	want := chat.Conversation{ID: testConversation, Tenant: "acme", Channel: "wa", Kind: chat.WhatsApp, Contact: testContact,
 		Seq: 20, Started: at, Active: at.Add(1e9), Holder: chat.HolderMember, PausedUntil: at.Add(2e9), WindowFrom: at.Add(3e9),
 		LastIn: 4, WaitingFrom: 3, WaitingSince: at.Add(4e9), Deadline: at.Add(5e9), Unread: 2,
-		Turn: chat.Turn{Phase: chat.TurnRunning, ID: chat.TurnIDAt(testConversation, 9), Call: 2, Epoch: 5, From: 3, UpTo: 4, At: at, Restarts: 1,
+		Turn: chat.Turn{Phase: chat.TurnRunning, Begun: 9, Call: 2, Epoch: 5, From: 3, UpTo: 4, At: at, Restarts: 1,
 			Volley: chat.Volley{Spent: 900, Answered: true, Length: 40}},
 		Outbox: []chat.OutboxEntry{
 			{Message: chat.MessageIDAt(testConversation, 8), Seq: 8, Author: chat.AuthorAssistant, State: chat.SendAttempting,
 				Class: chat.AtLeastOnce, N: 2, Doubtful: true, Proven: true, Lane: chat.LaneTemplate, Epoch: 5, At: at, Covers: 4, TextHash: 0xdeadbeef12345678, Pass: chat.PassComment, Until: at},
 			{Message: "elsewhere", Seq: 9, TextHash: 1}},
 		Fetching: &chat.Fetching{Files: []chat.Fetch{{Seq: 17, Index: 0, At: at, Deadline: at.Add(7e9)}, {Seq: 18, Index: 2, At: at, Deadline: at.Add(8e9)}}},
-		Armed:    at.Add(6e9)}
+		Work: &chat.Work{Version: "main@3", Since: at, Steps: 1, Tools: 2, Acted: true, Repaired: true, Spent: 5, Reserved: 6, Called: at,
+			Calls: []chat.PendingCall{{ID: "2.0", Tool: "pay", State: chat.CallStarted, Acts: true, Repeatable: true, N: 2, Epoch: 9, At: at}}},
+		Disclosed: true,
+		Armed:     at.Add(6e9)}
 	record := encodeState(new(arena), pepper, &want, contactRaw(t, testContact))
 	canonical(t, record, new(recordpb.State))
 	if bytes.Contains(record, binary.LittleEndian.AppendUint64(nil, want.Outbox[0].TextHash)) {

@@ -102,6 +102,8 @@ type Event struct {
 	Turn          *Turn    `protobuf:"bytes,14,opt,name=turn,proto3" json:"turn,omitempty"`
 	Handoff       *Handoff `protobuf:"bytes,15,opt,name=handoff,proto3" json:"handoff,omitempty"`
 	Update        *Update  `protobuf:"bytes,16,opt,name=update,proto3" json:"update,omitempty"`
+	Tool          *Tool    `protobuf:"bytes,17,opt,name=tool,proto3" json:"tool,omitempty"`
+	Summary       *Summary `protobuf:"bytes,18,opt,name=summary,proto3" json:"summary,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -237,6 +239,20 @@ func (x *Event) GetHandoff() *Handoff {
 func (x *Event) GetUpdate() *Update {
 	if x != nil {
 		return x.Update
+	}
+	return nil
+}
+
+func (x *Event) GetTool() *Tool {
+	if x != nil {
+		return x.Tool
+	}
+	return nil
+}
+
+func (x *Event) GetSummary() *Summary {
+	if x != nil {
+		return x.Summary
 	}
 	return nil
 }
@@ -900,6 +916,184 @@ func (x *Turn) GetReason() []byte {
 	return nil
 }
 
+// Tool is a step of a tool call; what it was called with and what came of it is
+// private.
+type Tool struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Turn          *Ref                   `protobuf:"bytes,1,opt,name=turn,proto3" json:"turn,omitempty"`
+	Id            []byte                 `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Name          []byte                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	N             int64                  `protobuf:"varint,4,opt,name=n,proto3" json:"n,omitempty"`
+	Epoch         uint64                 `protobuf:"varint,5,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Acts          bool                   `protobuf:"varint,6,opt,name=acts,proto3" json:"acts,omitempty"`
+	Repeatable    bool                   `protobuf:"varint,7,opt,name=repeatable,proto3" json:"repeatable,omitempty"`
+	Late          bool                   `protobuf:"varint,8,opt,name=late,proto3" json:"late,omitempty"`
+	Approved      bool                   `protobuf:"varint,9,opt,name=approved,proto3" json:"approved,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tool) Reset() {
+	*x = Tool{}
+	mi := &file_record_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tool) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tool) ProtoMessage() {}
+
+func (x *Tool) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tool.ProtoReflect.Descriptor instead.
+func (*Tool) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Tool) GetTurn() *Ref {
+	if x != nil {
+		return x.Turn
+	}
+	return nil
+}
+
+func (x *Tool) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Tool) GetName() []byte {
+	if x != nil {
+		return x.Name
+	}
+	return nil
+}
+
+func (x *Tool) GetN() int64 {
+	if x != nil {
+		return x.N
+	}
+	return 0
+}
+
+func (x *Tool) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Tool) GetActs() bool {
+	if x != nil {
+		return x.Acts
+	}
+	return false
+}
+
+func (x *Tool) GetRepeatable() bool {
+	if x != nil {
+		return x.Repeatable
+	}
+	return false
+}
+
+func (x *Tool) GetLate() bool {
+	if x != nil {
+		return x.Late
+	}
+	return false
+}
+
+func (x *Tool) GetApproved() bool {
+	if x != nil {
+		return x.Approved
+	}
+	return false
+}
+
+type Summary struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	UpTo          uint64                 `protobuf:"varint,1,opt,name=up_to,json=upTo,proto3" json:"up_to,omitempty"`
+	Model         []byte                 `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
+	Cost          int64                  `protobuf:"varint,3,opt,name=cost,proto3" json:"cost,omitempty"`
+	Simulated     bool                   `protobuf:"varint,4,opt,name=simulated,proto3" json:"simulated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Summary) Reset() {
+	*x = Summary{}
+	mi := &file_record_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Summary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Summary) ProtoMessage() {}
+
+func (x *Summary) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Summary.ProtoReflect.Descriptor instead.
+func (*Summary) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Summary) GetUpTo() uint64 {
+	if x != nil {
+		return x.UpTo
+	}
+	return 0
+}
+
+func (x *Summary) GetModel() []byte {
+	if x != nil {
+		return x.Model
+	}
+	return nil
+}
+
+func (x *Summary) GetCost() int64 {
+	if x != nil {
+		return x.Cost
+	}
+	return 0
+}
+
+func (x *Summary) GetSimulated() bool {
+	if x != nil {
+		return x.Simulated
+	}
+	return false
+}
+
 type Handoff struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Reason        []byte                 `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
@@ -910,7 +1104,7 @@ type Handoff struct {
 
 func (x *Handoff) Reset() {
 	*x = Handoff{}
-	mi := &file_record_proto_msgTypes[9]
+	mi := &file_record_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -922,7 +1116,7 @@ func (x *Handoff) String() string {
 func (*Handoff) ProtoMessage() {}
 
 func (x *Handoff) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[9]
+	mi := &file_record_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -935,7 +1129,7 @@ func (x *Handoff) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Handoff.ProtoReflect.Descriptor instead.
 func (*Handoff) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{9}
+	return file_record_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Handoff) GetReason() []byte {
@@ -963,7 +1157,7 @@ type Update struct {
 
 func (x *Update) Reset() {
 	*x = Update{}
-	mi := &file_record_proto_msgTypes[10]
+	mi := &file_record_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -975,7 +1169,7 @@ func (x *Update) String() string {
 func (*Update) ProtoMessage() {}
 
 func (x *Update) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[10]
+	mi := &file_record_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -988,7 +1182,7 @@ func (x *Update) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Update.ProtoReflect.Descriptor instead.
 func (*Update) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{10}
+	return file_record_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Update) GetType() []byte {
@@ -1033,16 +1227,19 @@ type State struct {
 	Armed        *int64                 `protobuf:"varint,16,opt,name=armed,proto3,oneof" json:"armed,omitempty"`
 	Deadline     *int64                 `protobuf:"varint,17,opt,name=deadline,proto3,oneof" json:"deadline,omitempty"`
 	// away tells that another app of the business owns the thread.
-	Away          bool     `protobuf:"varint,18,opt,name=away,proto3" json:"away,omitempty"`
-	Fetches       []*Fetch `protobuf:"bytes,19,rep,name=fetches,proto3" json:"fetches,omitempty"`
-	Volley        *Volley  `protobuf:"bytes,20,opt,name=volley,proto3" json:"volley,omitempty"`
+	Away    bool     `protobuf:"varint,18,opt,name=away,proto3" json:"away,omitempty"`
+	Fetches []*Fetch `protobuf:"bytes,19,rep,name=fetches,proto3" json:"fetches,omitempty"`
+	Volley  *Volley  `protobuf:"bytes,20,opt,name=volley,proto3" json:"volley,omitempty"`
+	Work    *Work    `protobuf:"bytes,21,opt,name=work,proto3" json:"work,omitempty"`
+	// disclosed tells that the person was told that an assistant answers.
+	Disclosed     bool `protobuf:"varint,22,opt,name=disclosed,proto3" json:"disclosed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *State) Reset() {
 	*x = State{}
-	mi := &file_record_proto_msgTypes[11]
+	mi := &file_record_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1054,7 +1251,7 @@ func (x *State) String() string {
 func (*State) ProtoMessage() {}
 
 func (x *State) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[11]
+	mi := &file_record_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1067,7 +1264,7 @@ func (x *State) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use State.ProtoReflect.Descriptor instead.
 func (*State) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{11}
+	return file_record_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *State) GetChannel() []byte {
@@ -1210,6 +1407,237 @@ func (x *State) GetVolley() *Volley {
 	return nil
 }
 
+func (x *State) GetWork() *Work {
+	if x != nil {
+		return x.Work
+	}
+	return nil
+}
+
+func (x *State) GetDisclosed() bool {
+	if x != nil {
+		return x.Disclosed
+	}
+	return false
+}
+
+// Work is what the turn under way has done so far.
+type Work struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       []byte                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	Since         *int64                 `protobuf:"varint,2,opt,name=since,proto3,oneof" json:"since,omitempty"`
+	Steps         int64                  `protobuf:"varint,3,opt,name=steps,proto3" json:"steps,omitempty"`
+	Tools         int64                  `protobuf:"varint,4,opt,name=tools,proto3" json:"tools,omitempty"`
+	Acted         bool                   `protobuf:"varint,5,opt,name=acted,proto3" json:"acted,omitempty"`
+	Repaired      bool                   `protobuf:"varint,6,opt,name=repaired,proto3" json:"repaired,omitempty"`
+	Spent         int64                  `protobuf:"varint,7,opt,name=spent,proto3" json:"spent,omitempty"`
+	Reserved      int64                  `protobuf:"varint,8,opt,name=reserved,proto3" json:"reserved,omitempty"`
+	Called        *int64                 `protobuf:"varint,9,opt,name=called,proto3,oneof" json:"called,omitempty"`
+	Calls         []*PendingCall         `protobuf:"bytes,10,rep,name=calls,proto3" json:"calls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Work) Reset() {
+	*x = Work{}
+	mi := &file_record_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Work) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Work) ProtoMessage() {}
+
+func (x *Work) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Work.ProtoReflect.Descriptor instead.
+func (*Work) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Work) GetVersion() []byte {
+	if x != nil {
+		return x.Version
+	}
+	return nil
+}
+
+func (x *Work) GetSince() int64 {
+	if x != nil && x.Since != nil {
+		return *x.Since
+	}
+	return 0
+}
+
+func (x *Work) GetSteps() int64 {
+	if x != nil {
+		return x.Steps
+	}
+	return 0
+}
+
+func (x *Work) GetTools() int64 {
+	if x != nil {
+		return x.Tools
+	}
+	return 0
+}
+
+func (x *Work) GetActed() bool {
+	if x != nil {
+		return x.Acted
+	}
+	return false
+}
+
+func (x *Work) GetRepaired() bool {
+	if x != nil {
+		return x.Repaired
+	}
+	return false
+}
+
+func (x *Work) GetSpent() int64 {
+	if x != nil {
+		return x.Spent
+	}
+	return 0
+}
+
+func (x *Work) GetReserved() int64 {
+	if x != nil {
+		return x.Reserved
+	}
+	return 0
+}
+
+func (x *Work) GetCalled() int64 {
+	if x != nil && x.Called != nil {
+		return *x.Called
+	}
+	return 0
+}
+
+func (x *Work) GetCalls() []*PendingCall {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+type PendingCall struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            []byte                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Tool          []byte                 `protobuf:"bytes,2,opt,name=tool,proto3" json:"tool,omitempty"`
+	State         uint32                 `protobuf:"varint,3,opt,name=state,proto3" json:"state,omitempty"`
+	Acts          bool                   `protobuf:"varint,4,opt,name=acts,proto3" json:"acts,omitempty"`
+	Repeatable    bool                   `protobuf:"varint,5,opt,name=repeatable,proto3" json:"repeatable,omitempty"`
+	N             int64                  `protobuf:"varint,6,opt,name=n,proto3" json:"n,omitempty"`
+	Epoch         uint64                 `protobuf:"varint,7,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	At            *int64                 `protobuf:"varint,8,opt,name=at,proto3,oneof" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PendingCall) Reset() {
+	*x = PendingCall{}
+	mi := &file_record_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PendingCall) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PendingCall) ProtoMessage() {}
+
+func (x *PendingCall) ProtoReflect() protoreflect.Message {
+	mi := &file_record_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PendingCall.ProtoReflect.Descriptor instead.
+func (*PendingCall) Descriptor() ([]byte, []int) {
+	return file_record_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *PendingCall) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *PendingCall) GetTool() []byte {
+	if x != nil {
+		return x.Tool
+	}
+	return nil
+}
+
+func (x *PendingCall) GetState() uint32 {
+	if x != nil {
+		return x.State
+	}
+	return 0
+}
+
+func (x *PendingCall) GetActs() bool {
+	if x != nil {
+		return x.Acts
+	}
+	return false
+}
+
+func (x *PendingCall) GetRepeatable() bool {
+	if x != nil {
+		return x.Repeatable
+	}
+	return false
+}
+
+func (x *PendingCall) GetN() int64 {
+	if x != nil {
+		return x.N
+	}
+	return 0
+}
+
+func (x *PendingCall) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *PendingCall) GetAt() int64 {
+	if x != nil && x.At != nil {
+		return *x.At
+	}
+	return 0
+}
+
 // Volley is what a customer wrote beyond what a person types.
 type Volley struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1222,7 +1650,7 @@ type Volley struct {
 
 func (x *Volley) Reset() {
 	*x = Volley{}
-	mi := &file_record_proto_msgTypes[12]
+	mi := &file_record_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1234,7 +1662,7 @@ func (x *Volley) String() string {
 func (*Volley) ProtoMessage() {}
 
 func (x *Volley) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[12]
+	mi := &file_record_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1247,7 +1675,7 @@ func (x *Volley) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Volley.ProtoReflect.Descriptor instead.
 func (*Volley) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{12}
+	return file_record_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Volley) GetSpent() uint32 {
@@ -1284,7 +1712,7 @@ type Fetch struct {
 
 func (x *Fetch) Reset() {
 	*x = Fetch{}
-	mi := &file_record_proto_msgTypes[13]
+	mi := &file_record_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1296,7 +1724,7 @@ func (x *Fetch) String() string {
 func (*Fetch) ProtoMessage() {}
 
 func (x *Fetch) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[13]
+	mi := &file_record_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1309,7 +1737,7 @@ func (x *Fetch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Fetch.ProtoReflect.Descriptor instead.
 func (*Fetch) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{13}
+	return file_record_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Fetch) GetSeq() uint64 {
@@ -1356,7 +1784,7 @@ type TurnState struct {
 
 func (x *TurnState) Reset() {
 	*x = TurnState{}
-	mi := &file_record_proto_msgTypes[14]
+	mi := &file_record_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1368,7 +1796,7 @@ func (x *TurnState) String() string {
 func (*TurnState) ProtoMessage() {}
 
 func (x *TurnState) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[14]
+	mi := &file_record_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1381,7 +1809,7 @@ func (x *TurnState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TurnState.ProtoReflect.Descriptor instead.
 func (*TurnState) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{14}
+	return file_record_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *TurnState) GetPhase() uint32 {
@@ -1469,7 +1897,7 @@ type Outbox struct {
 
 func (x *Outbox) Reset() {
 	*x = Outbox{}
-	mi := &file_record_proto_msgTypes[15]
+	mi := &file_record_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1481,7 +1909,7 @@ func (x *Outbox) String() string {
 func (*Outbox) ProtoMessage() {}
 
 func (x *Outbox) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[15]
+	mi := &file_record_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1494,7 +1922,7 @@ func (x *Outbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outbox.ProtoReflect.Descriptor instead.
 func (*Outbox) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{15}
+	return file_record_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Outbox) GetMessage() *Ref {
@@ -1618,7 +2046,7 @@ type Row struct {
 
 func (x *Row) Reset() {
 	*x = Row{}
-	mi := &file_record_proto_msgTypes[16]
+	mi := &file_record_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1630,7 +2058,7 @@ func (x *Row) String() string {
 func (*Row) ProtoMessage() {}
 
 func (x *Row) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[16]
+	mi := &file_record_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1643,7 +2071,7 @@ func (x *Row) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Row.ProtoReflect.Descriptor instead.
 func (*Row) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{16}
+	return file_record_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Row) GetConversation() []byte {
@@ -1698,7 +2126,7 @@ type Claim struct {
 
 func (x *Claim) Reset() {
 	*x = Claim{}
-	mi := &file_record_proto_msgTypes[17]
+	mi := &file_record_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1710,7 +2138,7 @@ func (x *Claim) String() string {
 func (*Claim) ProtoMessage() {}
 
 func (x *Claim) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[17]
+	mi := &file_record_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1723,7 +2151,7 @@ func (x *Claim) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Claim.ProtoReflect.Descriptor instead.
 func (*Claim) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{17}
+	return file_record_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Claim) GetConversation() []byte {
@@ -1779,7 +2207,7 @@ type Keys struct {
 
 func (x *Keys) Reset() {
 	*x = Keys{}
-	mi := &file_record_proto_msgTypes[18]
+	mi := &file_record_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1791,7 +2219,7 @@ func (x *Keys) String() string {
 func (*Keys) ProtoMessage() {}
 
 func (x *Keys) ProtoReflect() protoreflect.Message {
-	mi := &file_record_proto_msgTypes[18]
+	mi := &file_record_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1804,7 +2232,7 @@ func (x *Keys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Keys.ProtoReflect.Descriptor instead.
 func (*Keys) Descriptor() ([]byte, []int) {
-	return file_record_proto_rawDescGZIP(), []int{18}
+	return file_record_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Keys) GetKey() []byte {
@@ -1828,7 +2256,7 @@ const file_record_proto_rawDesc = "" +
 	"\frecord.proto\x12\fchumi.record\"+\n" +
 	"\x03Ref\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x12\n" +
-	"\x04word\x18\x02 \x01(\fR\x04word\"\xab\x04\n" +
+	"\x04word\x18\x02 \x01(\fR\x04word\"\x84\x05\n" +
 	"\x05Event\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x17\n" +
@@ -1845,7 +2273,9 @@ const file_record_proto_rawDesc = "" +
 	"\x06status\x18\r \x01(\v2\x14.chumi.record.StatusR\x06status\x12&\n" +
 	"\x04turn\x18\x0e \x01(\v2\x12.chumi.record.TurnR\x04turn\x12/\n" +
 	"\ahandoff\x18\x0f \x01(\v2\x15.chumi.record.HandoffR\ahandoff\x12,\n" +
-	"\x06update\x18\x10 \x01(\v2\x14.chumi.record.UpdateR\x06updateB\a\n" +
+	"\x06update\x18\x10 \x01(\v2\x14.chumi.record.UpdateR\x06update\x12&\n" +
+	"\x04tool\x18\x11 \x01(\v2\x12.chumi.record.ToolR\x04tool\x12/\n" +
+	"\asummary\x18\x12 \x01(\v2\x15.chumi.record.SummaryR\asummaryB\a\n" +
 	"\x05_timeB\x05\n" +
 	"\x03_atB\v\n" +
 	"\t_deadline\"\xe1\x02\n" +
@@ -1911,7 +2341,24 @@ const file_record_proto_rawDesc = "" +
 	"out_tokens\x18\b \x01(\x03R\toutTokens\x12\x1c\n" +
 	"\tsimulated\x18\t \x01(\bR\tsimulated\x12\x16\n" +
 	"\x06reason\x18\n" +
-	" \x01(\fR\x06reason\"F\n" +
+	" \x01(\fR\x06reason\"\xd9\x01\n" +
+	"\x04Tool\x12%\n" +
+	"\x04turn\x18\x01 \x01(\v2\x11.chumi.record.RefR\x04turn\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\fR\x02id\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\fR\x04name\x12\f\n" +
+	"\x01n\x18\x04 \x01(\x03R\x01n\x12\x14\n" +
+	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\x12\x12\n" +
+	"\x04acts\x18\x06 \x01(\bR\x04acts\x12\x1e\n" +
+	"\n" +
+	"repeatable\x18\a \x01(\bR\n" +
+	"repeatable\x12\x12\n" +
+	"\x04late\x18\b \x01(\bR\x04late\x12\x1a\n" +
+	"\bapproved\x18\t \x01(\bR\bapproved\"f\n" +
+	"\aSummary\x12\x13\n" +
+	"\x05up_to\x18\x01 \x01(\x04R\x04upTo\x12\x14\n" +
+	"\x05model\x18\x02 \x01(\fR\x05model\x12\x12\n" +
+	"\x04cost\x18\x03 \x01(\x03R\x04cost\x12\x1c\n" +
+	"\tsimulated\x18\x04 \x01(\bR\tsimulated\"F\n" +
 	"\aHandoff\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\fR\x06reason\x12\x19\n" +
 	"\x05until\x18\x02 \x01(\x03H\x00R\x05until\x88\x01\x01B\b\n" +
@@ -1920,7 +2367,7 @@ const file_record_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\fR\x04type\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\fR\x06reason\x12(\n" +
 	"\rprovider_time\x18\x03 \x01(\x03H\x00R\fproviderTime\x88\x01\x01B\x10\n" +
-	"\x0e_provider_time\"\xea\x05\n" +
+	"\x0e_provider_time\"\xb0\x06\n" +
 	"\x05State\x12\x18\n" +
 	"\achannel\x18\x01 \x01(\fR\achannel\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\rR\x04kind\x12\x18\n" +
@@ -1943,7 +2390,9 @@ const file_record_proto_rawDesc = "" +
 	"\bdeadline\x18\x11 \x01(\x03H\x06R\bdeadline\x88\x01\x01\x12\x12\n" +
 	"\x04away\x18\x12 \x01(\bR\x04away\x12-\n" +
 	"\afetches\x18\x13 \x03(\v2\x13.chumi.record.FetchR\afetches\x12,\n" +
-	"\x06volley\x18\x14 \x01(\v2\x14.chumi.record.VolleyR\x06volleyB\n" +
+	"\x06volley\x18\x14 \x01(\v2\x14.chumi.record.VolleyR\x06volley\x12&\n" +
+	"\x04work\x18\x15 \x01(\v2\x12.chumi.record.WorkR\x04work\x12\x1c\n" +
+	"\tdisclosed\x18\x16 \x01(\bR\tdisclosedB\n" +
 	"\n" +
 	"\b_startedB\t\n" +
 	"\a_activeB\x0f\n" +
@@ -1951,7 +2400,33 @@ const file_record_proto_rawDesc = "" +
 	"\f_window_fromB\x10\n" +
 	"\x0e_waiting_sinceB\b\n" +
 	"\x06_armedB\v\n" +
-	"\t_deadline\"R\n" +
+	"\t_deadline\"\xae\x02\n" +
+	"\x04Work\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\fR\aversion\x12\x19\n" +
+	"\x05since\x18\x02 \x01(\x03H\x00R\x05since\x88\x01\x01\x12\x14\n" +
+	"\x05steps\x18\x03 \x01(\x03R\x05steps\x12\x14\n" +
+	"\x05tools\x18\x04 \x01(\x03R\x05tools\x12\x14\n" +
+	"\x05acted\x18\x05 \x01(\bR\x05acted\x12\x1a\n" +
+	"\brepaired\x18\x06 \x01(\bR\brepaired\x12\x14\n" +
+	"\x05spent\x18\a \x01(\x03R\x05spent\x12\x1a\n" +
+	"\breserved\x18\b \x01(\x03R\breserved\x12\x1b\n" +
+	"\x06called\x18\t \x01(\x03H\x01R\x06called\x88\x01\x01\x12/\n" +
+	"\x05calls\x18\n" +
+	" \x03(\v2\x19.chumi.record.PendingCallR\x05callsB\b\n" +
+	"\x06_sinceB\t\n" +
+	"\a_called\"\xbb\x01\n" +
+	"\vPendingCall\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
+	"\x04tool\x18\x02 \x01(\fR\x04tool\x12\x14\n" +
+	"\x05state\x18\x03 \x01(\rR\x05state\x12\x12\n" +
+	"\x04acts\x18\x04 \x01(\bR\x04acts\x12\x1e\n" +
+	"\n" +
+	"repeatable\x18\x05 \x01(\bR\n" +
+	"repeatable\x12\f\n" +
+	"\x01n\x18\x06 \x01(\x03R\x01n\x12\x14\n" +
+	"\x05epoch\x18\a \x01(\x04R\x05epoch\x12\x13\n" +
+	"\x02at\x18\b \x01(\x03H\x00R\x02at\x88\x01\x01B\x05\n" +
+	"\x03_at\"R\n" +
 	"\x06Volley\x12\x14\n" +
 	"\x05spent\x18\x01 \x01(\rR\x05spent\x12\x1a\n" +
 	"\banswered\x18\x02 \x01(\bR\banswered\x12\x16\n" +
@@ -2021,27 +2496,31 @@ func file_record_proto_rawDescGZIP() []byte {
 	return file_record_proto_rawDescData
 }
 
-var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_record_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_record_proto_goTypes = []any{
-	(*Ref)(nil),       // 0: chumi.record.Ref
-	(*Event)(nil),     // 1: chumi.record.Event
-	(*Private)(nil),   // 2: chumi.record.Private
-	(*Address)(nil),   // 3: chumi.record.Address
-	(*Contact)(nil),   // 4: chumi.record.Contact
-	(*Message)(nil),   // 5: chumi.record.Message
-	(*Attempt)(nil),   // 6: chumi.record.Attempt
-	(*Status)(nil),    // 7: chumi.record.Status
-	(*Turn)(nil),      // 8: chumi.record.Turn
-	(*Handoff)(nil),   // 9: chumi.record.Handoff
-	(*Update)(nil),    // 10: chumi.record.Update
-	(*State)(nil),     // 11: chumi.record.State
-	(*Volley)(nil),    // 12: chumi.record.Volley
-	(*Fetch)(nil),     // 13: chumi.record.Fetch
-	(*TurnState)(nil), // 14: chumi.record.TurnState
-	(*Outbox)(nil),    // 15: chumi.record.Outbox
-	(*Row)(nil),       // 16: chumi.record.Row
-	(*Claim)(nil),     // 17: chumi.record.Claim
-	(*Keys)(nil),      // 18: chumi.record.Keys
+	(*Ref)(nil),         // 0: chumi.record.Ref
+	(*Event)(nil),       // 1: chumi.record.Event
+	(*Private)(nil),     // 2: chumi.record.Private
+	(*Address)(nil),     // 3: chumi.record.Address
+	(*Contact)(nil),     // 4: chumi.record.Contact
+	(*Message)(nil),     // 5: chumi.record.Message
+	(*Attempt)(nil),     // 6: chumi.record.Attempt
+	(*Status)(nil),      // 7: chumi.record.Status
+	(*Turn)(nil),        // 8: chumi.record.Turn
+	(*Tool)(nil),        // 9: chumi.record.Tool
+	(*Summary)(nil),     // 10: chumi.record.Summary
+	(*Handoff)(nil),     // 11: chumi.record.Handoff
+	(*Update)(nil),      // 12: chumi.record.Update
+	(*State)(nil),       // 13: chumi.record.State
+	(*Work)(nil),        // 14: chumi.record.Work
+	(*PendingCall)(nil), // 15: chumi.record.PendingCall
+	(*Volley)(nil),      // 16: chumi.record.Volley
+	(*Fetch)(nil),       // 17: chumi.record.Fetch
+	(*TurnState)(nil),   // 18: chumi.record.TurnState
+	(*Outbox)(nil),      // 19: chumi.record.Outbox
+	(*Row)(nil),         // 20: chumi.record.Row
+	(*Claim)(nil),       // 21: chumi.record.Claim
+	(*Keys)(nil),        // 22: chumi.record.Keys
 }
 var file_record_proto_depIdxs = []int32{
 	4,  // 0: chumi.record.Event.contact:type_name -> chumi.record.Contact
@@ -2049,27 +2528,32 @@ var file_record_proto_depIdxs = []int32{
 	6,  // 2: chumi.record.Event.attempt:type_name -> chumi.record.Attempt
 	7,  // 3: chumi.record.Event.status:type_name -> chumi.record.Status
 	8,  // 4: chumi.record.Event.turn:type_name -> chumi.record.Turn
-	9,  // 5: chumi.record.Event.handoff:type_name -> chumi.record.Handoff
-	10, // 6: chumi.record.Event.update:type_name -> chumi.record.Update
-	3,  // 7: chumi.record.Private.addresses:type_name -> chumi.record.Address
-	0,  // 8: chumi.record.Message.id:type_name -> chumi.record.Ref
-	0,  // 9: chumi.record.Message.turn:type_name -> chumi.record.Ref
-	0,  // 10: chumi.record.Attempt.message:type_name -> chumi.record.Ref
-	0,  // 11: chumi.record.Status.message:type_name -> chumi.record.Ref
-	0,  // 12: chumi.record.Turn.id:type_name -> chumi.record.Ref
-	14, // 13: chumi.record.State.turn:type_name -> chumi.record.TurnState
-	15, // 14: chumi.record.State.outbox:type_name -> chumi.record.Outbox
-	13, // 15: chumi.record.State.fetches:type_name -> chumi.record.Fetch
-	12, // 16: chumi.record.State.volley:type_name -> chumi.record.Volley
-	0,  // 17: chumi.record.TurnState.id:type_name -> chumi.record.Ref
-	0,  // 18: chumi.record.Outbox.message:type_name -> chumi.record.Ref
-	0,  // 19: chumi.record.Row.message:type_name -> chumi.record.Ref
-	0,  // 20: chumi.record.Claim.message:type_name -> chumi.record.Ref
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	11, // 5: chumi.record.Event.handoff:type_name -> chumi.record.Handoff
+	12, // 6: chumi.record.Event.update:type_name -> chumi.record.Update
+	9,  // 7: chumi.record.Event.tool:type_name -> chumi.record.Tool
+	10, // 8: chumi.record.Event.summary:type_name -> chumi.record.Summary
+	3,  // 9: chumi.record.Private.addresses:type_name -> chumi.record.Address
+	0,  // 10: chumi.record.Message.id:type_name -> chumi.record.Ref
+	0,  // 11: chumi.record.Message.turn:type_name -> chumi.record.Ref
+	0,  // 12: chumi.record.Attempt.message:type_name -> chumi.record.Ref
+	0,  // 13: chumi.record.Status.message:type_name -> chumi.record.Ref
+	0,  // 14: chumi.record.Turn.id:type_name -> chumi.record.Ref
+	0,  // 15: chumi.record.Tool.turn:type_name -> chumi.record.Ref
+	18, // 16: chumi.record.State.turn:type_name -> chumi.record.TurnState
+	19, // 17: chumi.record.State.outbox:type_name -> chumi.record.Outbox
+	17, // 18: chumi.record.State.fetches:type_name -> chumi.record.Fetch
+	16, // 19: chumi.record.State.volley:type_name -> chumi.record.Volley
+	14, // 20: chumi.record.State.work:type_name -> chumi.record.Work
+	15, // 21: chumi.record.Work.calls:type_name -> chumi.record.PendingCall
+	0,  // 22: chumi.record.TurnState.id:type_name -> chumi.record.Ref
+	0,  // 23: chumi.record.Outbox.message:type_name -> chumi.record.Ref
+	0,  // 24: chumi.record.Row.message:type_name -> chumi.record.Ref
+	0,  // 25: chumi.record.Claim.message:type_name -> chumi.record.Ref
+	26, // [26:26] is the sub-list for method output_type
+	26, // [26:26] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_record_proto_init() }
@@ -2081,19 +2565,21 @@ func file_record_proto_init() {
 	file_record_proto_msgTypes[5].OneofWrappers = []any{}
 	file_record_proto_msgTypes[6].OneofWrappers = []any{}
 	file_record_proto_msgTypes[7].OneofWrappers = []any{}
-	file_record_proto_msgTypes[9].OneofWrappers = []any{}
-	file_record_proto_msgTypes[10].OneofWrappers = []any{}
 	file_record_proto_msgTypes[11].OneofWrappers = []any{}
+	file_record_proto_msgTypes[12].OneofWrappers = []any{}
 	file_record_proto_msgTypes[13].OneofWrappers = []any{}
 	file_record_proto_msgTypes[14].OneofWrappers = []any{}
 	file_record_proto_msgTypes[15].OneofWrappers = []any{}
+	file_record_proto_msgTypes[17].OneofWrappers = []any{}
+	file_record_proto_msgTypes[18].OneofWrappers = []any{}
+	file_record_proto_msgTypes[19].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_record_proto_rawDesc), len(file_record_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   19,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
