@@ -11,6 +11,7 @@ type Set struct {
 	Actors  Actors
 	Journal Journal
 	Turn    Turn
+	Model   Model
 	Graph   Graph
 	API     API
 	Peer    Peer
@@ -28,6 +29,7 @@ func New(reg prometheus.Registerer) *Set {
 		Actors:  newActors(reg),
 		Journal: newJournal(reg),
 		Turn:    newTurn(reg),
+		Model:   newModel(reg),
 		Graph:   newGraph(reg),
 		API:     newAPI(reg),
 		Peer:    newPeer(reg),
@@ -61,6 +63,15 @@ func histogram(reg prometheus.Registerer, name, help string) prometheus.Histogra
 		Name: name, Help: help, Buckets: latency,
 		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100,
 	})
+	reg.MustRegister(h)
+	return h
+}
+
+func histograms(reg prometheus.Registerer, name, help string, labels ...string) *prometheus.HistogramVec {
+	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: name, Help: help, Buckets: latency,
+		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100,
+	}, labels)
 	reg.MustRegister(h)
 	return h
 }

@@ -23,25 +23,26 @@ type wall struct {
 }
 
 const (
-	actor     = "github.com/asynkron/protoactor-go/actor"
-	streams   = "github.com/asynkron/protoactor-go/eventstream"
-	pebble    = "github.com/cockroachdb/pebble/v2"
-	fasthttp  = "github.com/valyala/fasthttp"
-	fastjson  = "github.com/valyala/fastjson"
-	openai    = "github.com/sashabaranov/go-openai"
-	prom      = "github.com/prometheus/client_golang/prometheus"
-	failsafe  = "github.com/failsafe-go/failsafe-go"
-	rate      = "golang.org/x/time/rate"
-	tink      = "github.com/tink-crypto/tink-go/v2"
-	raft      = "go.etcd.io/raft/v3"
-	protobuf  = "google.golang.org/protobuf"
-	histogram = "github.com/HdrHistogram/hdrhistogram-go"
-	koanf     = "github.com/knadh/koanf"
-	cobra     = "github.com/spf13/cobra"
-	cmp       = "github.com/google/go-cmp/cmp"
-	argon2    = "golang.org/x/crypto/argon2"
-	yaml      = "go.yaml.in/yaml/v3"
-	minio     = "github.com/minio/minio-go/v7"
+	actor      = "github.com/asynkron/protoactor-go/actor"
+	streams    = "github.com/asynkron/protoactor-go/eventstream"
+	pebble     = "github.com/cockroachdb/pebble/v2"
+	fasthttp   = "github.com/valyala/fasthttp"
+	fastjson   = "github.com/valyala/fastjson"
+	openai     = "github.com/sashabaranov/go-openai"
+	prom       = "github.com/prometheus/client_golang/prometheus"
+	failsafe   = "github.com/failsafe-go/failsafe-go"
+	rate       = "golang.org/x/time/rate"
+	tink       = "github.com/tink-crypto/tink-go/v2"
+	raft       = "go.etcd.io/raft/v3"
+	protobuf   = "google.golang.org/protobuf"
+	histogram  = "github.com/HdrHistogram/hdrhistogram-go"
+	koanf      = "github.com/knadh/koanf"
+	cobra      = "github.com/spf13/cobra"
+	cmp        = "github.com/google/go-cmp/cmp"
+	argon2     = "golang.org/x/crypto/argon2"
+	yaml       = "go.yaml.in/yaml/v3"
+	jsonschema = "github.com/santhosh-tekuri/jsonschema/v6"
+	minio      = "github.com/minio/minio-go/v7"
 )
 
 // walls is the map of the house. A library is granted to the one package that
@@ -80,7 +81,7 @@ var walls = []wall{
 		outside: []string{actor, "github.com/asynkron/protoactor-go/remote", "google.golang.org/grpc", "go.etcd.io/raft/v3/raftpb", protobuf, fasthttp}},
 	{pkg: "transport/egress", inside: []string{"chat"}},
 	{pkg: "transport/extract", inside: []string{"chat"}, outside: []string{"golang.org/x/net/html", "github.com/ledongthuc/pdf"}},
-	{pkg: "transport/openai", inside: []string{"chat", "metrics", "metrics/failpoint"}, outside: []string{openai, failsafe}},
+	{pkg: "transport/openai", inside: []string{"chat", "metrics", "metrics/failpoint"}, outside: []string{openai, failsafe, jsonschema}},
 
 	// The simulators import nothing of what they imitate: a shared mistake would
 	// cancel out.

@@ -5,111 +5,168 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/chumiai/chumi/chat"
 	goopenai "github.com/sashabaranov/go-openai"
 )
 
+// draft is an answer as it comes in.
+type draft struct {
+	model, request string
+	text           strings.Builder
+	calls          gatherer
+	tokens         *chat.Tokens
+	finish         goopenai.FinishReason
+	refused        bool
+	// most bounds the text, coming counts what of it is announced.
+	most, coming int
+}
+
+func (d *draft) write(text string) error {
+	if d.text.Len()+len(text) > d.most {
+		return errTooLong
+	}
+	d.text.WriteString(text)
+	return nil
+}
+
+// answer judges what arrived and hands it on whole.
+func (d *draft) answer(a *ask, v *validator) (chat.Answer, error) {
+	out := chat.Answer{Text: strings.TrimSpace(d.text.String()), Model: d.model, Request: d.request}
+	if out.Model == "" {
+		out.Model = a.model
+	}
+	if len(d.calls.calls) > 0 && len(a.prompt.Tools) == 0 {
+		return chat.Answer{}, errToolCall
+	}
+	switch d.finish {
+	case "", goopenai.FinishReasonNull:
+		return chat.Answer{}, errCut
+	case goopenai.FinishReasonLength:
+		return chat.Answer{}, errTruncated
+	case goopenai.FinishReasonContentFilter:
+		return chat.Answer{}, errContentFilter
+	case goopenai.FinishReasonStop, goopenai.FinishReasonToolCalls, goopenai.FinishReasonFunctionCall:
+	default:
+		// A word of another server for "done".
+	}
+	out.Calls = d.calls.decode(a.prompt, v)
+	switch {
+	case d.refused:
+		return chat.Answer{}, errRefused
+	case out.Text == "" && len(out.Calls) == 0:
+		return chat.Answer{}, errEmpty
+	}
+	settle(&out, d.tokens, a.prompt)
+	return out, nil
+}
+
 // stream reads the answer piece by piece and returns it whole.
-func (c *Client) stream(ctx context.Context, p chat.Prompt) (chat.Answer, error) {
-	r := c.request(p)
+func (c *Client) stream(ctx context.Context, p *provider, a *ask, x *exchange) (chat.Answer, error) {
+	r := c.chatRequest(a)
 	r.StreamOptions = &goopenai.StreamOptions{IncludeUsage: true}
-	s, err := c.api.CreateChatCompletionStream(ctx, r)
+	s, err := p.api.CreateChatCompletionStream(ctx, r)
 	if err != nil {
 		return chat.Answer{}, err
 	}
 	defer s.Close()
-	var text strings.Builder
-	a := chat.Answer{Model: c.opt.Model}
-	var finish goopenai.FinishReason
-	refused := false
+	d := draft{most: c.opt.TextMax}
 	for {
 		chunk, err := s.Recv()
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if err != nil && finish != "" {
+		if err != nil && d.finish != "" {
 			// The answer is complete; only its usage or the end mark is missing.
 			break
 		}
 		if err != nil {
 			return chat.Answer{}, err
 		}
-		if chunk.Model != "" {
-			a.Model = chunk.Model
-		}
-		if chunk.Usage != nil {
-			a.PromptTokens, a.OutTokens = int64(chunk.Usage.PromptTokens), int64(chunk.Usage.CompletionTokens)
-		}
-		// The chunk with the usage has no choices.
-		if len(chunk.Choices) == 0 {
-			continue
-		}
-		choice := &chunk.Choices[0]
-		text.WriteString(choice.Delta.Content)
-		if text.Len() > c.opt.TextMax {
-			return chat.Answer{}, errTooLong
-		}
-		refused = refused || choice.Delta.Refusal != ""
-		if len(choice.Delta.ToolCalls) > 0 || choice.Delta.FunctionCall != nil {
-			return chat.Answer{}, errToolCall
-		}
-		if choice.FinishReason != "" && choice.FinishReason != goopenai.FinishReasonNull {
-			finish = choice.FinishReason
+		x.first(c.opt.Now())
+		if err := d.chunk(&chunk); err != nil {
+			return chat.Answer{}, err
 		}
 	}
-	a.Text = strings.TrimSpace(text.String())
-	return a, judge(a.Text, finish, refused)
+	return d.answer(a, &c.validator)
+}
+
+func (d *draft) chunk(chunk *goopenai.ChatCompletionStreamResponse) error {
+	if chunk.Model != "" {
+		d.model = chunk.Model
+	}
+	if chunk.ID != "" {
+		d.request = chunk.ID
+	}
+	if t := tokensOf(chunk.Usage); t != nil {
+		d.tokens = t
+	}
+	// The chunk with the usage has no choices.
+	if len(chunk.Choices) == 0 {
+		return nil
+	}
+	choice := &chunk.Choices[0]
+	if err := d.write(choice.Delta.Content); err != nil {
+		return err
+	}
+	d.refused = d.refused || choice.Delta.Refusal != ""
+	for i := range choice.Delta.ToolCalls {
+		if err := d.calls.add(&choice.Delta.ToolCalls[i]); err != nil {
+			return err
+		}
+	}
+	if err := d.legacy(choice.Delta.FunctionCall); err != nil {
+		return err
+	}
+	if choice.FinishReason != "" && choice.FinishReason != goopenai.FinishReasonNull {
+		d.finish = choice.FinishReason
+	}
+	return nil
+}
+
+// legacy takes the one call of servers that know no tools yet, only functions.
+func (d *draft) legacy(f *goopenai.FunctionCall) error {
+	if f == nil {
+		return nil
+	}
+	first := 0
+	return d.calls.add(&goopenai.ToolCall{Index: &first, Function: *f})
 }
 
 // whole asks for the answer in one piece.
-func (c *Client) whole(ctx context.Context, p chat.Prompt) (chat.Answer, error) {
-	resp, err := c.api.CreateChatCompletion(ctx, c.request(p))
+func (c *Client) whole(ctx context.Context, p *provider, a *ask, x *exchange) (chat.Answer, error) {
+	resp, err := p.api.CreateChatCompletion(ctx, c.chatRequest(a))
 	if err != nil {
 		return chat.Answer{}, err
 	}
-	a := chat.Answer{
-		Model:        resp.Model,
-		PromptTokens: int64(resp.Usage.PromptTokens),
-		OutTokens:    int64(resp.Usage.CompletionTokens),
-	}
-	if a.Model == "" {
-		a.Model = c.opt.Model
-	}
+	x.first(c.opt.Now())
+	d := draft{most: c.opt.TextMax, model: resp.Model, request: resp.ID, tokens: tokensOf(&resp.Usage)}
 	if len(resp.Choices) == 0 {
 		return chat.Answer{}, errEmpty
 	}
 	m := &resp.Choices[0].Message
-	if len(m.ToolCalls) > 0 || m.FunctionCall != nil {
-		return chat.Answer{}, errToolCall
+	d.finish, d.refused = resp.Choices[0].FinishReason, m.Refusal != ""
+	if err := d.write(m.Content); err != nil {
+		return chat.Answer{}, err
 	}
-	if len(m.Content) > c.opt.TextMax {
-		return chat.Answer{}, errTooLong
+	for i := range m.ToolCalls {
+		// Whatever the ids and indexes say, each is a call of its own.
+		g, err := d.calls.begin(i, m.ToolCalls[i].ID, m.ToolCalls[i].Function.Name)
+		if err != nil {
+			return chat.Answer{}, err
+		}
+		g.write(m.ToolCalls[i].Function.Arguments)
 	}
-	a.Text = strings.TrimSpace(m.Content)
-	return a, judge(a.Text, resp.Choices[0].FinishReason, m.Refusal != "")
+	if err := d.legacy(m.FunctionCall); err != nil {
+		return chat.Answer{}, err
+	}
+	return d.answer(a, &c.validator)
 }
 
-// judge decides whether what arrived is a whole answer.
-func judge(text string, finish goopenai.FinishReason, refused bool) error {
-	switch finish {
-	case goopenai.FinishReasonStop:
-	case "", goopenai.FinishReasonNull:
-		return errCut
-	case goopenai.FinishReasonLength:
-		return errTruncated
-	case goopenai.FinishReasonContentFilter:
-		return errContentFilter
-	case goopenai.FinishReasonToolCalls, goopenai.FinishReasonFunctionCall:
-		return errToolCall
-	default:
-		// A word of another server for "done".
+// first notes when the first piece of an answer came.
+func (x *exchange) first(now time.Time) {
+	if x.firstAt.IsZero() {
+		x.firstAt = now
 	}
-	switch {
-	case refused:
-		return errRefused
-	case text == "":
-		return errEmpty
-	}
-	return nil
 }

@@ -1,16 +1,16 @@
 package openai
 
 import (
-	"context"
-	"crypto/tls"
 	"errors"
-	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/metrics"
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	goopenai "github.com/sashabaranov/go-openai"
 )
@@ -29,40 +29,60 @@ const (
 	// provider that comes back meets one request, not all that waited.
 	DefaultFailureMax = 5
 	DefaultPause      = 10 * time.Second
+	// DefaultEmbeddingModel and DefaultTranscriptionModel are asked for where none is set.
+	DefaultEmbeddingModel     = "text-embedding-3-small"
+	DefaultTranscriptionModel = "whisper-1"
 
-	// connIdleMax keeps connections for a burst of turns; each costs about 30 KB.
-	connIdleMax = 256
-	dialTimeout = 5 * time.Second
 	// pauseJitter spreads probes of several nodes.
 	pauseJitter = 0.2
+	// providersMax bounds the places whose health is remembered.
+	providersMax = 4096
 )
 
 // Options configures a Client. The zero value of a field takes its default.
 type Options struct {
-	// BaseURL ends before /chat/completions: https://api.openai.com/v1.
-	BaseURL string
-	// Model is required.
+	// BaseURL, APIKey, API, APIVersion, Whole and HTTP2 are of the provider without a
+	// name; see ProviderOptions.
+	BaseURL    string
+	APIKey     chat.Secret
+	API        API
+	APIVersion string
+	Whole      bool
+	HTTP2      bool
+	// Model is asked for by prompts that name none. Required.
 	Model string
-	// APIKey is sent as a bearer token; local servers may need none.
-	APIKey chat.Secret
-	// Whole asks for the answer in one piece, for servers that cannot stream.
-	Whole bool
-	// Timeout bounds one call; the caller's context may be shorter.
+	// Named are the other providers, by name; Providers, which can be nil, finds those of
+	// a tenant, which come first.
+	Named     map[string]ProviderOptions
+	Providers Providers
+	// Embedding and Transcription are the models of Embed and Transcribe.
+	Embedding, Transcription chat.ModelRef
+	// Timeout bounds one call, all models of its list together; the caller's context may
+	// be shorter.
 	Timeout time.Duration
-	// OutputTokenMax bounds the answer at the provider; negative leaves the
-	// field out, for servers that do not know it.
+	// OutputTokenMax bounds the answer at the provider, for prompts that do not; negative
+	// leaves the field out, for servers that do not know it.
 	OutputTokenMax int
 	// TextMax bounds the answer here, in bytes.
 	TextMax int
 	// ResponseMax bounds the bytes read of one response.
 	ResponseMax int64
-	// FailureMax failures in a row make calls fail at once for Pause.
+	// FailureMax failures in a row make calls of a provider fail at once for Pause.
 	FailureMax uint
 	Pause      time.Duration
+	// ConnectionsMax bounds connections to one address, besides those of HTTP/2; calls
+	// above it wait. 0 for no bound.
+	ConnectionsMax int
 	// Simulated marks every answer as made by the built-in simulator.
 	Simulated bool
+	// Spent is told what Embed and Transcribe used, on their goroutine. Can be nil.
+	Spent func(Spend)
+	// Metrics can be nil.
+	Metrics *metrics.Model
 	// Transport can be nil: then one with connection limits is built.
 	Transport http.RoundTripper
+	// Now is the clock; time.Now when nil.
+	Now func() time.Time
 }
 
 // EnsureDefaults fills every unset field.
@@ -88,27 +108,70 @@ func (o *Options) EnsureDefaults() {
 	if o.Pause <= 0 {
 		o.Pause = DefaultPause
 	}
+	if o.Embedding.Model == "" {
+		o.Embedding.Model = DefaultEmbeddingModel
+	}
+	if o.Transcription.Model == "" {
+		o.Transcription.Model = DefaultTranscriptionModel
+	}
+	if o.Metrics == nil {
+		o.Metrics = &metrics.New(nil).Model
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 }
 
 // Validate names the option that is wrong.
 func (o *Options) Validate() error {
-	u, err := url.Parse(o.BaseURL)
-	if err != nil || u.Host == "" || u.User != nil || (u.Scheme != "http" && u.Scheme != "https") {
-		return chat.E("openai.New", chat.KindInvalid, "BaseURL must be an http or https address without a user", nil)
-	}
+	wrong := func(what string) error { return chat.E("openai.New", chat.KindInvalid, what, nil) }
 	if o.Model == "" {
-		return chat.E("openai.New", chat.KindInvalid, "Model is required", nil)
+		return wrong("Model is required")
+	}
+	unnamed := o.unnamed()
+	if what := unnamed.wrong(); what != "" {
+		return wrong(what)
+	}
+	for name, p := range o.Named {
+		if what := p.wrong(); what != "" {
+			return wrong("provider " + name + ": " + what)
+		}
+	}
+	for _, ref := range []chat.ModelRef{o.Embedding, o.Transcription} {
+		if _, ok := o.Named[ref.Provider]; ref.Provider != "" && !ok {
+			return wrong("there is no provider " + ref.Provider)
+		}
 	}
 	return nil
 }
 
-// Client answers prompts with one model of one provider. It is safe for
-// concurrent use; all calls share one circuit breaker.
+func (o *Options) unnamed() ProviderOptions {
+	return ProviderOptions{BaseURL: o.BaseURL, APIKey: o.APIKey, API: o.API, APIVersion: o.APIVersion, Whole: o.Whole, HTTP2: o.HTTP2}
+}
+
+// wrong says what is wrong with o, "" for nothing.
+func (o ProviderOptions) wrong() string {
+	o.ensureDefaults()
+	u, err := url.Parse(o.BaseURL)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || (u.Scheme != "http" && u.Scheme != "https"):
+		return "BaseURL must be an http or https address without a user"
+	case !slices.Contains([]API{APIChat, APIResponses, APIAzure}, o.API):
+		return "API must be chat, responses or azure"
+	}
+	return ""
+}
+
+// Client answers prompts with the models of one or several providers. It is safe for
+// concurrent use; calls to the same place share one circuit breaker.
 type Client struct {
-	opt     Options
-	api     *goopenai.Client
-	breaker circuitbreaker.CircuitBreaker[any]
-	close   func()
+	opt       Options
+	http      [2]*http.Client // [1] speaks HTTP/2 without TLS
+	close     func()
+	validator validator
+
+	mu     sync.Mutex // guards places
+	places map[place]*provider
 }
 
 // New returns a Client, or an error that names the option that is wrong.
@@ -117,117 +180,90 @@ func New(o Options) (*Client, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
-	rt, closeIdle := o.Transport, func() {}
-	if rt == nil {
-		own := newTransport()
-		rt, closeIdle = own, own.CloseIdleConnections
+	c := &Client{opt: o, close: func() {}, places: make(map[place]*provider)}
+	if o.Transport != nil {
+		c.http[0], c.http[1] = httpClient(o.Transport), httpClient(o.Transport)
+		return c, nil
 	}
-	cfg := goopenai.DefaultConfig(o.APIKey.Reveal())
-	cfg.BaseURL = strings.TrimRight(o.BaseURL, "/")
-	cfg.HTTPClient = &doer{
-		responseMax: o.ResponseMax,
-		http: &http.Client{
-			Transport: rt,
-			// A redirect would carry the key and the prompt elsewhere.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-	}
-	return &Client{
-		opt:   o,
-		api:   goopenai.NewClientWithConfig(cfg),
-		close: closeIdle,
-		breaker: circuitbreaker.NewBuilder[any]().
-			WithFailureThreshold(o.FailureMax).
-			WithSuccessThreshold(1).
-			WithDelay(o.Pause).
-			WithJitterFactor(pauseJitter).
-			Build(),
-	}, nil
-}
-
-func newTransport() *http.Transport {
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
-		ForceAttemptHTTP2:     true,
-		TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12},
-		TLSHandshakeTimeout:   dialTimeout,
-		MaxIdleConns:          connIdleMax,
-		MaxIdleConnsPerHost:   connIdleMax,
-		IdleConnTimeout:       90 * time.Second,
-		ExpectContinueTimeout: time.Second,
-	}
+	plain, h2 := newTransport(o.ConnectionsMax), newH2Transport()
+	c.http[0], c.http[1] = httpClient(plain), httpClient(h2)
+	c.close = func() { plain.CloseIdleConnections(); h2.CloseIdleConnections() }
+	return c, nil
 }
 
 // Close drops idle connections. Calls under way go on.
 func (c *Client) Close() { c.close() }
 
-// Complete makes one call. The error is always a *chat.ModelError.
-func (c *Client) Complete(ctx context.Context, p chat.Prompt) (chat.Answer, error) {
-	if !c.breaker.TryAcquirePermit() {
-		return chat.Answer{}, &chat.ModelError{Reason: reasonBreakerOpen, RetryAfter: max(c.breaker.RemainingDelay(), time.Second)}
-	}
-	probe := c.breaker.IsHalfOpen()
-	x := &exchange{turn: p.Turn}
-	callCtx, cancel := context.WithTimeout(context.WithValue(ctx, exchangeKey{}, x), c.opt.Timeout)
-	defer cancel()
-	var a chat.Answer
-	var err error
-	if c.opt.Whole {
-		a, err = c.whole(callCtx, p)
-	} else {
-		a, err = c.stream(callCtx, p)
-	}
-	failure := classify(ctx, err, x)
-	c.record(failure, probe)
-	if failure != nil {
-		return chat.Answer{}, failure
-	}
-	a.PromptHash = p.Hash()
-	a.Simulated = c.opt.Simulated
-	return a, nil
-}
-
-// record tells the breaker whether the provider is alive. A provider that
-// refuses is; a call the caller gave up says nothing, but a probe must end.
-func (c *Client) record(failure *chat.ModelError, probe bool) {
+// provider finds who serves a model for a tenant.
+func (c *Client) provider(t chat.TenantID, ref chat.ModelRef) (*provider, *chat.ModelError) {
+	o, ok := c.options(t, ref.Provider)
 	switch {
-	case failure == nil:
-		c.breaker.RecordSuccess()
-	case failure.Reason == reasonCancelled:
-		if probe && c.breaker.IsHalfOpen() {
-			c.breaker.RecordFailure()
+	case !ok || o.wrong() != "":
+		return nil, &chat.ModelError{Reason: reasonNoProvider, Permanent: true}
+	case ref.Model == "" || len(o.Models) > 0 && !slices.Contains(o.Models, ref.Model):
+		return nil, &chat.ModelError{Reason: reasonModelNotFound, Permanent: true}
+	}
+	o.ensureDefaults()
+	at := place{url: strings.TrimRight(o.BaseURL, "/"), version: o.APIVersion, key: o.APIKey, api: o.API, whole: o.Whole, http2: o.HTTP2}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p, known := c.places[at]; known {
+		return p, nil
+	}
+	if len(c.places) >= providersMax {
+		// Keys that were rotated away, mostly; who is in use is found again.
+		clear(c.places)
+	}
+	p := c.open(at)
+	c.places[at] = p
+	return p, nil
+}
+
+func (c *Client) options(t chat.TenantID, name string) (ProviderOptions, bool) {
+	if c.opt.Providers != nil {
+		if o, ok := c.opt.Providers.Provider(t, name); ok {
+			return o, true
 		}
-	case sick[failure.Reason]:
-		c.breaker.RecordFailure()
-	default:
-		c.breaker.RecordSuccess()
 	}
+	if name == "" {
+		return c.opt.unnamed(), true
+	}
+	o, ok := c.opt.Named[name]
+	return o, ok
 }
 
-func (c *Client) request(p chat.Prompt) goopenai.ChatCompletionRequest {
-	r := goopenai.ChatCompletionRequest{
-		Model:    c.opt.Model,
-		Messages: make([]goopenai.ChatCompletionMessage, len(p.Lines)),
+func (c *Client) open(at place) *provider {
+	cfg := goopenai.DefaultConfig(at.key.Reveal())
+	if at.api == APIAzure {
+		cfg = goopenai.DefaultAzureConfig(at.key.Reveal(), at.url)
+		cfg.APIVersion = at.version
+		// Deployments are named as the configuration names them.
+		cfg.AzureModelMapperFunc = func(model string) string { return url.PathEscape(model) }
 	}
-	if c.opt.OutputTokenMax > 0 {
-		r.MaxCompletionTokens = c.opt.OutputTokenMax
+	cfg.BaseURL = at.url
+	speaks := c.http[0]
+	if at.http2 {
+		speaks = c.http[1]
 	}
-	for i, l := range p.Lines {
-		r.Messages[i] = goopenai.ChatCompletionMessage{Role: role(l.Role), Content: l.Text}
+	cfg.HTTPClient = &doer{responseMax: c.opt.ResponseMax, http: speaks}
+	return &provider{
+		place: at,
+		api:   goopenai.NewClientWithConfig(cfg),
+		breaker: circuitbreaker.NewBuilder[any]().
+			WithFailureThreshold(c.opt.FailureMax).
+			WithSuccessThreshold(1).
+			WithDelay(c.opt.Pause).
+			WithJitterFactor(pauseJitter).
+			OnStateChanged(func(e circuitbreaker.StateChangedEvent) {
+				switch {
+				case e.OldState == circuitbreaker.ClosedState:
+					c.opt.Metrics.Breakers.Inc()
+				case e.NewState == circuitbreaker.ClosedState:
+					c.opt.Metrics.Breakers.Dec()
+				}
+			}).
+			Build(),
 	}
-	return r
-}
-
-func role(r chat.PromptRole) string {
-	switch r {
-	case chat.RoleSystem:
-		return goopenai.ChatMessageRoleSystem
-	case chat.RoleAssistant:
-		return goopenai.ChatMessageRoleAssistant
-	case chat.RoleCustomer:
-	}
-	return goopenai.ChatMessageRoleUser
 }
 
 // errIs is errors.Is over several targets.

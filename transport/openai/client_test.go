@@ -96,7 +96,8 @@ func TestClient_StreamsAWholeAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := chat.Answer{Text: "It costs five.", Model: "served-model", PromptTokens: 21, OutTokens: 5, PromptHash: prompt.Hash()}
+	want := chat.Answer{Text: "It costs five.", Model: "served-model", Request: "x", PromptTokens: 21, OutTokens: 5,
+		Tokens: chat.Tokens{Prompt: 21, Output: 5}, PromptHash: prompt.Hash()}
 	if !reflect.DeepEqual(a, want) {
 		t.Errorf("got %+v, want %+v", a, want)
 	}

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"io"
 	"net/http"
 	"strconv"
@@ -20,9 +21,16 @@ const retryAfterMax = 10 * time.Minute
 // It travels in the request's context and belongs to the calling goroutine.
 type exchange struct {
 	turn chat.TurnID
+	// responses is true for the Responses API.
+	responses bool
+	// keep asks for the body as well, in raw.
+	keep bool
+	raw  []byte
 	// status is of the response, 0 without one; retryAfter is its wish.
 	status     int
 	retryAfter time.Duration
+	// firstAt is when the first piece of the answer came.
+	firstAt time.Time
 }
 
 type exchangeKey struct{}
@@ -54,7 +62,15 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 		return nil, errRedirected
 	}
 	resp.Body = &bounded{ReadCloser: resp.Body, left: d.responseMax}
-	if err := reframeWhole(req, resp); err != nil {
+	if x.keep {
+		if x.raw, err = io.ReadAll(resp.Body); err != nil {
+			_ = resp.Body.Close()
+			return nil, err
+		}
+		_ = resp.Body.Close()
+		resp.Body = io.NopCloser(bytes.NewReader(x.raw))
+	}
+	if err := reframeWhole(req, resp, x.responses); err != nil {
 		return nil, err
 	}
 	return resp, nil

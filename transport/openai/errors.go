@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"syscall"
 
 	"github.com/chumiai/chumi/chat"
 	goopenai "github.com/sashabaranov/go-openai"
@@ -23,6 +24,7 @@ const (
 	reasonCut            = "cut"
 	reasonEmpty          = "empty"
 	reasonMalformed      = "malformed"
+	reasonNoProvider     = "no_provider"
 	reasonModelNotFound  = "model_not_found"
 	reasonProviderError  = "provider_error"
 	reasonQuotaExceeded  = "quota_exceeded"
@@ -43,11 +45,28 @@ var sick = map[string]bool{
 	reasonTimeout: true, reasonUnreachable: true,
 }
 
+// elsewhere are the reasons that another model of the list may do better than. The
+// others are about the answer itself, which another model is not asked to better: a
+// refusal is not shopped around, and what is too long is so everywhere.
+var elsewhere = map[string]bool{
+	reasonBadRequest: true, reasonBreakerOpen: true, reasonContextTooLong: true, reasonCut: true, reasonEmpty: true,
+	reasonMalformed: true, reasonModelNotFound: true, reasonNoProvider: true, reasonProviderError: true,
+	reasonQuotaExceeded: true, reasonRedirected: true, reasonThrottled: true, reasonTimeout: true,
+	reasonToolCall: true, reasonUnauthorized: true, reasonUnreachable: true,
+}
+
+// noRoom reports whether this machine had no descriptor or port left for a connection:
+// nobody's fault, and over when another call ends.
+func noRoom(err error) bool {
+	return errIs(err, syscall.EMFILE, syscall.ENFILE, syscall.EADDRNOTAVAIL)
+}
+
 // What this package itself finds wrong with an answer.
 var (
 	errContentFilter = errors.New("stopped by the filter")
 	errCut           = errors.New("cut")
 	errEmpty         = errors.New("empty")
+	errMalformed     = errors.New("malformed")
 	errRedirected    = errors.New("redirected")
 	errRefused       = errors.New("refused")
 	errTooLarge      = errors.New("response too large")
@@ -86,6 +105,8 @@ func classify(ctx context.Context, err error, x *exchange) *chat.ModelError {
 		return &chat.ModelError{Reason: reasonRefused, Permanent: true}
 	case errors.Is(err, errEmpty):
 		return &chat.ModelError{Reason: reasonEmpty}
+	case errors.Is(err, errMalformed):
+		return &chat.ModelError{Reason: reasonMalformed}
 	case errors.As(err, &api):
 		return byStatus(api.HTTPStatusCode, word(api.Code), x)
 	case errors.As(err, &req):
@@ -111,13 +132,13 @@ func byStatus(status int, code string, x *exchange) *chat.ModelError {
 	switch code {
 	case "context_length_exceeded":
 		return &chat.ModelError{Reason: reasonContextTooLong, Permanent: true}
-	case "content_filter":
+	case "content_filter", "content_policy_violation":
 		return &chat.ModelError{Reason: reasonContentFilter, Permanent: true}
 	case "insufficient_quota", "billing_hard_limit_reached":
 		return &chat.ModelError{Reason: reasonQuotaExceeded, Permanent: true}
 	case "model_not_found":
 		return &chat.ModelError{Reason: reasonModelNotFound, Permanent: true}
-	case "rate_limit_exceeded":
+	case "rate_limit_exceeded", "too_many_requests":
 		return &chat.ModelError{Reason: reasonThrottled, RetryAfter: x.retryAfter}
 	}
 	switch {

@@ -13,7 +13,7 @@ import (
 // reframeWhole lets a server answer a request for a stream with one JSON
 // object, as some compatible servers do: the object becomes the stream that was
 // asked for. A stream never begins with a brace.
-func reframeWhole(req *http.Request, resp *http.Response) error {
+func reframeWhole(req *http.Request, resp *http.Response, responses bool) error {
 	if resp.StatusCode != http.StatusOK || req.Header.Get("Accept") != "text/event-stream" {
 		return nil
 	}
@@ -24,6 +24,9 @@ func reframeWhole(req *http.Request, resp *http.Response) error {
 		return nil
 	}
 	defer resp.Body.Close()
+	if responses {
+		return reframeResponse(resp, body)
+	}
 	return reframe(resp, body)
 }
 
@@ -49,6 +52,9 @@ func reframe(resp *http.Response, from io.Reader) error {
 	if finish == "" {
 		finish = goopenai.FinishReasonStop
 	}
+	for i := range choice.Message.ToolCalls {
+		choice.Message.ToolCalls[i].Index = &i
+	}
 	chunk := goopenai.ChatCompletionStreamResponse{
 		ID: whole.ID, Object: "chat.completion.chunk", Created: whole.Created, Model: whole.Model, Usage: &whole.Usage,
 		Choices: []goopenai.ChatCompletionStreamChoice{{
@@ -63,11 +69,34 @@ func reframe(resp *http.Response, from io.Reader) error {
 	if err != nil {
 		return err
 	}
+	frame(resp, data)
+	return nil
+}
+
+// reframeResponse does the same for the Responses API.
+func reframeResponse(resp *http.Response, from io.Reader) error {
+	body, err := io.ReadAll(from)
+	if err != nil {
+		return err
+	}
+	data, err := json.Marshal(struct {
+		Type     string          `json:"type"`
+		Response json.RawMessage `json:"response"`
+	}{"response.completed", body})
+	if err != nil {
+		resp.Body = io.NopCloser(bytes.NewReader(nil))
+		return nil
+	}
+	frame(resp, data)
+	return nil
+}
+
+// frame makes one event and the end of the stream the response's body.
+func frame(resp *http.Response, data []byte) {
 	var framed bytes.Buffer
 	framed.Grow(len(data) + 32)
 	framed.WriteString("data: ")
 	framed.Write(data)
 	framed.WriteString("\n\ndata: [DONE]\n\n")
 	resp.Body = io.NopCloser(&framed)
-	return nil
 }

@@ -4,54 +4,136 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 )
 
-// requestMax bounds a request body: more than any prompt a client should send.
-const requestMax = 4 << 20
+// requestMax bounds a request body: more than any prompt with pictures a client
+// should send.
+const requestMax = 32 << 20
 
-// complete serves POST /chat/completions.
-func (s *Server) complete(w http.ResponseWriter, r *http.Request) {
-	s.answering.Add(1)
-	defer s.answering.Add(-1)
-	if s.o.APIKey != "" && r.Header.Get("Authorization") != "Bearer "+s.o.APIKey {
-		refuse(w, http.StatusUnauthorized, "invalid_request_error", "invalid_api_key", "", "Incorrect API key provided.")
-		return
+// The APIs, as the ledger names them.
+const (
+	apiChat           = "chat"
+	apiResponses      = "responses"
+	apiEmbeddings     = "embeddings"
+	apiTranscriptions = "transcriptions"
+)
+
+// dialect is how one API is spoken.
+type dialect interface {
+	// decode reads a request; why says what is wrong with it, in param when that is known.
+	decode(body []byte) (a *Asked, param, why string)
+	// whole is an answer in one piece.
+	whole(a *Asked, c Call, said Said) []byte
+	// stream writes an answer piece by piece. It calls next before each, with the tokens
+	// of it; next ends the handler when the client has left.
+	stream(w io.Writer, a *Asked, c Call, said Said, next func(tokens int))
+}
+
+// allowed checks the key, of OpenAI or of Azure.
+func (s *Server) allowed(w http.ResponseWriter, r *http.Request) bool {
+	if s.o.APIKey == "" || r.Header.Get("Authorization") == "Bearer "+s.o.APIKey || r.Header.Get("api-key") == s.o.APIKey {
+		return true
 	}
-	var req completionRequest
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, requestMax)).Decode(&req); err != nil {
-		refuse(w, http.StatusBadRequest, "invalid_request_error", "", "", "We could not parse the JSON body of your request.")
-		return
+	refuse(w, http.StatusUnauthorized, "invalid_request_error", "invalid_api_key", "", "Incorrect API key provided.")
+	return false
+}
+
+// serve answers requests for completions.
+func (s *Server) serve(d dialect) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s.answering.Add(1)
+		defer s.answering.Add(-1)
+		if !s.allowed(w, r) {
+			return
+		}
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, requestMax))
+		if err != nil {
+			refuse(w, http.StatusBadRequest, "invalid_request_error", "", "", unparsed)
+			return
+		}
+		a, param, why := d.decode(body)
+		if why == "" && s.refusesForm(a) {
+			param, why = a.form(), "this form of answer is not supported by the model"
+		}
+		if why != "" {
+			refuse(w, http.StatusBadRequest, "invalid_request_error", "invalid_value", param, why)
+			return
+		}
+		s.complete(w, r, d, a)
 	}
-	if param, why := req.check(); param != "" {
-		refuse(w, http.StatusBadRequest, "invalid_request_error", "invalid_value", param, why)
-		return
+}
+
+// refusesForm reports whether the server is one that does not know the form.
+func (s *Server) refusesForm(a *Asked) bool {
+	return a.Form != "" && slices.Contains(s.o.Plan.RefusesForms, a.Form) ||
+		a.Form == "json_schema" && a.Strict && slices.Contains(s.o.Plan.RefusesForms, "strict")
+}
+
+func (s *Server) complete(w http.ResponseWriter, r *http.Request, d dialect, a *Asked) {
+	run := a.lastUserRun()
+	said := s.think(a)
+	c := Call{Time: s.o.Now().UTC(), Prompt: a.hash(), Turn: r.Header.Get(TurnHeader), Model: a.Model, Stream: a.Stream,
+		API: a.api, Form: a.Form, Stored: a.stored, Pictures: a.pictures(), Tools: names(a.Tools), Tokens: tokensOf(run)}
+	s.met(&c, a, &said)
+	c = s.ledger.add(c)
+	s.moment(CallReceived, c)
+	s.pause(r, c, c.latency, 0)
+	s.moment(CallAnswering, c)
+	if !s.stumble(w, r, c) {
+		if a.Stream {
+			s.stream(w, r, d, a, c, said)
+		} else {
+			s.whole(w, c, d.whole(a, c, said))
+		}
 	}
-	run := req.lastUserRun()
-	c := Call{Time: s.o.Now().UTC(), Prompt: req.hash(), Turn: r.Header.Get(TurnHeader), Model: req.Model,
-		Stream: req.Stream, Tokens: tokensOf(run), Text: reply(run)}
+	_ = http.NewResponseController(w).Flush() // a client that left learns nothing
+	s.moment(CallAnswered, c)
+}
+
+// met decides what a request meets with, and what it uses.
+func (s *Server) met(c *Call, a *Asked, said *Said) {
 	if c.Turn == "" {
 		c.Turn = c.Prompt
 	}
 	c.Attempt = s.ledger.attempt(c.Turn)
 	random := source(s.o.Plan.Seed, c.Turn, c.Prompt, strconv.Itoa(c.Attempt))
-	latency := s.o.Plan.Latency.draw(random)
-	c.Fault = s.o.Plan.fault(c, random)
+	c.latency = s.o.Plan.Latency.draw(random)
+	if c.Text = said.reply; c.Text == "" {
+		c.Text = said.Text
+	}
+	c.Fault = s.o.Plan.fault(*c, random)
 	c.Answer = c.Fault.answer()
 	switch c.Fault {
-	case FaultEmpty, FaultThrottled, FaultServerError, FaultHang:
+	case FaultThrottled, FaultServerError, FaultHang:
 		c.Text = ""
+		return
+	case FaultNone, FaultCut, FaultSlow:
+	default:
+		*said = a.spoiled(c.Fault, *said)
+		c.Text = said.Text
+		if said.reply != "" {
+			c.Text = said.reply
+		}
 	}
-	c = s.ledger.add(c)
-	s.moment(CallReceived, c)
-	s.pause(r, c, latency)
-	s.moment(CallAnswering, c)
-	s.answer(w, r, &req, c)
-	_ = http.NewResponseController(w).Flush() // a client that left learns nothing
-	s.moment(CallAnswered, c)
+	for _, call := range said.Calls {
+		c.Called = append(c.Called, call.Name)
+	}
+	c.PromptTokens = a.promptTokens()
+	if c.PromptTokens >= cachedFrom {
+		c.CachedTokens = c.PromptTokens / 2 / 128 * 128
+	}
+	c.reasoning, c.noUsage = s.o.Plan.ReasoningTokens, s.o.Plan.NoUsage
+	c.OutTokens = said.tokens() + c.reasoning
+	c.Cost = s.o.Price.of(c)
 }
+
+// cachedFrom is the prompt that a provider begins to cache at.
+const cachedFrom = 1024
 
 func (f Fault) answer() Answer {
 	switch f {
@@ -65,69 +147,29 @@ func (f Fault) answer() Answer {
 	return AnswerGiven
 }
 
-func (s *Server) answer(w http.ResponseWriter, r *http.Request, req *completionRequest, c Call) {
-	switch {
-	case c.Fault == FaultThrottled:
+// stumble answers requests that get no answer of a model.
+func (s *Server) stumble(w http.ResponseWriter, r *http.Request, c Call) bool {
+	switch c.Fault {
+	case FaultThrottled:
 		w.Header().Set("Retry-After", strconv.Itoa(s.o.Plan.retryAfter()))
 		refuse(w, http.StatusTooManyRequests, "requests", "rate_limit_exceeded", "", "Rate limit reached for "+ModelName+".")
-	case c.Fault == FaultServerError:
+	case FaultServerError:
 		refuse(w, http.StatusInternalServerError, "server_error", "", "", "The server had an error while processing your request. Sorry about that!")
-	case c.Fault == FaultHang:
-		s.pause(r, c, s.o.Plan.hangFor())
+	case FaultHang:
+		s.pause(r, c, s.o.Plan.hangFor(), 0)
 		panic(http.ErrAbortHandler)
-	case req.Stream:
-		s.stream(w, r, req, c)
 	default:
-		whole(w, req, c)
+		return false
 	}
+	return true
 }
-
-type completion struct {
-	ID      string   `json:"id"`
-	Object  string   `json:"object"`
-	Created int64    `json:"created"`
-	Model   string   `json:"model"`
-	Choices []choice `json:"choices"`
-	Usage   *usage   `json:"usage,omitempty"`
-}
-
-type choice struct {
-	Index   int     `json:"index"`
-	Message *said   `json:"message,omitempty"`
-	Delta   *said   `json:"delta,omitempty"`
-	Finish  *string `json:"finish_reason"`
-}
-
-type said struct {
-	Role    string  `json:"role,omitempty"`
-	Content *string `json:"content,omitempty"`
-}
-
-type usage struct {
-	Prompt     int `json:"prompt_tokens"`
-	Completion int `json:"completion_tokens"`
-	Total      int `json:"total_tokens"`
-}
-
-func newCompletion(object string, c Call) completion {
-	d := digest(c.Receipt, c.Turn, c.Prompt)
-	return completion{ID: "chatcmpl-sim-" + hex.EncodeToString(d[:10]), Object: object, Created: c.Time.Unix(), Model: ModelName, Choices: []choice{}}
-}
-
-func usageOf(req *completionRequest, c Call) *usage {
-	p, t := req.promptTokens(), tokens(c.Text)
-	return &usage{Prompt: p, Completion: t, Total: p + t}
-}
-
-var stop = "stop"
 
 // whole answers without streaming. A cut answer announces all its bytes and
 // sends half of them.
-func whole(w http.ResponseWriter, req *completionRequest, c Call) {
-	out := newCompletion("chat.completion", c)
-	out.Choices = append(out.Choices, choice{Message: &said{Role: "assistant", Content: &c.Text}, Finish: &stop})
-	out.Usage = usageOf(req, c)
-	body := encode(out)
+func (s *Server) whole(w http.ResponseWriter, c Call, body []byte) {
+	if c.Fault == FaultMalformed {
+		body = append(body[:len(body)/2:len(body)/2], `"oops`...)
+	}
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -142,38 +184,29 @@ func whole(w http.ResponseWriter, req *completionRequest, c Call) {
 
 // stream answers with server-sent events, a word a chunk. A cut stream ends
 // after half of the words, without its end mark.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request, req *completionRequest, c Call) {
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, d dialect, a *Asked, c Call, said Said) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-cache")
 	control := http.NewResponseController(w)
-	send := func(delta *said, finish *string) {
-		out := newCompletion("chat.completion.chunk", c)
-		out.Choices = append(out.Choices, choice{Delta: delta, Finish: finish})
-		event(w, encode(out))
-		_ = control.Flush()
+	if c.Fault == FaultMalformed {
+		_, _ = w.Write([]byte("data: {\"choices\": [{\n\n"))
+		return
 	}
-	empty := ""
-	send(&said{Role: "assistant", Content: &empty}, nil)
-	words := strings.SplitAfter(c.Text, " ")
-	for i, word := range words {
-		s.pause(r, c, s.o.Plan.TokenPause)
-		if c.Fault == FaultCut && i >= len(words)/2 {
+	pieces, out := len(strings.SplitAfter(said.Text, " "))+2*len(said.Calls), 0
+	i := 0
+	d.stream(w, a, c, said, func(tokens int) {
+		_ = control.Flush()
+		s.pause(r, c, s.o.Plan.piecePause(c.Fault), out)
+		if c.Fault == FaultCut && i >= pieces/2 {
+			s.broke(c, out)
 			panic(http.ErrAbortHandler)
 		}
-		if word != "" {
-			send(&said{Content: &word}, nil)
-		}
-	}
-	send(&said{}, &stop)
-	if req.Options != nil && req.Options.IncludeUsage {
-		out := newCompletion("chat.completion.chunk", c)
-		out.Usage = usageOf(req, c)
-		event(w, encode(out))
-	}
-	event(w, []byte("[DONE]"))
+		i++
+		out += tokens
+	})
 }
 
-func event(w http.ResponseWriter, data []byte) {
+func event(w io.Writer, data []byte) {
 	_, _ = w.Write(append(append([]byte("data: "), data...), "\n\n"...))
 }
 
@@ -185,6 +218,11 @@ func encode(v any) []byte {
 		panic(err) // structs of strings and numbers always encode
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+func idOf(prefix string, c Call) string {
+	d := digest(c.Receipt, c.Turn, c.Prompt)
+	return prefix + hex.EncodeToString(d[:10])
 }
 
 // refuse writes an error in the provider's envelope.

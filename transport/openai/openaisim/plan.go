@@ -19,6 +19,14 @@ const (
 	FaultHang        Fault = "hang"         // no answer; the connection is cut after HangFor
 	FaultCut         Fault = "cut"          // the connection is cut in the middle of the answer
 	FaultEmpty       Fault = "empty"        // a well-formed answer without text
+	FaultSlow        Fault = "slow"         // SlowPause before each piece of the answer
+	FaultMalformed   Fault = "malformed"    // an answer that is not the API's format
+	FaultRefusal     Fault = "refusal"      // the model declines
+	FaultFiltered    Fault = "filtered"     // the provider's filter stops the answer
+	FaultTruncated   Fault = "truncated"    // half of the answer, at the token limit
+	FaultLanguage    Fault = "language"     // an answer in a language nobody asked for
+	FaultForm        Fault = "form"         // a structured answer that the schema does not allow
+	FaultCall        Fault = "call"         // calls that no schema allows, of tools that are offered
 )
 
 // Plan scripts faults and delays. The zero Plan answers at once and without
@@ -33,25 +41,43 @@ type Plan struct {
 	// TokenPause passes between two chunks of a stream.
 	TokenPause time.Duration
 
-	Throttled, ServerError, Hang, Cut, Empty float64
+	Throttled, ServerError, Hang, Cut, Empty                            float64
+	Slow, Malformed, Refusal, Filtered, Truncated, Language, Form, Call float64
 
 	// RetryAfter is what a throttled client is told; DefaultRetryAfter when
 	// zero. Whole seconds, at least one, go over the wire.
 	RetryAfter time.Duration
 	// HangFor is how long a hanging request is held. DefaultHangFor when zero.
 	HangFor time.Duration
+	// SlowPause is what a slow answer takes for each piece. DefaultSlowPause when zero.
+	SlowPause time.Duration
 	// FaultAttempts limits random faults to the first requests of a turn, so
 	// that every turn can end well at last. 0 means no limit.
 	FaultAttempts int
 	// Script, if not nil, decides the fault instead of the rates. It gets the
 	// ledger entry as far as it is known and must be safe for concurrent use.
 	Script func(Call) Fault
+
+	// Answer, if not nil, answers instead of the rules, for instance with tool calls. It
+	// must be safe for concurrent use.
+	Answer func(*Asked) Said
+	// Hijacked has an attacker answer, who knows Targets: ids and words of others to
+	// reach for.
+	Hijacked bool
+	Targets  []string
+	// RefusesForms are forms of answers that requests are refused for, as by a server
+	// that does not know them: strict, json_schema, json_object.
+	RefusesForms []string
+	// NoUsage leaves out what an answer used; ReasoningTokens are in each that says it.
+	NoUsage         bool
+	ReasoningTokens int
 }
 
 // The defaults of a Plan.
 const (
 	DefaultRetryAfter = time.Second
 	DefaultHangFor    = 2 * time.Minute
+	DefaultSlowPause  = time.Second
 )
 
 // Latency is a lognormal delay. The zero Latency is no delay.
@@ -88,7 +114,9 @@ func (p *Plan) fault(c Call, r *rand.Rand) Fault {
 		fault Fault
 	}{
 		{p.Throttled, FaultThrottled}, {p.ServerError, FaultServerError}, {p.Hang, FaultHang},
-		{p.Cut, FaultCut}, {p.Empty, FaultEmpty},
+		{p.Cut, FaultCut}, {p.Empty, FaultEmpty}, {p.Slow, FaultSlow}, {p.Malformed, FaultMalformed},
+		{p.Refusal, FaultRefusal}, {p.Filtered, FaultFiltered}, {p.Truncated, FaultTruncated},
+		{p.Language, FaultLanguage}, {p.Form, FaultForm}, {p.Call, FaultCall},
 	} {
 		if x < f.rate {
 			return f.fault
@@ -112,6 +140,17 @@ func (p *Plan) hangFor() time.Duration {
 		return p.HangFor
 	}
 	return DefaultHangFor
+}
+
+// piecePause passes before each piece of an answer.
+func (p *Plan) piecePause(f Fault) time.Duration {
+	if f != FaultSlow {
+		return p.TokenPause
+	}
+	if p.SlowPause > 0 {
+		return p.SlowPause
+	}
+	return DefaultSlowPause
 }
 
 // digest hashes a seed and length-prefixed parts.

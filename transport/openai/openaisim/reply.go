@@ -18,6 +18,7 @@ const (
 	topicThanks
 	topicGreeting
 	topicMedia
+	topicHuman
 )
 
 // phrasebook is one language: the words that give it and its topics away, and
@@ -29,6 +30,9 @@ type phrasebook struct {
 	order   string // with %s for the order's number
 	covers  string // with %s for the tokens
 	echo    string // with %s for what was said
+	found   string // with %s for what a tool found
+	// language is a BCP 47 tag.
+	language string
 }
 
 var phrasebooks = []phrasebook{
@@ -39,6 +43,7 @@ var phrasebooks = []phrasebook{
 			topicPrice:    {"preis", "kostet", "kosten", "teuer"},
 			topicOrder:    {"bestellung", "lieferung", "paket"},
 			topicThanks:   {"danke", "dankeschön"},
+			topicHuman:    {"mensch", "mitarbeiter", "berater"},
 		},
 		phrases: map[topic]string{
 			topicGreeting: "Hallo! Wie kann ich helfen?",
@@ -48,10 +53,13 @@ var phrasebooks = []phrasebook{
 			topicThanks:   "Gern geschehen!",
 			topicOther:    "Danke für die Nachricht. Ich habe notiert, was Sie schreiben.",
 			topicMedia:    "Danke, das ist angekommen.",
+			topicHuman:    "Ich hole jemanden dazu.",
 		},
-		order:  "Bestellung %s ist unterwegs und kommt morgen an.",
-		covers: "Antwort auf %s",
-		echo:   "Sie schreiben: „%s“. Das habe ich notiert.",
+		order:    "Bestellung %s ist unterwegs und kommt morgen an.",
+		covers:   "Antwort auf %s",
+		echo:     "Sie schreiben: „%s“. Das habe ich notiert.",
+		found:    "Ich habe nachgesehen: %s",
+		language: "de",
 	},
 	{
 		words: map[topic][]string{
@@ -60,6 +68,7 @@ var phrasebooks = []phrasebook{
 			topicPrice:    {"precio", "cuesta", "cuánto"},
 			topicOrder:    {"pedido", "envío", "paquete"},
 			topicThanks:   {"gracias"},
+			topicHuman:    {"humano", "asesor", "agente"},
 		},
 		phrases: map[topic]string{
 			topicGreeting: "¡Hola! ¿En qué puedo ayudar?",
@@ -69,10 +78,13 @@ var phrasebooks = []phrasebook{
 			topicThanks:   "¡De nada!",
 			topicOther:    "Gracias por su mensaje. He tomado nota.",
 			topicMedia:    "Gracias, ha llegado.",
+			topicHuman:    "Aviso a una persona del equipo.",
 		},
-		order:  "El pedido %s está en camino y llega mañana.",
-		covers: "respuesta a %s",
-		echo:   "Usted escribe: «%s». He tomado nota.",
+		order:    "El pedido %s está en camino y llega mañana.",
+		covers:   "respuesta a %s",
+		echo:     "Usted escribe: «%s». He tomado nota.",
+		found:    "He mirado: %s",
+		language: "es",
 	},
 	{
 		words: map[topic][]string{
@@ -81,6 +93,7 @@ var phrasebooks = []phrasebook{
 			topicPrice:    {"preço", "custa", "quanto"},
 			topicOrder:    {"encomenda", "entrega", "pacote"},
 			topicThanks:   {"obrigado", "obrigada"},
+			topicHuman:    {"atendente", "funcionário"},
 		},
 		phrases: map[topic]string{
 			topicGreeting: "Olá! Como posso ajudar?",
@@ -90,10 +103,13 @@ var phrasebooks = []phrasebook{
 			topicThanks:   "De nada!",
 			topicOther:    "Obrigado pela mensagem. Tomei nota.",
 			topicMedia:    "Obrigado, recebi.",
+			topicHuman:    "Vou chamar alguém da equipa.",
 		},
-		order:  "A encomenda %s está a caminho e chega amanhã.",
-		covers: "resposta a %s",
-		echo:   "Escreveu: «%s». Tomei nota.",
+		order:    "A encomenda %s está a caminho e chega amanhã.",
+		covers:   "resposta a %s",
+		echo:     "Escreveu: «%s». Tomei nota.",
+		found:    "Verifiquei: %s",
+		language: "pt",
 	},
 	{
 		words: map[topic][]string{
@@ -102,6 +118,7 @@ var phrasebooks = []phrasebook{
 			topicPrice:    {"prix", "coûte", "combien"},
 			topicOrder:    {"commande", "livraison", "colis"},
 			topicThanks:   {"merci"},
+			topicHuman:    {"humain", "conseiller"},
 		},
 		phrases: map[topic]string{
 			topicGreeting: "Bonjour ! Comment puis-je vous aider ?",
@@ -111,10 +128,13 @@ var phrasebooks = []phrasebook{
 			topicThanks:   "Avec plaisir !",
 			topicOther:    "Merci pour votre message. C'est noté.",
 			topicMedia:    "Merci, c'est bien arrivé.",
+			topicHuman:    "Je préviens quelqu'un.",
 		},
-		order:  "La commande %s est en route et arrive demain.",
-		covers: "réponse à %s",
-		echo:   "Vous écrivez : « %s ». C'est noté.",
+		order:    "La commande %s est en route et arrive demain.",
+		covers:   "réponse à %s",
+		echo:     "Vous écrivez : « %s ». C'est noté.",
+		found:    "J'ai vérifié : %s",
+		language: "fr",
 	},
 	{
 		words: map[topic][]string{
@@ -123,6 +143,7 @@ var phrasebooks = []phrasebook{
 			topicPrice:    {"price", "cost", "costs", "much", "expensive"},
 			topicOrder:    {"order", "delivery", "package", "parcel", "shipped"},
 			topicThanks:   {"thanks", "thank"},
+			topicHuman:    {"human", "representative", "operator"},
 		},
 		phrases: map[topic]string{
 			topicGreeting: "Hello! How can I help?",
@@ -132,16 +153,19 @@ var phrasebooks = []phrasebook{
 			topicThanks:   "You are welcome!",
 			topicOther:    "Thank you for your message. I have made a note of it.",
 			topicMedia:    "Thank you, it has arrived.",
+			topicHuman:    "I will get somebody for you.",
 		},
-		order:  "Order %s is on its way and arrives tomorrow.",
-		covers: "answer to %s",
-		echo:   "You wrote: “%s”. I have made a note of it.",
+		order:    "Order %s is on its way and arrives tomorrow.",
+		covers:   "answer to %s",
+		echo:     "You wrote: “%s”. I have made a note of it.",
+		found:    "I looked it up: %s",
+		language: "en",
 	},
 }
 
 // priority is the order topics are looked for in: a greeting that also asks
 // something is answered as the question.
-var priority = []topic{topicOrder, topicHours, topicPrice, topicThanks, topicGreeting}
+var priority = []topic{topicHuman, topicOrder, topicHours, topicPrice, topicThanks, topicGreeting}
 
 var (
 	tokenForm = regexp.MustCompile(`#[0-9]+`)

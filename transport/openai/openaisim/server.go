@@ -13,6 +13,9 @@ import (
 // ModelName is the model every reply says it is from.
 const ModelName = "chumi-simulated"
 
+// streamsMax answers may share a connection of HTTP/2.
+const streamsMax = 1000
+
 // TurnHeader may carry the id of the turn a request belongs to.
 const TurnHeader = "X-Chumi-Turn"
 
@@ -23,6 +26,10 @@ type Options struct {
 	APIKey string
 	// Plan scripts faults and delays.
 	Plan Plan
+	// Price is what the ledger reckons with.
+	Price Price
+	// Transcript says what is heard in a sound file; nil for a text that names its size.
+	Transcript func(name string, sound []byte) string
 	// Now is the clock of timestamps; time.Now when nil.
 	Now func() time.Time
 	// OnCall is called at each moment of a request, on the goroutine that
@@ -44,9 +51,10 @@ const (
 	CallAnswered  Moment = "answered"  // the answer was handed to the network; not reached when it is cut
 )
 
-// Server is the simulator. It is an http.Handler for /v1/chat/completions,
-// /chat/completions and the matching /models; Start gives it a listener of its
-// own. Safe for concurrent use.
+// Server is the simulator. It is an http.Handler for /chat/completions, /responses,
+// /embeddings, /audio/transcriptions and /models, at the root, below /v1 and where Azure
+// has them; Start gives it a listener of its own, which also speaks HTTP/2 without TLS.
+// Safe for concurrent use.
 type Server struct {
 	o         Options
 	ledger    *ledger
@@ -68,8 +76,11 @@ func New(o Options) *Server {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{o: o, ledger: &ledger{max: o.LedgerMax, attempts: map[string]int{}}, mux: http.NewServeMux(), ctx: ctx, cancel: cancel}
-	for _, prefix := range []string{"", "/v1"} {
-		s.mux.HandleFunc("POST "+prefix+"/chat/completions", s.complete)
+	for _, prefix := range []string{"", "/v1", "/openai/deployments/{deployment}"} {
+		s.mux.HandleFunc("POST "+prefix+"/chat/completions", s.serve(chatDialect{}))
+		s.mux.HandleFunc("POST "+prefix+"/embeddings", s.embed)
+		s.mux.HandleFunc("POST "+prefix+"/audio/transcriptions", s.transcribe)
+		s.mux.HandleFunc("POST "+prefix+"/responses", s.serve(responsesDialect{}))
 		s.mux.HandleFunc("GET "+prefix+"/models", s.models)
 	}
 	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
@@ -88,7 +99,10 @@ func (s *Server) Start(addr string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	srv := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	srv := &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
+		Protocols: &http.Protocols{}, HTTP2: &http.HTTP2Config{MaxConcurrentStreams: streamsMax}}
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetUnencryptedHTTP2(true)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.http != nil {
@@ -131,8 +145,8 @@ func (s *Server) moment(m Moment, c Call) {
 }
 
 // pause waits. When the client leaves meanwhile, or the server is closed, it
-// ends the handler.
-func (s *Server) pause(r *http.Request, c Call, d time.Duration) {
+// ends the handler; out tokens were said by then.
+func (s *Server) pause(r *http.Request, c Call, d time.Duration, out int) {
 	if d > 0 {
 		t := time.NewTimer(d)
 		defer t.Stop()
@@ -143,7 +157,7 @@ func (s *Server) pause(r *http.Request, c Call, d time.Duration) {
 		}
 	}
 	if r.Context().Err() != nil {
-		s.ledger.leave(c.Receipt)
+		s.leave(c, out)
 		panic(http.ErrAbortHandler)
 	}
 	if s.ctx.Err() != nil {

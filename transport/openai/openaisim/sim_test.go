@@ -80,7 +80,7 @@ func TestServer_Completion(t *testing.T) {
 	c := s.Calls()[0]
 	want := `{"id":"` + newCompletion("", c).ID + `","object":"chat.completion","created":1790000000,"model":"chumi-simulated",` +
 		`"choices":[{"index":0,"message":{"role":"assistant","content":"Hello! How can I help?"},"finish_reason":"stop"}],` +
-		`"usage":{"prompt_tokens":21,"completion_tokens":6,"total_tokens":27}}`
+		`"usage":{"prompt_tokens":21,"completion_tokens":6,"total_tokens":27,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}}`
 	if r.body != want {
 		t.Errorf("got\n%s, want\n%s", r.body, want)
 	}
