@@ -62,14 +62,14 @@ func (r *runner) startNode(ctx context.Context, dir, secrets string, n int, join
 	if err := os.MkdirAll(own, 0o700); err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
-	config, bootstrap, err := child.WriteFiles(own, r.world, child.Config{
+	config, bootstrap, err := child.WriteFiles(own, sims.world, child.Config{
 		GraphURL: sims.graphURL, InstagramURL: sims.graphURL, ModelURL: sims.modelURL, QuietPeriod: quiet,
 		Node: &child.NodeConfig{Secrets: child.NodeSecrets(secrets, n), PerIPMax: clusterConns},
 	})
 	if err != nil {
 		return nil, err
 	}
-	s := &server{engine: true, dir: dir, options: child.Options{Binary: r.o.Binary, DataDir: filepath.Join(own, "data"),
+	s := &server{engine: true, dir: dir, world: sims.world, options: child.Options{Binary: r.o.Binary, DataDir: filepath.Join(own, "data"),
 		Config: config, Bootstrap: bootstrap, Join: join, Found: join == nil}}
 	s.Engine, err = child.Start(ctx, s.options)
 	return s, err

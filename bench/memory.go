@@ -15,7 +15,7 @@ import (
 
 // MemoryResult is the cost of a resident conversation. The engine is started
 // on a store that already holds the conversations, so that none is resident;
-// then each gets one message. What grew, divided by how many became resident,
+// then each gets one message. People hold them: nothing happens by itself. What grew, divided by how many became resident,
 // is the cost.
 type MemoryResult struct {
 	// Resident is how many conversations became resident, by the engine's gauge.
@@ -38,12 +38,16 @@ func (r *runner) memory(ctx context.Context) error {
 		return err
 	}
 	defer sims.close()
+	// People hold every conversation. A turn, which waits no longer than 15 s however
+	// long the quiet period is, would make conversations resident while a slow machine
+	// still writes.
+	sims.modelURL = ""
 	w := r.o.workloadOf(0)
 	w.Conversations = max(1, r.o.Resident/r.o.Tenants)
 	w.InTurn = true
 	n := w.Conversations * r.o.Tenants
 	requests := BuildRequests(r.world, w, 2*n, time.Now())
-	s, err := r.start(ctx, TargetEngine, neverQuiet, sims)
+	s, err := r.start(ctx, TargetEngine, "", sims)
 	if err != nil {
 		return err
 	}

@@ -3,20 +3,23 @@ package bench
 import (
 	"context"
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"github.com/chumiai/chumi/bench/child"
 )
 
 // ReplyTime is the engine's own time per reply: from a webhook to the call it
 // makes to Graph, without model time and quiet period.
 type ReplyTime struct {
-	// Rate is messages per second, Quiet the quiet period.
-	Rate  float64       `json:"rate"`
-	Quiet time.Duration `json:"quiet_ns"`
+	// Rate is messages per second, over so many Numbers; Quiet the quiet period.
+	Rate    float64       `json:"rate"`
+	Numbers int           `json:"numbers"`
+	Quiet   time.Duration `json:"quiet_ns"`
 	// Messages were acknowledged, Replies seen at Graph.
 	Messages int64 `json:"messages"`
 	Replies  int64 `json:"replies"`
@@ -37,19 +40,42 @@ const replyFor = 15 * time.Second
 // replyDrain is how long replies may come after the last message.
 const replyDrain = 10 * time.Second
 
-// reply measures at an open-loop rate over as many conversations as there are
-// messages on average, so that neither merging nor pacing hides the engine.
+// What Meta allows a new number, both directions together, and an account to send,
+// a second; and how much of that is used while reply time is measured. Nearer to it
+// replies wait for the pace, and the queue is what is measured.
+const (
+	numberPace  = 80
+	accountPace = 100
+	replyShare  = 0.12
+)
+
+// replyMessages is how many messages are written for replies.
+func (o *Options) replyMessages() int { return int(o.ReplyRate * (o.Warm + replyFor).Seconds()) }
+
+// replyWorkload has as many conversations as there are messages on average, over as
+// many numbers and accounts as it takes to use replyShare of each.
+func (o *Options) replyWorkload() Workload {
+	w := o.workloadOf(0)
+	numbers := 2 * o.ReplyRate * (1 - o.Instagram) / (numberPace * replyShare)
+	accounts := o.ReplyRate * o.Instagram / (accountPace * replyShare)
+	w.Tenants = max(o.Tenants, int(math.Ceil(max(numbers, accounts))))
+	w.Conversations = max(1, o.replyMessages()/w.Tenants)
+	return w
+}
+
+// reply measures at an open-loop rate, so that neither merging nor pacing hides the
+// engine.
 func (r *runner) reply(ctx context.Context) error {
 	watch := &replyWatch{quiet: r.o.ReplyQuiet, model: map[int]time.Duration{}, graph: map[int]time.Time{}}
-	sims, err := newSimulators(r.world, r.o.Seed, watch)
+	w := r.o.replyWorkload()
+	world := child.NewWorld(w.Tenants)
+	sims, err := newSimulators(world, r.o.Seed, watch)
 	if err != nil {
 		return err
 	}
 	defer sims.close()
-	n := int(r.o.ReplyRate * (r.o.Warm + replyFor).Seconds())
-	w := r.o.workloadOf(0)
-	w.Conversations = max(1, n/r.o.Tenants)
-	requests := BuildRequests(r.world, w, n, time.Now())
+	n := r.o.replyMessages()
+	requests := BuildRequests(world, w, n, time.Now())
 	s, err := r.start(ctx, TargetEngine, r.o.ReplyQuiet.String(), sims)
 	if err != nil {
 		return err
@@ -60,7 +86,7 @@ func (r *runner) reply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	result := &ReplyTime{Rate: r.o.ReplyRate, Quiet: r.o.ReplyQuiet}
+	result := &ReplyTime{Rate: r.o.ReplyRate, Numbers: w.Tenants, Quiet: r.o.ReplyQuiet}
 	load := Load{Requests: requests, Conns: r.o.Conns, Rate: r.o.ReplyRate, Poisson: r.o.Poisson, Seed: r.o.Seed,
 		Warm: r.o.Warm, Measure: replyFor, Limit: n}
 	load.OnDone = func() {

@@ -37,6 +37,8 @@ type server struct {
 	options child.Options
 	engine  bool
 	dir     string
+	// world is what an engine was started with.
+	world *child.World
 }
 
 // start starts a target on an empty store. quiet is the engine's quiet period,
@@ -56,13 +58,13 @@ func (r *runner) start(ctx context.Context, target, quiet string, sims *simulato
 		s.options.Binary = r.o.Against
 	}
 	if s.engine {
-		config, bootstrap, err := child.WriteFiles(dir, r.world, child.Config{
+		config, bootstrap, err := child.WriteFiles(dir, sims.world, child.Config{
 			GraphURL: sims.graphURL, InstagramURL: sims.graphURL, ModelURL: sims.modelURL, QuietPeriod: quiet,
 		})
 		if err != nil {
 			return nil, err
 		}
-		s.options.Config, s.options.Bootstrap = config, bootstrap
+		s.options.Config, s.options.Bootstrap, s.world = config, bootstrap, sims.world
 	} else {
 		s.options.DataDir = dir
 		s.options.Args = []string{"bench", "bound", "--kind", target, "--addr", "127.0.0.1:0", "--dir", dir}
@@ -175,7 +177,7 @@ func (r *runner) check(ctx context.Context, s *server, round *Round, sample *Sam
 
 // compare compares acknowledgements with the export and adds to the report.
 func (r *runner) compare(ctx context.Context, s *server, acked *Bitset) (Verdict, error) {
-	v, err := verify(ctx, s.stores(), r.world, acked, acked.Len())
+	v, err := verify(ctx, s.stores(), s.world, acked, acked.Len())
 	if err != nil {
 		return v, err
 	}

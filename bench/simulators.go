@@ -13,6 +13,7 @@ import (
 
 // simulators are Graph and the model around the engine, in this process.
 type simulators struct {
+	world              *child.World
 	graph              *metasim.Server
 	model              *openaisim.Server
 	graphURL, modelURL string
@@ -25,7 +26,7 @@ const ledgerMax = 1000
 // newSimulators starts both, without faults or delays, with reports of delivery
 // a little after each accepted message. watches are told what they see.
 func newSimulators(world *child.World, seed uint64, watches ...*replyWatch) (*simulators, error) {
-	s := &simulators{}
+	s := &simulators{world: world}
 	var calls sync.Map // receipt of a model call -> when it was received
 	model := openaisim.Options{Plan: openaisim.Plan{Seed: seed}, LedgerMax: ledgerMax,
 		OnCall: func(m openaisim.Moment, c openaisim.Call) {

@@ -128,7 +128,7 @@ func (r *Report) textReply(b *strings.Builder) {
 	if p == nil {
 		return
 	}
-	fmt.Fprintf(b, "Engine time per reply at %.0f messages/s (webhook written to Graph call, minus model time and a quiet period of %v)\n", p.Rate, p.Quiet)
+	fmt.Fprintf(b, "Engine time per reply at %.0f messages/s over %d numbers (webhook written to Graph call, minus model time and a quiet period of %v)\n", p.Rate, p.Numbers, p.Quiet)
 	fmt.Fprintf(b, "  %d messages, %d replies; outside: p50 %.1f ms, p99 %.1f ms, max %.1f ms; engine's own histogram: p50 %.1f ms, p99 %.1f ms\n",
 		p.Messages, p.Replies, p.Outside.P50, p.Outside.P99, p.Outside.Max, p.InsideP50, p.InsideP99)
 	if p.Round.Invalid != "" {

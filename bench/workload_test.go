@@ -91,3 +91,31 @@ func TestWorkload_SkewPrefersFewConversations(t *testing.T) {
 		t.Errorf("busiest conversation: %d of 3000 without skew, %d with", even, skewed)
 	}
 }
+
+// Replies are measured over so many numbers and accounts that none comes near its
+// pace: otherwise the pace would be what is measured.
+func TestReplyWorkload_StaysFarBelowThePace(t *testing.T) {
+	for _, tc := range []struct{ rate, instagram float64 }{{500, 0.2}, {500, 0}, {500, 1}, {5000, 0.2}, {1, 0.2}} {
+		o := Options{ReplyRate: tc.rate, Tenants: 3, Seed: 1, Warm: time.Second, Instagram: tc.instagram}
+		w := o.replyWorkload()
+		n := o.replyMessages()
+		r := BuildRequests(child.NewWorld(w.Tenants), w, n, time.Now())
+		loads := map[int]float64{}
+		for i := range n {
+			conv := r.Conversation(i)
+			tenant, load := conv%w.Tenants, 2/80.0 // in and out
+			if w.instagram(conv / w.Tenants) {
+				tenant, load = -1-tenant, 1/100.0
+			}
+			loads[tenant] += load / (o.Warm + replyFor).Seconds()
+		}
+		for channel, load := range loads {
+			if load > 0.2 {
+				t.Errorf("at %v/s with %v Instagram channel %d of %d uses %.2f of its pace", tc.rate, tc.instagram, channel, 2*w.Tenants, load)
+			}
+		}
+		if total := w.Tenants * w.Conversations; total < n/2 || total > n+w.Tenants {
+			t.Errorf("at %v/s: %d conversations for %d messages", tc.rate, total, n)
+		}
+	}
+}
