@@ -191,8 +191,17 @@ func (i *Ingress) unavailable(n int, err error) error {
 }
 
 // Send queues a message of a member. The verdict is durable when the error is
-// nil; after KindUnknown or KindUnavailable repeat with the same key.
+// nil; after KindUnknown or KindUnavailable repeat with the same key. A file that a
+// customer sent goes as a copy of the tenant's own.
 func (i *Ingress) Send(ctx context.Context, t chat.TenantID, id chat.ConversationID, m chat.MemberSend) (chat.Verdict, error) {
+	own, refused, err := i.forwarded(ctx, t, m.Content)
+	switch {
+	case refused:
+		return errForwarded, nil
+	case err != nil:
+		return chat.Verdict{}, err
+	}
+	m.Content = own
 	return i.command(ctx, t, id, m)
 }
 

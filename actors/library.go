@@ -152,7 +152,11 @@ func (l *Library) Upload(ctx context.Context, t chat.TenantID, key string, info 
 	}
 	defer l.sys.asking.leave()
 	sum := sha256.Sum256([]byte("upload\x00" + string(t) + "\x00" + key))
-	owner := uploadWords.EncodeToString(sum[:16])
+	return l.store(ctx, t, uploadWords.EncodeToString(sum[:16]), info, body)
+}
+
+// store keeps a file under an owner, whose first file counts.
+func (l *Library) store(ctx context.Context, t chat.TenantID, owner string, info chat.FileInfo, body io.Reader) (u chat.Upload, replayed bool, err error) {
 	kept, err := l.sys.opt.Files.Keep(ctx, t, chat.UploadStem(chat.UploadIDFrom(owner)), body)
 	if err != nil {
 		return u, false, err

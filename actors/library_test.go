@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/chumiai/chumi/chat"
 )
@@ -85,6 +86,59 @@ func TestLibrary_AKeyIsForOneFile(t *testing.T) {
 		settle(2 * orphanAge) // the sweep comes by
 		if _, _, err := l.File(context.Background(), "acme", string(first.Blob), 0, 0); err != nil {
 			t.Errorf("after the sweep: %v", err)
+		}
+		ended(t, s)
+	})
+}
+
+// What a customer sent goes on as a copy of the tenant's own, made once: it outlives
+// the original, and nothing is made of what is gone or another tenant's.
+func TestIngress_ForwardsFilesOfCustomers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, files := newMemStore(), openFiles(t)
+		media := newMedia(func(_ context.Context, m chat.Media, _ int) (string, error) { return "the picture " + m.ID, nil })
+		o := options(store, echoModel(), &ledgerGraph{})
+		o.Media, o.Files, o.Opener = media, files, files
+		s := started(t, o)
+		deliver(t, s, pictureFrom("1", "wamid.1", "a"), pictureFrom("2", "wamid.2", "b"))
+		settle(time.Minute)
+		first, second := store.files(conversationOf("1"))[0].Blob, store.files(conversationOf("2"))[0].Blob
+		send := func(of chat.TenantID, blob string) (chat.Verdict, string) {
+			m := picture(blob)
+			v, err := s.Ingress().Send(t.Context(), of, conversationOf("2"), m)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.Content.Media[0].Blob != blob {
+				t.Error("the request was changed")
+			}
+			for _, e := range store.events[conversationOf("2")] {
+				if e.Kind == chat.MessageQueued && v.Message != "" && e.Message.ID == v.Message {
+					return v, e.Message.Content.Media[0].Blob
+				}
+			}
+			return v, ""
+		}
+		_, copied := send("acme", first)
+		if _, again := send("acme", first); copied == first || copied == "" || again != copied {
+			t.Errorf("%s went as %q, then as %q", first, copied, again)
+		}
+		if v, _ := send("bolt", first); v.Reason != "media_not_found" {
+			t.Errorf("another tenant's: %+v", v)
+		}
+		deliver(t, s, revokeOf("1", "wamid.3", "wamid.1"), revokeOf("2", "wamid.4", "wamid.2"))
+		settle(time.Minute)
+		if _, kept := send("acme", first); kept != copied {
+			t.Errorf("what was passed on before it was taken back goes as %q", kept)
+		}
+		if v, _ := send("acme", second); v.Kind != chat.VerdictRefused || v.Reason != "media_not_found" {
+			t.Errorf("what was taken back: %+v", v)
+		}
+		settle(2 * orphanAge) // the sweep comes by
+		if body, _, err := s.Library().File(t.Context(), "acme", copied, 0, 0); err != nil {
+			t.Error(err)
+		} else if b, _ := io.ReadAll(body); string(b) != "the picture a" {
+			t.Errorf("the copy is %q", b)
 		}
 		ended(t, s)
 	})

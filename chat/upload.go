@@ -64,7 +64,25 @@ func (c *Content) Uploaded(ids map[string]string) (*Content, error) {
 	if len(c.Blobs()) == 0 {
 		return c, nil
 	}
-	const op = "chat.Uploaded"
+	return c.exchanged(func(id, blob *string) { *id, *blob = ids[*blob], "" })
+}
+
+// Renamed returns c with the files of the engine that names has exchanged for others.
+// Without any it returns c itself, which it never changes.
+func (c *Content) Renamed(names map[string]string) (*Content, error) {
+	if len(names) == 0 {
+		return c, nil
+	}
+	return c.exchanged(func(_, blob *string) {
+		if other := names[*blob]; other != "" {
+			*blob = other
+		}
+	})
+}
+
+// exchanged is a copy in which change was called for every file of the engine.
+func (c *Content) exchanged(change func(id, blob *string)) (*Content, error) {
+	const op = "chat.Content"
 	b, err := json.Marshal(c)
 	if err != nil {
 		return nil, E(op, KindCorrupt, "the content cannot be copied", err)
@@ -75,12 +93,12 @@ func (c *Content) Uploaded(ids map[string]string) (*Content, error) {
 	}
 	for i := range copied.Media {
 		if m := &copied.Media[i]; m.Blob != "" {
-			m.ID, m.Blob = ids[m.Blob], ""
+			change(&m.ID, &m.Blob)
 		}
 	}
 	for _, f := range copied.files() {
 		if f.Blob != "" {
-			f.ID, f.Blob = ids[f.Blob], ""
+			change(&f.ID, &f.Blob)
 		}
 	}
 	return &copied, nil

@@ -180,6 +180,7 @@ func TestContract_EveryRoute(t *testing.T) {
 		{"POST", conv + "/messages", "acme-key", `{"type":"text","text":"hello"}`, true, 201, nil},
 		{"POST", conv + "/messages", "acme-writer", `{"type":"text","text":"hello"}`, true, 201, []string{"Idempotency-Key", "k1"}},
 		{"POST", conv + "/messages", "acme-writer", `{"type":"text","text":"hello"}`, true, 201, []string{"Idempotency-Key", "k1"}},
+		{"POST", conv + "/messages", "acme-writer", `{"type":"image","image":{"blob":"` + picture + `"}}`, true, 403, nil},
 		{"POST", conv + "/messages", "acme-writer", `{"type":"text","text":"other"}`, true, 409, []string{"Idempotency-Key", "k1"}},
 		{"POST", conv + "/messages", "acme-reader", `{"type":"text","text":"hello"}`, true, 403, nil},
 		{"POST", conv + "/messages", "acme-key", `{"type":"text","text":""}`, false, 400, nil},

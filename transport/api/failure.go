@@ -90,6 +90,8 @@ func refused(reason string) *failure {
 		return &errNotFound
 	case "idempotency_key_reused":
 		return &errKeyReused
+	case errNoMedia.code:
+		return &errNoMedia
 	}
 	message := refusals[reason]
 	if message == "" {

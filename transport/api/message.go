@@ -26,6 +26,11 @@ func (r *call) sendMessage() *failure {
 	if fail != nil {
 		return fail
 	}
+	for _, blob := range m.Content.Blobs() {
+		if _, _, received := chat.BlobID(blob).Message(); received && !allows(r.principal, scopeRead) {
+			return &errScope
+		}
+	}
 	m.Member, m.Idempotency, m.Digest = r.principal.Key, key, r.digestOf(&m)
 	r.ctx.Response.Header.Set("Idempotency-Key", key)
 	ctx, cancel := r.writing()
