@@ -68,6 +68,29 @@ next:
 	return docs, nil
 }
 
+// assistants is the heads of the tenant's assistants, and the version of one that its
+// head leads to.
+func (d *draft) assistants(id chat.AssistantID, which func(*chat.AssistantHead) int) ([]chat.Doc, error) {
+	docs, err := d.every(chat.DocAssistant)
+	if err != nil {
+		return nil, err
+	}
+	head, _ := chat.HeadOf(docs, id)
+	more, err := d.documents(chat.DocVersion, string(chat.RefOf(id, which(&head))))
+	return append(docs, more...), err
+}
+
+// every is all documents of a noun as this draft sees them.
+func (d *draft) every(noun chat.DocNoun) ([]chat.Doc, error) {
+	docs, err := d.a.core.opt.Documents.Docs(d.a.core.life, d.a.state.Tenant, noun)
+	for i := range d.commit.Docs {
+		if d.commit.Docs[i].Noun == noun {
+			docs = setDoc(docs, d.commit.Docs[i])
+		}
+	}
+	return docs, err
+}
+
 // standing is the state of a channel under the token it has. One that cannot be
 // read holds nothing: the send itself then tells.
 func (s *System) standing(ch chat.Channel) (st chat.ChannelState) {

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/chumiai/chumi/chat"
@@ -48,6 +49,14 @@ func (d *draft) known(it *item) (k chat.Known, err error) {
 		k.Docs, err = d.documents(chat.DocSettings, string(f.Settings.Channel))
 	case chat.TemplatesFetched:
 		k.Docs, err = d.templates(f)
+	case chat.DraftAssistant:
+		k.Docs, err = d.assistants(f.Draft.ID, func(h *chat.AssistantHead) int { return cmp.Or(h.Draft, h.Published) })
+	case chat.PublishAssistant:
+		k.Docs, err = d.assistants(f.ID, func(h *chat.AssistantHead) int { return cmp.Or(f.Version, h.Draft) })
+	case chat.RollBackAssistant:
+		k.Docs, err = d.assistants(f.ID, f.Target)
+	case chat.PlaceAssistant:
+		k.Docs, err = d.every(chat.DocAssistant)
 	}
 	return k, err
 }

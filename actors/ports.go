@@ -214,6 +214,8 @@ type Prices interface {
 	// CallCost is the most that one call of any of the models costs within limits; no
 	// models are those of the configuration.
 	CallCost(models []chat.ModelRef, limits chat.TurnLimits) chat.CallCost
+	// Unpriced are those of the models whose price is not known.
+	Unpriced(models []chat.ModelRef) []chat.ModelRef
 }
 
 // Graph sends one message, once. It returns within ctx; every outcome is a value.

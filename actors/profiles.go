@@ -1,9 +1,11 @@
 package actors
 
 import (
+	"context"
 	"encoding/json"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/chumiai/chumi/chat"
 )
@@ -87,18 +89,18 @@ func (p *profiles) committed(t chat.TenantID, docs []chat.Doc) {
 // settings are those of a channel of the tenant: with the published assistant when
 // ref is empty, else with the version that ref names. They are never changed. An
 // assistant that cannot be read answers nobody: people do.
-func (p *profiles) settings(t chat.TenantID, epoch chat.Epoch, ch chat.ChannelID, ref chat.AssistantRef) (*chat.Settings, error) {
+func (p *profiles) settings(ctx context.Context, t chat.TenantID, epoch chat.Epoch, ch chat.ChannelID, ref chat.AssistantRef) (*chat.Settings, error) {
 	a, base := p.tenant(t), p.opt.Directory.Settings(t)
 	if k := a.known.Load(); k != nil && k.epoch == epoch && k.base == base && k.changed == a.changed.Load() {
 		if s := k.of[asked{ch, ref}]; s != nil {
 			return s, nil
 		}
 	}
-	return p.resolve(a, t, base, epoch, asked{ch, ref})
+	return p.resolve(ctx, a, t, base, epoch, asked{ch, ref})
 }
 
 // resolve is settings for what is not known, or known no more.
-func (p *profiles) resolve(a *answering, t chat.TenantID, base *chat.Settings, epoch chat.Epoch, q asked) (*chat.Settings, error) {
+func (p *profiles) resolve(ctx context.Context, a *answering, t chat.TenantID, base *chat.Settings, epoch chat.Epoch, q asked) (*chat.Settings, error) {
 	a.reading.Lock()
 	defer a.reading.Unlock()
 	next := &resolved{epoch: epoch, changed: a.changed.Load(), base: base}
@@ -114,7 +116,7 @@ func (p *profiles) resolve(a *answering, t chat.TenantID, base *chat.Settings, e
 	} else {
 		next.of = make(map[asked]*chat.Settings, 1)
 	}
-	s, err := p.read(t, base, q)
+	s, err := p.read(ctx, t, base, q)
 	if err != nil {
 		return nil, err
 	}
@@ -124,19 +126,16 @@ func (p *profiles) resolve(a *answering, t chat.TenantID, base *chat.Settings, e
 }
 
 // read asks the store.
-func (p *profiles) read(t chat.TenantID, base *chat.Settings, q asked) (*chat.Settings, error) {
+func (p *profiles) read(ctx context.Context, t chat.TenantID, base *chat.Settings, q asked) (*chat.Settings, error) {
 	ref := q.ref
 	if ref == "" {
-		var head chat.AssistantHead
-		switch found, err := p.document(t, chat.DocAssistant, string(chat.DefaultAssistant), &head); {
-		case unreadable(err):
-			return p.people(t, base, "its head is unreadable"), nil
-		case err != nil:
+		heads, err := p.opt.Documents.Docs(ctx, t, chat.DocAssistant)
+		if err != nil {
 			return nil, err
-		case !found || head.Published == 0:
-			return base, nil
 		}
-		ref = head.Ref()
+		if ref, err = placed(heads, q.channel); err != nil {
+			return p.people(t, base, "a head is unreadable"), nil
+		}
 	}
 	if ref.Configured() {
 		return base, nil
@@ -156,8 +155,34 @@ func (p *profiles) read(t chat.TenantID, base *chat.Settings, q asked) (*chat.Se
 	if p.opt.Prices != nil {
 		cost = p.opt.Prices.CallCost(version.Models, version.Limits)
 	}
-	return base.Answering(version, q.channel, tools, cost), nil
+	s := base.Answering(version, q.channel, tools, cost)
+	if h := version.Hours; h != nil {
+		if s.Zone, err = time.LoadLocation(h.Zone); err != nil {
+			return p.people(t, base, "its time zone is not known here"), nil
+		}
+	}
+	return s, nil
 }
+
+// placed is the version that answers on a channel: of the assistant that is placed
+// there, or else of the default one.
+func placed(heads []chat.Doc, ch chat.ChannelID) (chat.AssistantRef, error) {
+	ref := chat.RefOf(chat.DefaultAssistant, 0)
+	for _, d := range heads {
+		head, found := chat.HeadOf([]chat.Doc{d}, chat.AssistantID(d.ID))
+		switch {
+		case !found:
+			return "", errBrokenHead
+		case head.On(ch):
+			return head.Ref(), nil
+		case head.ID == chat.DefaultAssistant:
+			ref = head.Ref()
+		}
+	}
+	return ref, nil
+}
+
+var errBrokenHead = chat.E("profiles", chat.KindCorrupt, "the head of an assistant is unreadable", nil)
 
 // granted are the tools that an assistant may use. One that is gone is not among
 // them.
@@ -206,5 +231,5 @@ func (a *activation) settings(ref chat.AssistantRef) (*chat.Settings, error) {
 	if a.state.ID == "" {
 		return a.core.opt.Directory.Settings(a.state.Tenant), nil
 	}
-	return a.core.profiles.settings(a.state.Tenant, a.epoch, a.state.Channel, ref)
+	return a.core.profiles.settings(a.core.life, a.state.Tenant, a.epoch, a.state.Channel, ref)
 }

@@ -115,7 +115,7 @@ func TestProfiles_Settings(t *testing.T) {
 	p := newProfiles(&o)
 	get := func(ch chat.ChannelID, ref chat.AssistantRef) *chat.Settings {
 		t.Helper()
-		s, err := p.settings("acme", 1, ch, ref)
+		s, err := p.settings(t.Context(), "acme", 1, ch, ref)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -137,7 +137,7 @@ func TestProfiles_Settings(t *testing.T) {
 	if base := get("acme-2", "main@0"); base != &store.set {
 		t.Error("a turn that began with the configuration goes on with something else")
 	}
-	if n := testing.AllocsPerRun(100, func() { _, _ = p.settings("acme", 1, "acme-2", "main@1") }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { _, _ = p.settings(t.Context(), "acme", 1, "acme-2", "main@1") }); n != 0 {
 		t.Errorf("%v allocations for what is known, want none", n)
 	}
 }
@@ -153,7 +153,7 @@ func TestProfiles_OldIsNotKept(t *testing.T) {
 	p := newProfiles(&o)
 	version := func(epoch chat.Epoch) int {
 		t.Helper()
-		s, err := p.settings("acme", epoch, "acme-wa", "")
+		s, err := p.settings(t.Context(), "acme", epoch, "acme-wa", "")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -208,7 +208,7 @@ func BenchmarkProfiles_Settings(b *testing.B) {
 	p := newProfiles(&o)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := p.settings("acme", 1, "acme-wa", ""); err != nil {
+		if _, err := p.settings(b.Context(), "acme", 1, "acme-wa", ""); err != nil {
 			b.Fatal(err)
 		}
 	}

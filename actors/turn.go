@@ -183,7 +183,7 @@ func (t *turns) complete(c *call) (reply chat.Answer, began time.Time, err error
 		return reply, began, &chat.ModelError{Reason: "no_history", RetryAfter: time.Second}
 	}
 	defer t.typing(c, events)()
-	settings, err := t.sys.core.profiles.settings(c.tenant, t.sys.opt.Leadership.Epoch(c.group), c.channel, "")
+	settings, err := t.sys.core.profiles.settings(c.ctx, c.tenant, t.sys.opt.Leadership.Epoch(c.group), c.channel, "")
 	if err != nil {
 		return reply, began, &chat.ModelError{Reason: "no_assistant", RetryAfter: time.Second}
 	}

@@ -52,7 +52,8 @@ func (c *Conversation) Apply(e Event) {
 	case UpdateReceived:
 		c.applyUpdate(e)
 	case ContactLinked, ReceivedQuarantined, Erased, MessageEdited, ContactMerged,
-		ContactSplit, ConsentChanged, ChannelChanged, TemplateChanged, SettingsChanged:
+		ContactSplit, ConsentChanged, ChannelChanged, TemplateChanged, SettingsChanged,
+		AssistantDrafted, AssistantPublished, AssistantRolledBack, AssistantPlaced:
 	}
 }
 

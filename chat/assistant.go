@@ -93,6 +93,9 @@ type AssistantHead struct {
 	Latest    int `json:"latest"`
 	Published int `json:"published"`
 	Draft     int `json:"draft,omitempty"`
+	// Channels are those it answers on; of DefaultAssistant none, which answers on the
+	// others.
+	Channels []ChannelID `json:"channels,omitempty"`
 	// Past are the versions that were published, oldest first, at most 50.
 	Past []Publication `json:"past,omitempty"`
 }

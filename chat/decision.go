@@ -38,6 +38,8 @@ type Verdict struct {
 	Reason string
 	// Limit says which part of a refused message is over a limit; nil for others.
 	Limit *LimitError
+	// Version is the version of an assistant that a fact made or let answer.
+	Version int
 	// Pending lists attempts under way that a TakeOver must outlive.
 	Pending []MessageID
 }

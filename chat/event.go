@@ -48,6 +48,11 @@ const (
 	ToolEnded           EventKind = 38 // Tool: the result, recorded before use
 	SummaryMade         EventKind = 39 // Summary: what was said up to a message
 	MediaTranscribed    EventKind = 40 // Media: what is heard in a file of a message
+
+	AssistantDrafted    EventKind = 60 // Assistant: the next version was written
+	AssistantPublished  EventKind = 61 // Assistant: a version answers from now on
+	AssistantRolledBack EventKind = 62 // Assistant: a version answers again that did before
+	AssistantPlaced     EventKind = 63 // Assistant: the channels it answers on
 )
 
 var eventWords = [...]string{
@@ -71,6 +76,8 @@ var eventWords = [...]string{
 	TurnCalled:      "turn_called", ToolAsked: "tool_asked", ToolDecided: "tool_decided",
 	ToolStarted: "tool_started", ToolEnded: "tool_ended", SummaryMade: "summary_made",
 	MediaTranscribed: "media_transcribed",
+	AssistantDrafted: "assistant_drafted", AssistantPublished: "assistant_published",
+	AssistantRolledBack: "assistant_rolled_back", AssistantPlaced: "assistant_placed",
 }
 
 // String returns the API word, or "" for an unknown kind.
@@ -79,6 +86,15 @@ func (k EventKind) String() string {
 		return eventWords[k]
 	}
 	return ""
+}
+
+// EventKinds yields every kind there is, in order; numbers may be left out.
+func EventKinds(yield func(EventKind) bool) {
+	for k := range eventWords {
+		if eventWords[k] != "" && !yield(EventKind(k)) { // #nosec G115 -- a short list
+			return
+		}
+	}
 }
 
 // Event is a fact the engine decided and stored; nothing else is called an
@@ -122,6 +138,8 @@ type Event struct {
 	Settings *ChannelSettings
 	Template *Template
 	Media    *MediaRecord
+	// Assistant is a change of an assistant of the tenant.
+	Assistant *AssistantChange
 }
 
 // Attempt is what happened to an outbound message at Graph.

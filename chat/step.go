@@ -84,6 +84,14 @@ func Step(s *Conversation, in Input) Decision {
 		p.fileLent(f)
 	case SettingsChange:
 		p.settingsChange(f)
+	case DraftAssistant:
+		p.draftAssistant(f)
+	case PublishAssistant:
+		p.publishAssistant(f)
+	case RollBackAssistant:
+		p.rollBackAssistant(f)
+	case PlaceAssistant:
+		p.placeAssistant(f)
 	}
 	p.d.Due = s.Armed
 	if _, tick := in.Fact.(Tick); tick || len(p.d.Events) > 0 {
@@ -95,7 +103,8 @@ func Step(s *Conversation, in Input) Decision {
 // starts reports whether a fact may be the first of a conversation.
 func starts(f Fact) bool {
 	switch f.(type) {
-	case *Inbound, Poison, ChannelRefused, ChannelChecked, ChannelHeard, TemplatesFetched, FileUploaded, FileLent, SettingsChange:
+	case *Inbound, Poison, ChannelRefused, ChannelChecked, ChannelHeard, TemplatesFetched, FileUploaded, FileLent, SettingsChange,
+		DraftAssistant, PublishAssistant, RollBackAssistant, PlaceAssistant:
 		return true
 	}
 	return false

@@ -197,6 +197,8 @@ type Settings struct {
 	// Profile is the assistant that answers here, with the variant of the channel; nil
 	// for the configuration's. It is what a turn that begins now uses.
 	Profile *Assistant
+	// Zone is that of Profile's hours, nil when it has none.
+	Zone *time.Location
 	// Tools are those that Profile grants, by name.
 	Tools map[string]Tool
 	// CallCost is the most that one model call of Profile costs.

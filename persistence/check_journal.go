@@ -179,7 +179,7 @@ func original(e chat.Event) chat.Event {
 	if e.Kind != chat.Erased || e.Update == nil {
 		return e
 	}
-	for kind := chat.ConversationStarted; kind.String() != ""; kind++ {
+	for kind := range chat.EventKinds {
 		if kind.String() == e.Update.Type {
 			return chat.Event{Kind: kind, Time: e.Time, Channel: e.Channel}
 		}

@@ -95,6 +95,8 @@ func private(w *wire, e *chat.Event) (err error) {
 		content, err = json.Marshal(e.Settings)
 	case e.Media != nil:
 		content, err = json.Marshal(e.Media)
+	case e.Assistant != nil:
+		content, err = json.Marshal(e.Assistant)
 	}
 	w.bytes(13, content)
 	return err
@@ -193,7 +195,7 @@ func public(w *wire, e *chat.Event) error {
 		w.text(2, u.Reason)
 		w.stamp(3, u.ProviderTime)
 		w.close(at)
-	case payloadNone, payloadState, payloadTemplate, payloadMedia, payloadSettings:
+	case payloadNone, payloadState, payloadTemplate, payloadMedia, payloadSettings, payloadAssistant:
 		// All of it is private.
 	case payloadUnknown:
 		return chat.E("persistence.encode", chat.KindInvalid, "an event has an unknown kind", nil)
@@ -306,6 +308,8 @@ func (row eventRow) event(t chat.TenantID, c chat.ConversationID, p *recordpb.Pr
 		e.Settings, err = decodeJSON[chat.ChannelSettings](p.Content)
 	case payloadMedia:
 		e.Media, err = decodeJSON[chat.MediaRecord](p.Content)
+	case payloadAssistant:
+		e.Assistant, err = decodeJSON[chat.AssistantChange](p.Content)
 	}
 	return e, err
 }
@@ -317,7 +321,7 @@ func payloadIn(e *chat.Event) payload {
 		payloadAttempt: e.Attempt != nil, payloadStatus: e.Status != nil, payloadTurn: e.Turn != nil,
 		payloadHandoff: e.Handoff != nil, payloadUpdate: e.Update != nil, payloadState: e.State != nil,
 		payloadTemplate: e.Template != nil, payloadMedia: e.Media != nil, payloadSettings: e.Settings != nil,
-		payloadTool: e.Tool != nil, payloadSummary: e.Summary != nil} {
+		payloadTool: e.Tool != nil, payloadSummary: e.Summary != nil, payloadAssistant: e.Assistant != nil} {
 		if set {
 			found, n = payload(p), n+1
 		}
@@ -347,6 +351,7 @@ const (
 	payloadSettings
 	payloadTool
 	payloadSummary
+	payloadAssistant
 )
 
 func payloadOf(k chat.EventKind) payload {
@@ -377,6 +382,8 @@ func payloadOf(k chat.EventKind) payload {
 		return payloadMedia
 	case chat.SettingsChanged:
 		return payloadSettings
+	case chat.AssistantDrafted, chat.AssistantPublished, chat.AssistantRolledBack, chat.AssistantPlaced:
+		return payloadAssistant
 	case chat.Erased:
 		return payloadNone
 	}

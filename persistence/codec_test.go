@@ -46,10 +46,7 @@ func everyEvent() []chat.Event {
 		Link:   &chat.ContactLink{Other: id16{7}.contactID(), Proof: "said", Member: "eve@acme.test"}, Profile: &chat.Profile{Username: "Ada", PictureKey: []byte{1}},
 		Consents: []chat.ConsentAt{{Consent: chat.Consent{Category: "marketing_messages", Word: "stop"}, At: at}}}
 	var out []chat.Event
-	for k := chat.ConversationStarted; k < 1<<10; k++ {
-		if k.String() == "" {
-			continue
-		}
+	for k := range chat.EventKinds {
 		e := chat.Event{Seq: chat.Seq(k), Kind: k, Time: at, Tenant: "acme", Channel: "wa", Conversation: testConversation,
 			At: at.Add(time.Second), Deadline: at.Add(time.Minute)}
 		switch payloadOf(k) {
@@ -82,6 +79,8 @@ func everyEvent() []chat.Event {
 			e.Settings = &chat.ChannelSettings{Channel: "wa", Version: 2, Changed: at, By: "k1", Greeting: new(string)}
 		case payloadMedia:
 			e.Media = &chat.MediaRecord{Message: id, Index: 1, Blob: "b", Size: 9, SHA256: "ab12", MIME: "image/png", Key: []byte{1}}
+		case payloadAssistant:
+			e.Assistant = &chat.AssistantChange{Assistant: "main", Version: 3, Before: 2, By: "eve@acme.test", Note: "hello", Channels: []chat.ChannelID{"wa"}}
 		case payloadNone, payloadUnknown:
 		}
 		out = append(out, e)

@@ -65,6 +65,8 @@ func AppendEvent(dst []byte, e *chat.Event) []byte {
 		shown := *e.Media
 		shown.Key = nil
 		dst = appendJSON(dst, "media", &shown)
+	case e.Assistant != nil:
+		dst = appendJSON(dst, "assistant", e.Assistant)
 	}
 	return append(dst, '}')
 }

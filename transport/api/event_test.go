@@ -75,6 +75,10 @@ func sampleEvents() []chat.Event {
 		{Kind: chat.SettingsChanged, Settings: &chat.ChannelSettings{Channel: "acme-ig", Version: 1, Changed: noon, By: "k1",
 			Comments: &chat.CommentSettings{PrivateReply: &chat.PrivateReply{Enabled: true, Text: "Hi"}}}},
 		{Kind: chat.MediaFailed, Media: &chat.MediaRecord{Message: in.ID, Reason: "expired"}},
+		{Kind: chat.AssistantDrafted, Assistant: &chat.AssistantChange{Assistant: "main", Version: 3, By: "key_1", Note: "shorter"}},
+		{Kind: chat.AssistantPublished, Assistant: &chat.AssistantChange{Assistant: "main", Version: 3, Before: 2, By: "key_1"}},
+		{Kind: chat.AssistantRolledBack, Assistant: &chat.AssistantChange{Assistant: "main", Version: 0, Before: 3}},
+		{Kind: chat.AssistantPlaced, Assistant: &chat.AssistantChange{Assistant: "sales", Version: 1, Channels: []chat.ChannelID{"acme-wa"}}},
 	}
 	for i := range events {
 		e := &events[i]
@@ -94,7 +98,7 @@ func TestAppendEvent_Golden(t *testing.T) {
 		kinds[e.Kind] = true
 		b = append(api.AppendEvent(b, &e), '\n')
 	}
-	for k := chat.ConversationStarted; k.String() != ""; k++ {
+	for k := range chat.EventKinds {
 		if !kinds[k] {
 			t.Errorf("no sample of %s", k)
 		}
