@@ -43,9 +43,13 @@ type senderActor struct {
 	// waba and app are what it shares holds with, heard counts what customers wrote
 	// to it.
 	waba, app holdKey
+	// portfolio is whose messaging limit it shares.
+	portfolio string
 	heard     *atomic.Int64
 	// waiting is what this sender added to the gauge of waiting sends.
 	waiting int
+	// crowded is what it added to the gauge of conversations without a place.
+	crowded int
 
 	timer uint64
 	wake  time.Time
@@ -65,6 +69,10 @@ func (s *senderActor) Receive(ctx actor.Context) {
 		if s.core != nil { // it may be of an instance before a restart
 			s.core.Refused(now, m.conversation, m.message)
 		}
+	case *reserved:
+		if s.core != nil {
+			s.core.Reserved(now, m.list)
+		}
 	case senderTimer:
 		if m.n != s.timer {
 			return
@@ -78,6 +86,7 @@ func (s *senderActor) Receive(ctx actor.Context) {
 	case *actor.Stopping, *actor.Restarting:
 		s.disarm()
 		s.sys.met.Graph.Waiting.Sub(float64(s.waiting))
+		s.sys.met.Graph.Crowded.Sub(float64(s.crowded))
 		return
 	default:
 		return
@@ -100,6 +109,7 @@ func (s *senderActor) work(ctx actor.Context, now time.Time, w *sendWork) {
 		s.core.Wake(now, w.conversation, e)
 	case chat.StartAttempt:
 		s.core.Started(now, w.conversation, e.Message)
+		w.uncovered = e.Counted && !s.core.Covered(now, w.conversation)
 		s.attempt(w, e)
 	case chat.ReleaseSend:
 		if e.Blocked {
@@ -136,6 +146,7 @@ func (s *senderActor) poll(ctx actor.Context, now time.Time) {
 			exists: true, items: []item{{fact: chat.AttemptDue{Message: a.Message}}},
 			to: &asker{sender: s, ask: a}})
 	}
+	next = s.reserve(now, next)
 	waiting := s.core.Waiting()
 	s.sys.met.Graph.Waiting.Add(float64(waiting - s.waiting))
 	s.waiting = waiting
@@ -170,6 +181,7 @@ func (s *senderActor) lookAtStanding(now time.Time) {
 	s.core.Rate(now, st.PerSecond)
 	s.gate.rate(now, st.PerSecond)
 	s.waba, s.app = wabaKey(ch), appKey(ch)
+	s.lookAtPortfolio(now, &ch, &st)
 }
 
 // asker returns an AttemptDue mail that was not processed to its sender.
@@ -228,6 +240,9 @@ func (s *senderActor) attempt(w *sendWork, e chat.StartAttempt) {
 // send loads what the request needs and makes it, once the gate lets it.
 func (s *System) send(w *sendWork, e chat.StartAttempt, g *gate) chat.SendOutcome {
 	failpoint.Hit(failpoint.AttemptCommitted)
+	if w.uncovered {
+		return uncovered
+	}
 	out, lane, unsent := s.request(w, e)
 	if unsent.Result != 0 {
 		return unsent

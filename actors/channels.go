@@ -63,6 +63,11 @@ func (c *Channels) Health(ctx context.Context, t chat.TenantID, id chat.ChannelI
 			f.Approved++
 		}
 	}
+	if limit, limited := chat.TierLimit(st.Tier); limited && c.sys.opt.Portfolios != nil {
+		if f.Reached, f.PlaceAt, err = c.sys.opt.Portfolios.Reached(chat.PortfolioOf(&ch, &st), limit); err != nil {
+			return chat.Health{}, err
+		}
+	}
 	return chat.HealthOf(&f), nil
 }
 

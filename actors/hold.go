@@ -18,6 +18,7 @@ func (s *senderActor) lookAtPace(now time.Time) {
 		}
 	}
 	n := int(s.heard.Swap(0))
+	s.core.RestTemplates(s.sys.holds.until(holdKey{portfolio: s.portfolio}))
 	s.core.Heard(now, n)
 	s.gate.hear(now, n)
 }
@@ -29,12 +30,14 @@ func (s *senderActor) share(now time.Time, r chat.ReleaseSend) {
 		s.sys.holds.hold(s.waba, now.Add(r.RetryAfter))
 	case chat.HoldApp:
 		s.sys.holds.hold(s.app, now.Add(r.RetryAfter))
+	case chat.HoldPortfolio:
+		s.sys.holds.hold(holdKey{portfolio: s.portfolio}, now.Add(r.RetryAfter))
 	case chat.HoldSend, chat.HoldPair, chat.HoldChannel:
 	}
 }
 
 // holdKey names what Meta holds beyond a channel; the zero key nothing.
-type holdKey struct{ waba, app string }
+type holdKey struct{ waba, app, portfolio string }
 
 func wabaKey(ch chat.Channel) holdKey { return holdKey{waba: ch.WABA} }
 func appKey(ch chat.Channel) holdKey  { return holdKey{app: string(ch.App)} }
@@ -43,7 +46,7 @@ func appKey(ch chat.Channel) holdKey  { return holdKey{app: string(ch.App)} }
 // have met it. The other nodes meet it themselves. Safe for concurrent use.
 type holds struct{ ends sync.Map } // holdKey -> time.Time
 
-// hold notes that a WABA or an app waits. It never shortens a hold.
+// hold notes that a WABA, an app or a portfolio waits. It never shortens a hold.
 func (h *holds) hold(key holdKey, until time.Time) {
 	for key != (holdKey{}) {
 		had, loaded := h.ends.LoadOrStore(key, until)

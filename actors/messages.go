@@ -116,6 +116,9 @@ type sendWork struct {
 	effect       chat.Effect
 	// at is when the commit was known to be durable.
 	at time.Time
+	// uncovered is set by the sender for an attempt that has no place in the
+	// portfolio's limit and needs one.
+	uncovered bool
 }
 
 // leaveNotice asks the parent to stop the child that is named.

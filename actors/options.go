@@ -62,6 +62,8 @@ type Options struct {
 	Onboarding Onboarding
 	Binder     Binder
 	Sightings  Sightings
+	// Portfolios may be nil: nobody then counts whom templates go to.
+	Portfolios Portfolios
 	// Node is this node's number in its cluster; the others know the other nodes.
 	// All are set, or none for a node alone.
 	Node      chat.NodeID

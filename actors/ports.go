@@ -122,6 +122,19 @@ type Binder interface {
 	PutChannel(ctx context.Context, ch chat.Channel) error
 }
 
+// Portfolios counts whom the numbers of a business portfolio write to outside the
+// customer service window, on all nodes and for all tenants together.
+type Portfolios interface {
+	// Reserve counts persons, known by their identity, as written to from now until
+	// chat.ReserveSpan from now, each unless that made more than limit in some span
+	// of 24 hours. frees is when a place frees for those refused. It is durable when
+	// it returns; after an error some may be counted, and nobody may be written to.
+	Reserve(ctx context.Context, portfolio string, limit int, persons []chat.Address) (granted []bool, frees time.Time, err error)
+	// Reached returns how many persons count now, as far as this node knows, and when
+	// a place of limit frees; zero when there is one.
+	Reached(portfolio string, limit int) (persons int, frees time.Time, err error)
+}
+
 // Sightings remembers which webhooks came in on this node.
 type Sightings interface {
 	Sighting(ch chat.Channel) chat.Sighting

@@ -47,6 +47,8 @@ type SenderCore struct {
 	held bool
 	// restUntil keeps everything back for as long as Meta wants.
 	restUntil time.Time
+	// places is about the portfolio's messaging limit.
+	places reservations
 }
 
 // Ask tells the caller to mail AttemptDue for a message.
@@ -63,7 +65,7 @@ type queue struct {
 	begun time.Time
 	// asked is the message an attempt is asked for or under way; empty for none.
 	asked chat.MessageID
-	lane  chat.Lane // of asked
+	was   waitingSend // of asked
 	// started is true once the conversation committed the attempt.
 	started bool
 	// patience ends the wait for the asked message.
@@ -79,6 +81,9 @@ type waitingSend struct {
 	seq       chat.Seq
 	notBefore time.Time
 	lane      chat.Lane
+	// free and contact are as in chat.WakeSender.
+	free    time.Time
+	contact chat.ContactID
 }
 
 // NewSenderCore returns the sender of a channel of the given kind with at most
@@ -86,7 +91,7 @@ type waitingSend struct {
 // begins slowly. Since born nobody but senders of this node has sent for the channel,
 // each of them only while the next one would not grant more.
 func NewSenderCore(now, born time.Time, kind chat.ChannelKind, window int) *SenderCore {
-	return &SenderCore{pace: newPace(kind, now, born), window: window,
+	return &SenderCore{pace: newPace(kind, now, born), window: window, places: newReservations(),
 		queues: make(map[chat.ConversationID]*queue), asked: make(map[chat.ConversationID]*queue)}
 }
 
@@ -98,13 +103,14 @@ func (c *SenderCore) Wake(now time.Time, id chat.ConversationID, w chat.WakeSend
 		return
 	}
 	if i := q.find(w.Message); i >= 0 {
-		q.waiting[i].notBefore, q.waiting[i].lane = w.NotBefore, w.Lane
+		one := &q.waiting[i]
+		one.notBefore, one.lane, one.free, one.contact = w.NotBefore, w.Lane, w.Free, w.Contact
 	} else {
 		_, seq, _ := w.Message.Parse()
 		i, _ := slices.BinarySearchFunc(q.waiting, seq, func(w waitingSend, s chat.Seq) int {
 			return int(int64(w.seq) - int64(s))
 		})
-		q.waiting = slices.Insert(q.waiting, i, waitingSend{w.Message, seq, w.NotBefore, w.Lane})
+		q.waiting = slices.Insert(q.waiting, i, waitingSend{w.Message, seq, w.NotBefore, w.Lane, w.Free, w.Contact})
 		c.waiting++
 	}
 	if !w.Begun.IsZero() {
@@ -118,7 +124,7 @@ func (c *SenderCore) Started(now time.Time, id chat.ConversationID, m chat.Messa
 	q := c.queue(id)
 	if q.asked != m {
 		c.drop(q, m)
-		q.asked, c.asked[id] = m, q
+		q.asked, q.was, c.asked[id] = m, waitingSend{}, q
 	}
 	q.started, q.patience = true, now.Add(attemptLost)
 	c.unschedule(q)
@@ -129,7 +135,7 @@ func (c *SenderCore) Release(now time.Time, id chat.ConversationID, r chat.Relea
 	if r.Blocked {
 		c.blockedUntil, c.probing = now.Add(blockPause), true
 	}
-	if r.Hold >= chat.HoldChannel {
+	if r.Hold.Channels() {
 		c.pace.drain(now)
 		c.Rest(now.Add(r.RetryAfter))
 	}
@@ -155,9 +161,9 @@ func (c *SenderCore) Refused(now time.Time, id chat.ConversationID, m chat.Messa
 	if q == nil || q.asked != m || q.started {
 		return
 	}
-	lane := q.lane
+	again := q.was.wake(now.Add(askRetry))
 	c.free(q)
-	c.Wake(now, id, chat.WakeSender{Message: m, NotBefore: now.Add(askRetry), Lane: lane})
+	c.Wake(now, id, again)
 }
 
 // Rate sets how many messages a second Meta allows the channel; 0 keeps what it is.
@@ -214,6 +220,7 @@ func (c *SenderCore) Poll(now time.Time) (asks []Ask, next time.Time) {
 	}
 	// others counts the conversations of this poll that wait for their lane.
 	var others [chat.LaneTemplate + 1]int
+	c.places.behind = 0
 	for len(c.ready) > 0 && len(c.asked) < c.limit() {
 		q := c.ready[0]
 		if q.at.After(now) {
@@ -234,9 +241,14 @@ func (c *SenderCore) Poll(now time.Time) (asks []Ask, next time.Time) {
 			heap.Fix(&c.ready, q.index)
 			continue
 		}
+		if at := c.place(now, q); at.After(now) {
+			q.at = at
+			heap.Fix(&c.ready, q.index)
+			continue
+		}
 		c.pace.take(now, q, lane)
 		heap.Pop(&c.ready)
-		q.asked, q.lane, q.started, q.patience = q.waiting[0].message, lane, false, now.Add(askLost)
+		q.asked, q.was, q.started, q.patience = q.waiting[0].message, q.waiting[0], false, now.Add(askLost)
 		q.waiting = slices.Delete(q.waiting, 0, 1)
 		c.waiting--
 		c.asked[q.id] = q
@@ -268,12 +280,12 @@ func (c *SenderCore) expire(now time.Time) (next time.Time) {
 	}
 	slices.SortFunc(lost, func(a, b *queue) int { return cmp.Or(cmp.Compare(a.turn, b.turn), cmp.Compare(a.id, b.id)) })
 	for _, q := range lost {
-		message, lane, started := q.asked, q.lane, q.started
+		again, started := q.was.wake(now), q.started
 		c.free(q)
 		if started {
 			c.settle(now, q)
 		} else {
-			c.Wake(now, q.id, chat.WakeSender{Message: message, NotBefore: now, Lane: lane})
+			c.Wake(now, q.id, again)
 		}
 	}
 	return next
@@ -305,6 +317,7 @@ func (c *SenderCore) settle(now time.Time, q *queue) {
 	if q.asked == "" && len(q.waiting) == 0 {
 		c.unschedule(q)
 		delete(c.queues, q.id)
+		delete(c.places.refused, q.id)
 		return
 	}
 	c.schedule(now, q)
@@ -337,6 +350,11 @@ func (c *SenderCore) unschedule(q *queue) {
 	if q.index >= 0 {
 		heap.Remove(&c.ready, q.index)
 	}
+}
+
+// wake asks for the message again, not before a time.
+func (w *waitingSend) wake(notBefore time.Time) chat.WakeSender {
+	return chat.WakeSender{Message: w.message, NotBefore: notBefore, Lane: w.lane, Free: w.free, Contact: w.contact}
 }
 
 func (q *queue) find(m chat.MessageID) int {

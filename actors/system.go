@@ -55,6 +55,8 @@ type System struct {
 	inboxes sync.Pool
 	// holds is what Meta holds beyond single channels.
 	holds holds
+	// tills is where its senders reserve places in the limits of portfolios.
+	tills tills
 	// routing is done once by every router that has ended.
 	routing sync.WaitGroup
 }

@@ -43,7 +43,11 @@ type HealthFacts struct {
 	Sighting Sighting
 	// Approved and Templates count the templates of the WABA.
 	Approved, Templates int
-	Now                 time.Time
+	// Reached is how many customers outside the window the portfolio has written to
+	// in the last day, PlaceAt when another may be; zero for now.
+	Reached int
+	PlaceAt time.Time
+	Now     time.Time
 }
 
 // Scopes a token needs.
@@ -205,10 +209,17 @@ func (f *HealthFacts) quality() (detail, fix string) {
 }
 
 func (f *HealthFacts) tier() (detail, fix string) {
-	if f.State.Tier == "" {
-		return "Meta has not said how many customers may be written to outside the window.", ""
-	}
 	detail = "Customers per day that may be written to outside the window: " + strings.TrimPrefix(f.State.Tier, "TIER_") + "."
+	if f.State.Tier == "" {
+		detail = "Meta has not said how many customers may be written to outside the window; until it does, " + strconv.Itoa(TierLowest) + " a day."
+	}
+	if limit, limited := TierLimit(f.State.Tier); limited && f.Reached > 0 {
+		detail += " Written to in the last 24 hours by all numbers of the portfolio: " + strconv.Itoa(f.Reached) + "."
+		if f.Reached >= limit && f.PlaceAt.After(f.Now) {
+			detail += " The limit is used up: templates to other customers wait, none is lost; the next place frees at " +
+				f.PlaceAt.UTC().Format(time.RFC3339) + "."
+		}
+	}
 	if f.State.PerSecond > 0 {
 		detail += " Messages per second: " + strconv.Itoa(f.State.PerSecond) + "."
 	}

@@ -1,6 +1,7 @@
 package chat_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,6 +76,14 @@ func TestHealthOf_TheOneThingToFix(t *testing.T) {
 	f := healthy(chat.WhatsApp)
 	f.State.Reauth, f.State.Subscribed, f.State.Quality = "token_invalid", false, "RED"
 	if h := chat.HealthOf(&f); !strings.Contains(h.Fix, "token") || len(h.Checks) != 10 {
+		t.Errorf("%+v", h)
+	}
+	// A limit that is used up is told, and nothing to fix.
+	f = healthy(chat.WhatsApp)
+	f.Reached, f.PlaceAt = 2000, now.Add(time.Hour)
+	h := chat.HealthOf(&f)
+	if i := slices.IndexFunc(h.Checks, func(c chat.HealthCheck) bool { return c.Name == "tier" }); !h.OK ||
+		!strings.Contains(h.Checks[i].Detail, "used up") || !strings.Contains(h.Checks[i].Detail, "2026-03-01T13:00:00Z") {
 		t.Errorf("%+v", h)
 	}
 	// A node that just started has seen nothing; what came before still counts.

@@ -16,6 +16,10 @@ type Graph struct {
 	Signs *prometheus.CounterVec
 	// Waiting is sends known to senders that are not under way.
 	Waiting prometheus.Gauge
+	// Crowded is conversations whose next message waits for a place in its portfolio's
+	// messaging limit; Reservations counts the places asked for by result.
+	Crowded      prometheus.Gauge
+	Reservations *prometheus.CounterVec
 	// Engine is the engine's own time per reply: webhook in to Graph call out,
 	// without model time and quiet period.
 	Engine prometheus.Histogram
@@ -23,12 +27,14 @@ type Graph struct {
 
 func newGraph(reg prometheus.Registerer) Graph {
 	return Graph{
-		Attempts: counters(reg, "chumi_send_attempts_total", "Send attempts by channel kind and result.", "channel", "result"),
-		Attempt:  histogram(reg, "chumi_send_attempt_seconds", "Duration of a send attempt."),
-		Errors:   counters(reg, "chumi_send_errors_total", "Graph errors by code.", "code"),
-		Calls:    counters(reg, "chumi_graph_calls_total", "Graph management requests by operation and result.", "operation", "result"),
-		Signs:    counters(reg, "chumi_graph_signs_total", "Read marks and typing signs by result.", "result"),
-		Waiting:  gauge(reg, "chumi_sends_waiting", "Sends known to senders that are not under way."),
-		Engine:   histogram(reg, "chumi_reply_engine_seconds", "Engine time per reply, without model time and quiet period."),
+		Attempts:     counters(reg, "chumi_send_attempts_total", "Send attempts by channel kind and result.", "channel", "result"),
+		Attempt:      histogram(reg, "chumi_send_attempt_seconds", "Duration of a send attempt."),
+		Errors:       counters(reg, "chumi_send_errors_total", "Graph errors by code.", "code"),
+		Calls:        counters(reg, "chumi_graph_calls_total", "Graph management requests by operation and result.", "operation", "result"),
+		Signs:        counters(reg, "chumi_graph_signs_total", "Read marks and typing signs by result.", "result"),
+		Waiting:      gauge(reg, "chumi_sends_waiting", "Sends known to senders that are not under way."),
+		Crowded:      gauge(reg, "chumi_portfolio_waiting", "Conversations that wait for a place in their portfolio's messaging limit."),
+		Reservations: counters(reg, "chumi_portfolio_reservations_total", "Places in messaging limits of portfolios asked for, by result.", "result"),
+		Engine:       histogram(reg, "chumi_reply_engine_seconds", "Engine time per reply, without model time and quiet period."),
 	}
 }

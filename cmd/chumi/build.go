@@ -139,7 +139,7 @@ func (s *Server) buildActors(context.Context) error {
 		Metrics: s.metrics, Logger: s.opt.Log,
 		ResidentMax: c.Engine.ResidentMax, TurnsInFlightMax: c.Assistant.CallsMax, TenantTurnsMax: c.Assistant.TenantCallsMax,
 		AttemptTimeout: c.Meta.SendTimeout,
-		Registry:       s.directory, Accounts: graph, Onboarding: graph, Binder: s.directory, Sightings: s.sightings,
+		Registry:       s.directory, Accounts: graph, Onboarding: graph, Binder: s.directory, Sightings: s.sightings, Portfolios: s.directory.Portfolios(),
 	}
 	if s.node != nil {
 		o.Node, o.Leaders, o.Peers, o.Places, o.Refresher = s.node.Self(), s.node, s.node, s.node, s.node

@@ -35,6 +35,7 @@ var (
 	_ actors.Onboarding = (*meta.Client)(nil)
 	_ actors.Registry   = (*persistence.Directory)(nil)
 	_ actors.Binder     = (*persistence.Directory)(nil)
+	_ actors.Portfolios = (*persistence.Portfolios)(nil)
 	_ actors.Sightings  = (*webhook.Sightings)(nil)
 	_ actors.Opener     = (*blob.Store)(nil)
 	_ actors.Persons    = (*meta.Client)(nil)

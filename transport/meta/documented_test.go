@@ -58,6 +58,7 @@ func TestClassify_HoldsWhatTheLimitIsOf(t *testing.T) {
 		{chat.WhatsApp, 130429, 0, chat.HoldChannel},
 		{chat.WhatsApp, 131057, 0, chat.HoldChannel},
 		{chat.WhatsApp, 80007, 0, chat.HoldAccount},
+		{chat.WhatsApp, 131064, 0, chat.HoldPortfolio},
 		{chat.WhatsApp, 4, 0, chat.HoldApp},
 		{chat.WhatsApp, 613, 0, chat.HoldChannel},
 		{chat.WhatsApp, 131016, 0, chat.HoldSend},

@@ -29,6 +29,8 @@ const (
 	pair = time.Second
 	// quota is for call quotas, which are counted over minutes to an hour.
 	quota = time.Minute
+	// crowded is for a portfolio's limit of persons, of which a part frees in an hour.
+	crowded = time.Hour
 	// maintenance is how long a throughput upgrade takes.
 	maintenance = time.Minute
 	// spam is for a number that Meta slowed down: no quick retry.
@@ -80,6 +82,7 @@ var whatsappErrors = map[int]Policy{
 	80007:   {chat.SendThrottled, "account_limit", quota, chat.HoldAccount},
 	130429:  {chat.SendThrottled, "number_limit", pace, chat.HoldChannel},
 	131056:  {chat.SendThrottled, "pair_limit", pair, chat.HoldPair},
+	131064:  {chat.SendThrottled, "messaging_limit", crowded, chat.HoldPortfolio},
 	131048:  {chat.SendBlocked, "spam_limit", spam, chat.HoldSend},
 	131057:  {chat.SendThrottled, "maintenance", maintenance, chat.HoldChannel},
 	2494100: {chat.SendThrottled, "maintenance", maintenance, chat.HoldChannel},
@@ -101,7 +104,6 @@ var whatsappErrors = map[int]Policy{
 	131050: {Result: chat.SendRefused, Reason: "opted_out"},
 	130472: {Result: chat.SendRefused, Reason: "experiment"},
 	130497: {Result: chat.SendRefused, Reason: "country_restricted"},
-	131064: {Result: chat.SendRefused, Reason: "messaging_limit"},
 	131051: {Result: chat.SendRefused, Reason: "unsupported_type"},
 	131052: {Result: chat.SendRefused, Reason: "media_unreadable"},
 	131021: {Result: chat.SendRefused, Reason: "recipient_is_sender"},

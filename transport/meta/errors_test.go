@@ -20,7 +20,7 @@ whatsapp throttled account_limit        80007 80007/2446079
 whatsapp throttled number_limit         130429 130429/2494055
 whatsapp throttled pair_limit           131056
 whatsapp blocked   spam_limit           131048
-whatsapp refused   messaging_limit      131064
+whatsapp throttled messaging_limit      131064
 whatsapp refused   window_closed        131047
 whatsapp refused   undeliverable        131026
 whatsapp refused   marketing_limit      131049
