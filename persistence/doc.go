@@ -52,6 +52,10 @@
 //	    'i'                                    the cluster: id, key's fingerprint, groups
 //	    'n' node word                          node: address, whether it leaves
 //	    'p' group word                         placement: which nodes shall hold a group
+//	0x02 0xffff 'P'                            whom portfolios write to outside the window:
+//	    'a' h16(portfolio)                     how many persons count, by quarter of an hour, sealed
+//	    'p' h16(portfolio) h16(person)         the quarter the person is counted in
+//	    'q' h16(portfolio) quarter32 h16(person)  the same by quarter, empty
 //
 // Every boundary of a group and of a tenant is a whole prefix under Split.
 //
@@ -70,7 +74,8 @@
 // Bodies, names, numbers, remote ids and model I/O are sealed with a key per
 // contact before the commit is formed; what stage and every file see is
 // ciphertext. The metadata and the quarantine belong to no contact: they are
-// sealed with the metadata's own key, their h16 is made with its own pepper.
+// sealed with the metadata's own key, their h16 is made with its own pepper. So is
+// that of the persons whom portfolios write to; their rows say when, for a day.
 //
 // # Taking back
 //
