@@ -93,6 +93,7 @@ func (c *cli) simulateCommand() *cobra.Command {
 		graph                                  metasim.Plan
 		model                                  openaisim.Plan
 		modelKey                               string
+		portfolio                              string
 		windows, paced                         bool
 		subscriptions                          bool
 		pace                                   = metasim.StrictPace
@@ -116,12 +117,16 @@ held against Meta's documented limits; GET /simulator/api/ledger lists it all.`,
 					return usageError(err)
 				}
 			}
+			accounts := simulatedAccounts(b)
+			for i := range accounts {
+				accounts[i].Portfolio = portfolio
+			}
 			graph.Reports = patient
 			if !paced {
 				pace = metasim.Pace{}
 			}
 			s, err := startSimulators(graphAddr, modelAddr,
-				metasim.Options{Accounts: simulatedAccounts(b), Hooks: hooks, Plan: graph, Windows: windows, Subscriptions: subscriptions, Pace: pace, LedgerMax: ledgerMax},
+				metasim.Options{Accounts: accounts, Hooks: hooks, Plan: graph, Windows: windows, Subscriptions: subscriptions, Pace: pace, LedgerMax: ledgerMax},
 				openaisim.Options{APIKey: modelKey, Plan: model, LedgerMax: ledgerMax})
 			if err != nil {
 				return err
@@ -138,7 +143,8 @@ held against Meta's documented limits; GET /simulator/api/ledger lists it all.`,
 	f.BoolVar(&windows, "windows", false, "refuse messages to customers who have not written here in the last 24 hours")
 	f.BoolVar(&paced, "paced", false, "refuse messages that come faster than Meta allows; the ledger names the limit")
 	f.IntVar(&pace.PerSecond, "per-second", pace.PerSecond, "with --paced: messages a second of a WhatsApp number, both directions together")
-	f.IntVar(&pace.Tier, "tier", pace.Tier, "with --paced: persons outside the window that the numbers of a WABA may write to in 24 hours, 0 for any")
+	f.IntVar(&pace.Tier, "tier", pace.Tier, "with --paced: persons outside the window that the numbers of a portfolio may write to in 24 hours, 0 for any")
+	f.StringVar(&portfolio, "portfolio", "", "id of the one portfolio that owns every account (default: each WABA has its own)")
 	f.BoolVar(&subscriptions, "subscriptions", false, "post no webhook of an account until its app has subscribed to it")
 	f.StringVar(&modelKey, "model-key", "", "the only model key accepted (default: any)")
 	f.Uint64Var(&graph.Seed, "seed", 1, "seed of faults and delays")

@@ -258,11 +258,19 @@ func (s *Server) object(q *managed) (object, *graphError) {
 	case e != nil:
 		return nil, e
 	case a.ID != q.id:
-		return object{"id": a.waba(), "name": "Demo", "owner_business_info": object{"id": s.office.number("portfolio", a.waba()), "name": "Demo"}}, nil
+		return object{"id": a.waba(), "name": "Demo", "owner_business_info": object{"id": s.portfolio(a), "name": "Demo"}}, nil
 	case a.Kind == Instagram:
 		return object{"id": a.ID, "username": s.Business(a.ID).Name}, nil
 	}
 	return s.numberObject(a), nil
+}
+
+// portfolio is the id of the business that owns an account.
+func (s *Server) portfolio(a Account) string {
+	if a.Portfolio != "" {
+		return a.Portfolio
+	}
+	return s.office.number("portfolio", a.waba())
 }
 
 func badTokenUnless(e *graphError) *graphError {
@@ -293,7 +301,7 @@ func (s *Server) numberObject(a Account) object {
 	return object{"id": a.ID, "display_phone_number": a.display(), "verified_name": or(b.Name, "Demo Shop"),
 		"quality_rating": or(b.Quality, "GREEN"), "status": or(b.Status, "CONNECTED"), "name_status": or(b.NameStatus, "APPROVED"),
 		"throughput": object{"level": level}, "is_on_biz_app": false, "platform_type": "CLOUD_API",
-		"whatsapp_business_manager_messaging_limit": or(b.Tier, "TIER_2K"),
+		"whatsapp_business_manager_messaging_limit": or(b.Tier, s.o.Pace.tier()),
 		"health_status": object{"can_send_message": sends, "entities": []object{entity}}}
 }
 

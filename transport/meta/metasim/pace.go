@@ -2,6 +2,7 @@ package metasim
 
 import (
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -28,6 +29,17 @@ type Pace struct {
 // StrictPace is Meta's documented pace of a new number and of an account.
 var StrictPace = Pace{PerSecond: 80, PairBurst: 45, PairEvery: 6 * time.Second, Tier: 250,
 	InstagramPerSecond: 100, InstagramMedia: 10, InstagramPrivate: 750}
+
+// tier is how Meta names the tier: TIER_2K when there is none to keep.
+func (p Pace) tier() string {
+	switch {
+	case p.Tier <= 0:
+		return "TIER_2K"
+	case p.Tier%1000 == 0:
+		return "TIER_" + strconv.Itoa(p.Tier/1000) + "K"
+	}
+	return "TIER_" + strconv.Itoa(p.Tier)
+}
 
 // Limit names what a message that came too fast was over.
 type Limit string
