@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -73,8 +75,12 @@ func TestDecode_JudgesArguments(t *testing.T) {
 // A schema comes from a tenant: it reads no files, calls nobody, and one that cannot be
 // used lets nothing through.
 func TestDecode_SchemasStandAlone(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "schema.json")
+	if err := os.WriteFile(file, []byte(`{"required":["n"]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct{ schema, invalid string }{
-		"file":            {`{"$ref":"file:///etc/hostname"}`, "tool_schema"},
+		"file":            {`{"$ref":"file://` + file + `"}`, "tool_schema"},
 		"http":            {`{"$ref":"http://169.254.169.254/"}`, "tool_schema"},
 		"metaschema":      {`{"$schema":"http://example.com/schema"}`, "tool_schema"},
 		"absurd number":   {`{"properties":{"n":{"multipleOf":1e-999999999}}}`, "tool_schema"},
