@@ -53,7 +53,8 @@ func (c *Conversation) Apply(e Event) {
 		c.applyUpdate(e)
 	case ContactLinked, ReceivedQuarantined, Erased, MessageEdited, ContactMerged,
 		ContactSplit, ConsentChanged, ChannelChanged, TemplateChanged, SettingsChanged,
-		AssistantDrafted, AssistantPublished, AssistantRolledBack, AssistantPlaced:
+		AssistantDrafted, AssistantPublished, AssistantRolledBack, AssistantPlaced,
+		ToolsChanged, CatalogChanged, OrdersChanged:
 	}
 }
 

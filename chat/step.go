@@ -92,6 +92,12 @@ func Step(s *Conversation, in Input) Decision {
 		p.rollBackAssistant(f)
 	case PlaceAssistant:
 		p.placeAssistant(f)
+	case ToolsPut:
+		p.toolsPut(f)
+	case CatalogPut:
+		p.catalogPut(f)
+	case OrdersPut:
+		p.ordersPut(f)
 	}
 	p.d.Due = s.Armed
 	if _, tick := in.Fact.(Tick); tick || len(p.d.Events) > 0 {
@@ -104,7 +110,8 @@ func Step(s *Conversation, in Input) Decision {
 func starts(f Fact) bool {
 	switch f.(type) {
 	case *Inbound, Poison, ChannelRefused, ChannelChecked, ChannelHeard, TemplatesFetched, FileUploaded, FileLent, SettingsChange,
-		DraftAssistant, PublishAssistant, RollBackAssistant, PlaceAssistant:
+		DraftAssistant, PublishAssistant, RollBackAssistant, PlaceAssistant,
+		ToolsPut, CatalogPut, OrdersPut:
 		return true
 	}
 	return false

@@ -1,6 +1,10 @@
 package chat
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+)
 
 // engineTools are the engine's own tools, as models see them.
 var engineTools = map[string]Tool{
@@ -23,8 +27,8 @@ var engineTools = map[string]Tool{
 		Parameters:  json.RawMessage(`{"type":"object","properties":{"query":{"type":"string","description":"What to look for, in the customer's words."}},"required":["query"],"additionalProperties":false}`),
 	},
 	ToolOrderStatus: {
-		Description: "Look up how an order of this customer stands.",
-		Parameters:  json.RawMessage(`{"type":"object","properties":{"order":{"type":"string","description":"The number of the order."}},"required":["order"],"additionalProperties":false}`),
+		Description: "Look up how orders of this customer stand. Orders of other customers cannot be looked up.",
+		Parameters:  json.RawMessage(`{"type":"object","properties":{"order":{"type":"string","description":"The number of the order; empty for the latest ones."}},"required":["order"],"additionalProperties":false}`),
 	},
 }
 
@@ -33,4 +37,14 @@ func EngineTool(name string) (t Tool, found bool) {
 	t, found = engineTools[name]
 	t.Name, t.Kind = name, ToolEngine
 	return t, found
+}
+
+// EngineTools are the engine's own tools, by name.
+func EngineTools() []Tool {
+	list := make([]Tool, 0, len(engineTools))
+	for _, name := range slices.Sorted(maps.Keys(engineTools)) {
+		t, _ := EngineTool(name)
+		list = append(list, t)
+	}
+	return list
 }
