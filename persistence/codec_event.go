@@ -97,6 +97,8 @@ func private(w *wire, e *chat.Event) (err error) {
 		content, err = json.Marshal(e.Media)
 	case e.Assistant != nil:
 		content, err = json.Marshal(e.Assistant)
+	case e.Change != nil:
+		content, err = json.Marshal(e.Change)
 	}
 	w.bytes(13, content)
 	return err
@@ -195,7 +197,7 @@ func public(w *wire, e *chat.Event) error {
 		w.text(2, u.Reason)
 		w.stamp(3, u.ProviderTime)
 		w.close(at)
-	case payloadNone, payloadState, payloadTemplate, payloadMedia, payloadSettings, payloadAssistant:
+	case payloadNone, payloadState, payloadTemplate, payloadMedia, payloadSettings, payloadAssistant, payloadChange:
 		// All of it is private.
 	case payloadUnknown:
 		return chat.E("persistence.encode", chat.KindInvalid, "an event has an unknown kind", nil)
@@ -310,6 +312,8 @@ func (row eventRow) event(t chat.TenantID, c chat.ConversationID, p *recordpb.Pr
 		e.Media, err = decodeJSON[chat.MediaRecord](p.Content)
 	case payloadAssistant:
 		e.Assistant, err = decodeJSON[chat.AssistantChange](p.Content)
+	case payloadChange:
+		e.Change, err = decodeJSON[chat.DocChange](p.Content)
 	}
 	return e, err
 }
@@ -321,7 +325,7 @@ func payloadIn(e *chat.Event) payload {
 		payloadAttempt: e.Attempt != nil, payloadStatus: e.Status != nil, payloadTurn: e.Turn != nil,
 		payloadHandoff: e.Handoff != nil, payloadUpdate: e.Update != nil, payloadState: e.State != nil,
 		payloadTemplate: e.Template != nil, payloadMedia: e.Media != nil, payloadSettings: e.Settings != nil,
-		payloadTool: e.Tool != nil, payloadSummary: e.Summary != nil, payloadAssistant: e.Assistant != nil} {
+		payloadTool: e.Tool != nil, payloadSummary: e.Summary != nil, payloadAssistant: e.Assistant != nil, payloadChange: e.Change != nil} {
 		if set {
 			found, n = payload(p), n+1
 		}
@@ -352,6 +356,7 @@ const (
 	payloadTool
 	payloadSummary
 	payloadAssistant
+	payloadChange
 )
 
 func payloadOf(k chat.EventKind) payload {
@@ -384,6 +389,8 @@ func payloadOf(k chat.EventKind) payload {
 		return payloadSettings
 	case chat.AssistantDrafted, chat.AssistantPublished, chat.AssistantRolledBack, chat.AssistantPlaced:
 		return payloadAssistant
+	case chat.ToolsChanged, chat.CatalogChanged, chat.OrdersChanged:
+		return payloadChange
 	case chat.Erased:
 		return payloadNone
 	}
