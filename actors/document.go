@@ -2,6 +2,7 @@ package actors
 
 import (
 	"encoding/json"
+	"slices"
 
 	"github.com/chumiai/chumi/chat"
 )
@@ -45,6 +46,51 @@ func (d *draft) templates(f chat.TemplatesFetched) ([]chat.Doc, error) {
 	}
 	more, err := d.documents(chat.DocChannel, string(f.Channel))
 	return append(docs, more...), err
+}
+
+// stored is what there is of documents that are to be written.
+func (d *draft) stored(written []chat.Doc) (docs []chat.Doc, err error) {
+	for i := range written {
+		one, err := d.documents(written[i].Noun, written[i].ID)
+		if err != nil {
+			return nil, err
+		}
+		docs = append(docs, one...)
+	}
+	return docs, nil
+}
+
+// products is the documents that a change of the catalog may replace.
+func (d *draft) products(f chat.CatalogPut) ([]chat.Doc, error) {
+	ids := append([]string(nil), f.Gone...)
+	for i := range f.Items {
+		ids = append(ids, f.Items[i].ID)
+	}
+	docs, err := d.documents(chat.DocCatalog, ids...)
+	if err != nil {
+		return nil, err
+	}
+	head, err := d.documents(chat.DocCatalogHead, chat.CatalogHeadID)
+	return append(docs, head...), err
+}
+
+// orders is the documents that a put of orders may replace: the orders, and the
+// books of the customers they are of, before and after.
+func (d *draft) orders(f chat.OrdersPut) ([]chat.Doc, error) {
+	docs, err := d.documents(chat.DocOrder, f.IDs()...)
+	if err != nil {
+		return nil, err
+	}
+	owners := f.Owners()
+	for i := range docs {
+		var o chat.OrderRecord
+		if docs[i].Value != nil && json.Unmarshal(docs[i].Value, &o) == nil {
+			owners = append(owners, o.OrderOwner())
+		}
+	}
+	slices.Sort(owners)
+	books, err := d.documents(chat.DocOrders, slices.Compact(owners)...)
+	return append(docs, books...), err
 }
 
 // documents are documents of a noun as this draft sees them: stored, overlaid by

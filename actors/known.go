@@ -57,6 +57,12 @@ func (d *draft) known(it *item) (k chat.Known, err error) {
 		k.Docs, err = d.assistants(f.ID, f.Target)
 	case chat.PlaceAssistant:
 		k.Docs, err = d.every(chat.DocAssistant)
+	case chat.ToolsPut:
+		k.Docs, err = d.stored(f.Docs)
+	case chat.CatalogPut:
+		k.Docs, err = d.products(f)
+	case chat.OrdersPut:
+		k.Docs, err = d.orders(f)
 	}
 	return k, err
 }

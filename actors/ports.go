@@ -231,6 +231,18 @@ type Prices interface {
 	Unpriced(models []chat.ModelRef) []chat.ModelRef
 }
 
+// Knowledge finds what a business has written down.
+type Knowledge interface {
+	// Search returns up to limit passages of the tenant's own, the best first.
+	Search(ctx context.Context, t chat.TenantID, query string, limit int) ([]chat.Passage, error)
+}
+
+// RemoteTools carries out calls of tools that are elsewhere. It returns within ctx;
+// what goes wrong is a word in the result, and nothing of a secret.
+type RemoteTools interface {
+	Run(ctx context.Context, r chat.ToolRun) chat.ToolResult
+}
+
 // Graph sends one message, once. It returns within ctx; every outcome is a value.
 type Graph interface {
 	Send(ctx context.Context, out chat.Outbound) chat.SendOutcome
