@@ -61,6 +61,8 @@ func AppendEvent(dst []byte, e *chat.Event) []byte {
 		dst = appendJSON(dst, "template", e.Template)
 	case e.Settings != nil:
 		dst = appendJSON(dst, "settings", e.Settings)
+	case e.Change != nil:
+		dst = appendJSON(dst, "change", e.Change)
 	case e.Media != nil:
 		shown := *e.Media
 		shown.Key = nil
