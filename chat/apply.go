@@ -9,7 +9,7 @@ func (c *Conversation) Apply(e Event) {
 	switch e.Kind {
 	case ConversationStarted:
 		c.ID, c.Tenant, c.Channel = e.Conversation, e.Tenant, e.Channel
-		c.Started, c.Active = e.Time, e.Time
+		c.Started, c.Active = MillisOf(e.Time), e.Time
 		if e.Contact != nil {
 			c.Contact = e.Contact.ID
 			c.Kind = kindOf(e.Contact.Addresses)
@@ -106,8 +106,12 @@ func (c *Conversation) openWindow(provider, received time.Time) {
 	}
 }
 
-// applyUpdate opens the window for a customer who called.
+// applyUpdate opens the window for a customer who called, and notes when a word about
+// who owns the thread was said.
 func (c *Conversation) applyUpdate(e Event) {
+	if e.Update.ofThread() {
+		c.Thread = max(c.Thread, MillisOf(occurred(e.Update.ProviderTime, e.Time)))
+	}
 	if u := e.Update; u.Content != nil && u.Content.Call != nil && u.Content.Call.Inbound {
 		c.openWindow(u.ProviderTime, e.Time)
 	}

@@ -167,9 +167,13 @@ type Conversation struct {
 	Contact ContactID
 	// Seq is of the last event.
 	Seq Seq
+	// Thread is when the latest word about who owns the thread was said; zero for none
+	// yet. Words come in any order, and the latest one counts.
+	Thread Millis
 	// Started is the time of the first event, Active of the last that a person
 	// would call activity (a message in either direction).
-	Started, Active time.Time
+	Started Millis
+	Active  time.Time
 
 	// PausedUntil ends an automatic pause of the assistant; zero when none.
 	PausedUntil time.Time

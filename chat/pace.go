@@ -90,7 +90,7 @@ func (p *step) counted(e *OutboxEntry) bool {
 // Wake asks the sender for one of the conversation's entries, at the earliest at a
 // time.
 func (c *Conversation) Wake(e *OutboxEntry, at time.Time) WakeSender {
-	w := WakeSender{Message: e.Message, NotBefore: at, Lane: e.Lane, Begun: c.Started}
+	w := WakeSender{Message: e.Message, NotBefore: at, Lane: e.Lane, Begun: c.Started.Time()}
 	if e.Lane == LaneTemplate {
 		w.Free, w.Contact = c.Window().End(), c.Contact
 	}

@@ -108,7 +108,7 @@ func (p *step) people(f *Inbound) {
 	case c.Consent != nil:
 		p.consent(*c.Consent, occurred(f.Time, p.now))
 	case c.Control != nil:
-		p.control(c.Control)
+		p.control(f, c.Control)
 	}
 }
 

@@ -247,7 +247,7 @@ func (p *step) updated(f *Inbound) {
 	p.people(f)
 	p.news(f)
 	p.replyPrivately(f)
-	if f.Type == typeStandby {
+	if f.Type == typeStandby && !p.outdated(f) {
 		p.threadTaken()
 	}
 }

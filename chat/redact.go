@@ -50,6 +50,8 @@ func bones(c *Content) *Content {
 		b.Identity = &IdentityChange{Kind: c.Identity.Kind}
 	case c.Call != nil:
 		b.Call = c.Call
+	case c.Control != nil:
+		b.Control = &Control{Event: c.Control.Event, Ours: c.Control.Ours}
 	case c.Offer != nil:
 		b.Offer = &Offer{Comment: c.Offer.Comment, Human: c.Offer.Human}
 	default:

@@ -50,7 +50,8 @@ func more(w *world, words []string, opt map[string]string, inbound func(chat.Inb
 		return told("user_preferences", chat.Content{Consent: &chat.Consent{
 			Category: chat.ConsentMarketing, Given: arg(1) != "stop", Word: arg(1)}}), ""
 	case "control":
-		return told("control", chat.Content{Control: &chat.Control{Event: arg(1), Ours: flag("ours")}}), ""
+		in := told("control", chat.Content{Control: &chat.Control{Event: arg(1), Ours: flag("ours")}})
+		return in, ""
 	case "call":
 		return told("calls", chat.Content{Call: &chat.Call{ID: arg(1), Event: arg(2), Inbound: flag("in")}}), ""
 	case "comment":

@@ -3,11 +3,27 @@ package chat
 // reasonThread is why a conversation is held by another app of the business.
 const reasonThread = "thread_control"
 
-// control follows who owns an Instagram thread. A request for it is a note for
+// ofThread reports whether an update tells who owned the thread when it was said: a
+// thread that changes hands, or an item of one that another app owns.
+func (u *Update) ofThread() bool {
+	c := u.Content
+	return u.Type == typeStandby || c != nil && c.Control != nil && c.Control.handsOver()
+}
+
+// handsOver reports whether the thread changed hands: a request for it is a note for
 // people, and changes nothing.
-func (p *step) control(c *Control) {
+func (c *Control) handsOver() bool { return c.Event == "pass" || c.Event == "take" }
+
+// outdated reports whether something was said about the thread later than f, whose
+// event is part of the state by now.
+func (p *step) outdated(f *Inbound) bool {
+	return MillisOf(occurred(f.Time, p.now)) < p.c.Thread
+}
+
+// control follows who owns an Instagram thread.
+func (p *step) control(f *Inbound, c *Control) {
 	switch {
-	case c.Event != "pass" && c.Event != "take":
+	case !c.handsOver() || p.outdated(f):
 	case c.Ours:
 		p.threadReturned()
 	default:

@@ -51,3 +51,23 @@ func occurred(provider, received time.Time) time.Time {
 	}
 	return provider
 }
+
+// Millis is a time in Unix milliseconds, zero for none: a third of the room of a
+// time.Time, for what is kept of a million conversations and seldom looked at.
+type Millis int64
+
+// MillisOf returns t as Millis.
+func MillisOf(t time.Time) Millis {
+	if t.IsZero() {
+		return 0
+	}
+	return Millis(t.UnixMilli())
+}
+
+// Time returns m as a time.
+func (m Millis) Time() time.Time {
+	if m == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(m)).UTC()
+}

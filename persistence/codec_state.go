@@ -21,7 +21,7 @@ func encodeState(a *arena, pepper *seal.Pepper, c *chat.Conversation, contact []
 	w.uint(2, uint64(c.Kind))
 	w.bytes(3, contact)
 	w.uint(4, uint64(c.Seq))
-	w.stamp(5, c.Started)
+	w.stamp(5, c.Started.Time())
 	w.stamp(6, c.Active)
 	w.uint(7, uint64(c.Holder))
 	w.stamp(8, c.PausedUntil)
@@ -89,6 +89,7 @@ func encodeState(a *arena, pepper *seal.Pepper, c *chat.Conversation, contact []
 		w.close(at)
 	}
 	w.bool(22, c.Disclosed)
+	w.int(23, int64(c.Thread))
 	return s.record(a)
 }
 
@@ -103,10 +104,10 @@ func decodeState(pepper *seal.Pepper, t chat.TenantID, c chat.ConversationID, v 
 		return chat.Conversation{}, err
 	}
 	s := chat.Conversation{ID: c, Tenant: t, Channel: chat.ChannelID(r.Channel), Kind: chat.ChannelKind(r.Kind), Contact: contact,
-		Seq: chat.Seq(r.Seq), Started: unstamp(r.Started), Active: unstamp(r.Active), Holder: chat.Holder(r.Holder),
+		Seq: chat.Seq(r.Seq), Started: chat.MillisOf(unstamp(r.Started)), Active: unstamp(r.Active), Holder: chat.Holder(r.Holder),
 		PausedUntil: unstamp(r.PausedUntil), WindowFrom: unstamp(r.WindowFrom), LastIn: chat.Seq(r.LastIn),
 		WaitingFrom: chat.Seq(r.WaitingFrom), WaitingSince: unstamp(r.WaitingSince), Unread: uint32(r.Unread), // #nosec G115 -- a count of messages
-		Armed: unstamp(r.Armed), Deadline: unstamp(r.Deadline), Away: r.Away}
+		Armed: unstamp(r.Armed), Deadline: unstamp(r.Deadline), Away: r.Away, Thread: chat.Millis(r.ThreadMs)}
 	if k := r.Turn; k != nil {
 		s.Turn = chat.Turn{Phase: chat.TurnPhase(k.Phase), Call: int(k.Call), Epoch: chat.Epoch(k.Epoch),
 			From: chat.Seq(k.From), UpTo: chat.Seq(k.UpTo), At: unstamp(k.At), Restarts: uint8(min(k.Restarts, chat.RestartsMax))}

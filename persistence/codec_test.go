@@ -254,10 +254,11 @@ func TestState_ReadsBackExactly(t *testing.T) {
 	at := time.UnixMilli(1_790_000_000_123).UTC()
 	pepper := seal.NewPepper([]byte("pepper"))
 	want := chat.Conversation{ID: testConversation, Tenant: "acme", Channel: "wa", Kind: chat.WhatsApp, Contact: testContact,
-		Seq: 20, Started: at, Active: at.Add(1e9), Holder: chat.HolderMember, PausedUntil: at.Add(2e9), WindowFrom: at.Add(3e9),
+		Seq: 20, Started: chat.MillisOf(at), Active: at.Add(1e9), Holder: chat.HolderMember, PausedUntil: at.Add(2e9), WindowFrom: at.Add(3e9),
 		LastIn: 4, WaitingFrom: 3, WaitingSince: at.Add(4e9), Deadline: at.Add(5e9), Unread: 2,
 		Turn: chat.Turn{Phase: chat.TurnRunning, Begun: 9, Call: 2, Epoch: 5, From: 3, UpTo: 4, At: at, Restarts: 1,
 			Volley: chat.Volley{Spent: 900, Answered: true, Length: 40}},
+		Thread: 1760000000123,
 		Outbox: []chat.OutboxEntry{
 			{Message: chat.MessageIDAt(testConversation, 8), Seq: 8, Author: chat.AuthorAssistant, State: chat.SendAttempting,
 				Class: chat.AtLeastOnce, N: 2, Doubtful: true, Proven: true, Lane: chat.LaneTemplate, Epoch: 5, At: at, Covers: 4, TextHash: 0xdeadbeef12345678, Pass: chat.PassComment, Until: at},

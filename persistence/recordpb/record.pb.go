@@ -1232,7 +1232,9 @@ type State struct {
 	Volley  *Volley  `protobuf:"bytes,20,opt,name=volley,proto3" json:"volley,omitempty"`
 	Work    *Work    `protobuf:"bytes,21,opt,name=work,proto3" json:"work,omitempty"`
 	// disclosed tells that the person was told that an assistant answers.
-	Disclosed     bool `protobuf:"varint,22,opt,name=disclosed,proto3" json:"disclosed,omitempty"`
+	Disclosed bool `protobuf:"varint,22,opt,name=disclosed,proto3" json:"disclosed,omitempty"`
+	// thread_ms is when the latest word about who owns the thread was said.
+	ThreadMs      int64 `protobuf:"varint,23,opt,name=thread_ms,json=threadMs,proto3" json:"thread_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1419,6 +1421,13 @@ func (x *State) GetDisclosed() bool {
 		return x.Disclosed
 	}
 	return false
+}
+
+func (x *State) GetThreadMs() int64 {
+	if x != nil {
+		return x.ThreadMs
+	}
+	return 0
 }
 
 // Work is what the turn under way has done so far.
@@ -2367,7 +2376,7 @@ const file_record_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\fR\x04type\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\fR\x06reason\x12(\n" +
 	"\rprovider_time\x18\x03 \x01(\x03H\x00R\fproviderTime\x88\x01\x01B\x10\n" +
-	"\x0e_provider_time\"\xb0\x06\n" +
+	"\x0e_provider_time\"\xcd\x06\n" +
 	"\x05State\x12\x18\n" +
 	"\achannel\x18\x01 \x01(\fR\achannel\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\rR\x04kind\x12\x18\n" +
@@ -2392,7 +2401,8 @@ const file_record_proto_rawDesc = "" +
 	"\afetches\x18\x13 \x03(\v2\x13.chumi.record.FetchR\afetches\x12,\n" +
 	"\x06volley\x18\x14 \x01(\v2\x14.chumi.record.VolleyR\x06volley\x12&\n" +
 	"\x04work\x18\x15 \x01(\v2\x12.chumi.record.WorkR\x04work\x12\x1c\n" +
-	"\tdisclosed\x18\x16 \x01(\bR\tdisclosedB\n" +
+	"\tdisclosed\x18\x16 \x01(\bR\tdisclosed\x12\x1b\n" +
+	"\tthread_ms\x18\x17 \x01(\x03R\bthreadMsB\n" +
 	"\n" +
 	"\b_startedB\t\n" +
 	"\a_activeB\x0f\n" +

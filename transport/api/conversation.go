@@ -113,7 +113,7 @@ func appendConversation(dst []byte, v *chat.ConversationView) []byte {
 	dst = append(dst, `,"seq":`...)
 	dst = strconv.AppendUint(dst, uint64(s.Seq), 10)
 	dst = append(dst, `,"started_at":`...)
-	dst = appendTime(dst, s.Started)
+	dst = appendTime(dst, s.Started.Time())
 	dst = append(dst, `,"active_at":`...)
 	dst = appendTime(dst, s.Active)
 	dst = appendMember(dst, "holder", s.Holder.String())

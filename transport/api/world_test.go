@@ -112,7 +112,7 @@ func (w *world) view(c chat.ConversationID) chat.ConversationView {
 	}
 	return chat.ConversationView{
 		State: chat.Conversation{ID: c, Tenant: w.owner[c], Channel: "acme-wa", Kind: kind, Contact: "contact_1", Seq: 5,
-			Started: noon, Active: noon, WindowFrom: noon, Unread: 2, PausedUntil: noon, Turn: chat.Turn{Phase: chat.TurnRunning}},
+			Started: chat.MillisOf(noon), Active: noon, WindowFrom: noon, Unread: 2, PausedUntil: noon, Turn: chat.Turn{Phase: chat.TurnRunning}},
 		Contact: chat.Contact{ID: "contact_1", Name: "Ada", Addresses: []chat.Address{{Kind: chat.WaID, Value: "15550001"}}},
 	}
 }
