@@ -121,6 +121,9 @@ func printStatus(w io.Writer, s *cluster.Status) error {
 		}
 		fmt.Fprintf(&b, "%-7s%-8s%-7d%-10d%-15s%-12s%s\n", name, leader, g.Term, g.Applied, words(g.Voters), words(g.Learners), moving(g))
 	}
+	for _, warning := range s.Warnings {
+		fmt.Fprintf(&b, "\nwarning: %s\n", warning)
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }

@@ -256,6 +256,8 @@ func TestRun_ExitCodes(t *testing.T) {
 		{[]string{"version"}, exitOK, ""},
 		{[]string{"version", "--json"}, exitOK, ""},
 		{[]string{"config", "validate"}, exitOK, ""},
+		{[]string{"config", "validate", "--set", "cluster.cert_file=a", "--set", "cluster.key_file=b", "--set", "cluster.ca_file=c",
+			"--set", "peer.advertise=h:1"}, exitOK, "warning: files lie on the node that fetched them"},
 		{[]string{"config", "validate", "--set", "x"}, exitUsage, "KEY=VALUE"},
 		{[]string{"config", "validate", "--edge-addr", "nowhere"}, exitUsage, "edge.addr"},
 		{[]string{"config", "validate", "--config", "/nonexistent.yaml"}, exitUsage, "/nonexistent.yaml"},

@@ -24,12 +24,16 @@ func (c *cli) configCommand() *cobra.Command {
 		}}
 	c.configFlags(print, listenKeys...)
 
-	validate := &cobra.Command{Use: "validate", Short: "Check the configuration as serve would; say nothing more than ok",
+	validate := &cobra.Command{Use: "validate", Short: "Check the configuration as serve would; say nothing more than ok, and warnings",
 		Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := c.load(cmd); err != nil {
+			loaded, err := c.load(cmd)
+			if err != nil {
 				return err
 			}
-			_, err := fmt.Fprintln(c.stdout, "ok")
+			for _, warning := range loaded.Config.warnings() {
+				fmt.Fprintln(c.stderr, "warning: "+warning)
+			}
+			_, err = fmt.Fprintln(c.stdout, "ok")
 			return err
 		}}
 	c.configFlags(validate, listenKeys...)

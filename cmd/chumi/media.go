@@ -77,8 +77,18 @@ func (s *Server) openMedia(ctx context.Context) error {
 			s.opt.Log.Warn("the bucket of media.s3 cannot be used now; files of messages wait until it can", "err", err)
 		}
 	case s.node != nil:
-		s.opt.Log.Warn("files lie on the node that fetched them: when another node leads, it does not have them; set media.s3 to share a bucket",
-			"dir", mediaDir(s.opt.Config))
+		s.opt.Log.Warn(filesApart, "dir", mediaDir(s.opt.Config))
 	}
 	return nil
+}
+
+// filesApart is what a cluster without a bucket comes to.
+const filesApart = "files lie on the node that fetched them: when another node leads, it does not have them; set media.s3 to share a bucket"
+
+// warnings are what a configuration allows and an operator should know.
+func (c *Config) warnings() (list []string) {
+	if c.Cluster.On() && !c.Media.S3.On() {
+		list = append(list, filesApart)
+	}
+	return list
 }

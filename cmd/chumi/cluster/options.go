@@ -23,7 +23,7 @@ const (
 	callTimeout = 2 * time.Second
 )
 
-// Options is what a Node needs. All but Seeds, Found, LogLen, Tend and Spread are
+// Options is what a Node needs. All but Seeds, Found, LogLen, Warnings, Tend and Spread are
 // required.
 type Options struct {
 	// Credentials prove this node; its number is in its certificate.
@@ -44,6 +44,9 @@ type Options struct {
 	// LogLen is how many applied entries each group keeps for nodes that are
 	// behind; 0 means the replica's default.
 	LogLen uint64
+	// Warnings is what an operator should know of this node's configuration. Can be
+	// nil.
+	Warnings []string
 
 	Tend, Spread time.Duration
 }

@@ -19,6 +19,8 @@ type Status struct {
 	Nodes   []NodeState `json:"nodes"`
 	// Groups are by number; the metadata group comes last, with the number 65535.
 	Groups []GroupState `json:"groups"`
+	// Warnings is what an operator should know of the answering node's configuration.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // NodeState is a member of the cluster.
@@ -89,7 +91,7 @@ func (n *Node) Status(ctx context.Context) (*Status, error) {
 // applied more.
 func (n *Node) gather(d *persistence.Directory, reports map[chat.NodeID][]replica.Status) *Status {
 	known, _ := d.Cluster()
-	s := &Status{Cluster: known.ID, Node: n.self}
+	s := &Status{Cluster: known.ID, Node: n.self, Warnings: n.opt.Warnings}
 	best := map[chat.Group]GroupState{}
 	for id, report := range reports {
 		for _, r := range report {
