@@ -315,8 +315,11 @@ func (s *System) outbound(w *sendWork, e chat.StartAttempt) (out chat.Outbound, 
 		return out, lane, chat.SendOutcome{Result: chat.SendThrottled, Reason: "contact_unreadable", RetryAfter: unreadablePause}
 	}
 	ch, ok := s.opt.Directory.ChannelByID(w.channel)
-	if !ok {
+	switch {
+	case !ok:
 		return out, lane, chat.SendOutcome{Result: chat.SendBlocked, Reason: "channel_unknown"}
+	case ch.Disconnected != 0:
+		return out, lane, chat.SendOutcome{Result: chat.SendBlocked, Reason: "channel_disconnected"}
 	}
 	to, ok := contact.Recipient()
 	if !ok {

@@ -74,7 +74,7 @@ func (c *Channels) Health(ctx context.Context, t chat.TenantID, id chat.ChannelI
 // Check asks Meta how a channel stands, having it post webhooks before when
 // subscribe is set.
 func (c *Channels) Check(ctx context.Context, t chat.TenantID, id chat.ChannelID, subscribe bool) error {
-	ch, _, err := c.Channel(t, id)
+	ch, err := c.connected(t, id)
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (c *Channels) Check(ctx context.Context, t chat.TenantID, id chat.ChannelID
 
 // SyncTemplates fetches the templates of a WhatsApp channel's WABA.
 func (c *Channels) SyncTemplates(ctx context.Context, t chat.TenantID, id chat.ChannelID) ([]chat.Template, error) {
-	ch, _, err := c.Channel(t, id)
+	ch, err := c.connected(t, id)
 	switch {
 	case err != nil:
 		return nil, err
@@ -102,7 +102,9 @@ func (c *Channels) SyncTemplates(ctx context.Context, t chat.TenantID, id chat.C
 	}
 	// The first channel of a WABA stands for it.
 	channels := c.sys.opt.Registry.Channels(t)
-	if i := slices.IndexFunc(channels, func(o chat.Channel) bool { return o.WABA == ch.WABA && o.App == ch.App }); i >= 0 {
+	if i := slices.IndexFunc(channels, func(o chat.Channel) bool {
+		return o.WABA == ch.WABA && o.App == ch.App && o.Disconnected == 0
+	}); i >= 0 {
 		first := channels[i]
 		first.Token = ch.Token
 		ch = first
@@ -135,7 +137,7 @@ func (c *Channels) templates(ctx context.Context, ch chat.Channel) ([]chat.Templ
 // SetToken gives a channel another token, once Meta has accepted it for the
 // channel's account. What was held for the old one goes out.
 func (c *Channels) SetToken(ctx context.Context, t chat.TenantID, id chat.ChannelID, token chat.Secret) error {
-	ch, _, err := c.Channel(t, id)
+	ch, err := c.connected(t, id)
 	if err != nil {
 		return err
 	}
@@ -182,17 +184,23 @@ func (c *Channels) Connect(ctx context.Context, t chat.TenantID, n chat.Connecti
 	if ch.ID == "" {
 		ch.ID = chat.ChannelID(idPrefix(ch.Kind) + account)
 	}
+	again := false
 	if old, ok := o.Directory.ChannelByID(ch.ID); ok {
 		if old.Tenant != t || old.Kind != ch.Kind || old.Account != ch.Account {
 			return ch, chat.E("channels", chat.KindConflict, "this id is a channel of another account; choose another id", nil)
 		}
-		ch.Simulated, ch.Declared = old.Simulated, old.Declared
+		ch.Simulated, ch.Declared, again = old.Simulated, old.Declared, true
 	}
 	if err := o.Onboarding.Open(ctx, ch, n.PIN); err != nil {
 		return ch, err
 	}
 	if err := o.Binder.PutChannel(ctx, ch); err != nil {
 		return ch, err
+	}
+	if again {
+		if err := c.bound(ctx, ch); err != nil {
+			return ch, err
+		}
 	}
 	if n.Code != "" {
 		issued.Digest = chat.TokenDigest(ch.Token)

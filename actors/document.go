@@ -145,5 +145,6 @@ func (s *System) standing(ch chat.Channel) (st chat.ChannelState) {
 	if err == nil && found && json.Unmarshal(value, &st) != nil {
 		st = chat.ChannelState{Channel: ch.ID}
 	}
+	st.Disconnected = ch.Disconnected.Time()
 	return st.With(ch.Token)
 }

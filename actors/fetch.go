@@ -273,7 +273,7 @@ func (f *fetches) mediaOf(one *fetch) (*chat.Media, error) {
 
 // bring moves the file from Meta to the store.
 func (f *fetches) bring(ctx context.Context, one *fetch, media *chat.Media, fact *chat.FetchFinished) error {
-	ch, found := f.sys.opt.Directory.ChannelByID(one.channel)
+	ch, found := f.sys.inUse(one.channel)
 	if !found {
 		return chat.E("actors.fetch", chat.KindNotFound, "the channel is not bound", nil)
 	}

@@ -73,6 +73,9 @@ func (k *keeper) look(at func(chat.Channel) bool) {
 			if !at(ch) {
 				continue
 			}
+			if ch.Disconnected != 0 {
+				continue
+			}
 			k.note(ch)
 			st := s.standing(ch)
 			duty := st.Duties(ch.Kind, firstOfWABA(channels[:i], ch), now)
@@ -95,7 +98,7 @@ func (k *keeper) look(at func(chat.Channel) bool) {
 // before it.
 func firstOfWABA(before []chat.Channel, ch chat.Channel) bool {
 	for i := range before {
-		if before[i].WABA == ch.WABA && before[i].App == ch.App {
+		if before[i].WABA == ch.WABA && before[i].App == ch.App && before[i].Disconnected == 0 {
 			return false
 		}
 	}

@@ -43,6 +43,8 @@ func (d *draft) known(it *item) (k chat.Known, err error) {
 		k.Docs, err = d.documents(chat.DocChannel, string(f.Channel))
 	case chat.ChannelChecked:
 		k.Docs, err = d.documents(chat.DocChannel, string(f.Channel))
+	case chat.ChannelBound:
+		k.Docs, err = d.documents(chat.DocChannel, string(f.Channel))
 	case chat.ChannelHeard:
 		k.Docs, err = d.documents(chat.DocChannel, string(f.Channel))
 	case chat.SettingsChange:

@@ -55,11 +55,12 @@ type Options struct {
 	Persons Persons
 	Clock   Clock
 	// Registry may be nil: news of a WABA then concern the channel they were led to
-	// alone. Accounts, Onboarding, Binder and Sightings may be nil, together with it:
+	// alone. Accounts, Onboarding, Releaser, Binder and Sightings may be nil, together with it:
 	// nobody then asks Meta about channels.
 	Registry   Registry
 	Accounts   Accounts
 	Onboarding Onboarding
+	Releaser   Releaser
 	Binder     Binder
 	Sightings  Sightings
 	// Portfolios may be nil: nobody then counts whom templates go to.

@@ -63,7 +63,7 @@ func (f *fetches) fetchPerson(job personJob) {
 // lookUp asks for the profile and brings its picture. ok is false when another time
 // may know more.
 func (f *fetches) lookUp(ctx context.Context, job personJob) (fact chat.ProfileFetched, ok bool) {
-	ch, found := f.sys.opt.Directory.ChannelByID(job.channel)
+	ch, found := f.sys.inUse(job.channel)
 	if !found {
 		return fact, false
 	}

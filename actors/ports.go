@@ -115,8 +115,21 @@ type Onboarding interface {
 	Open(ctx context.Context, ch chat.Channel, pin string) error
 }
 
+// Releaser is Meta's side of giving a channel up. Errors hold a *chat.GraphError where
+// Meta gave one.
+type Releaser interface {
+	// Unsubscribe ends that webhooks are posted: of an Instagram account, or of all
+	// numbers of a WABA.
+	Unsubscribe(ctx context.Context, ch chat.Channel) error
+	// Deregister frees a number for another registration.
+	Deregister(ctx context.Context, ch chat.Channel) error
+}
+
 // Binder stores channels.
 type Binder interface {
+	// Unbind forgets the channel's token and frees its account; durable when it
+	// returns. Repeating it changes nothing.
+	Unbind(ctx context.Context, id chat.ChannelID, at chat.Millis) error
 	// PutChannel is durable when it returns. KindConflict means that the account is
 	// another channel's.
 	PutChannel(ctx context.Context, ch chat.Channel) error

@@ -57,7 +57,7 @@ func (s *System) show(ctx context.Context, sign chat.Sign) {
 
 // signTo is the sign about a message of a customer; ok is false where none can go.
 func (s *System) signTo(t chat.TenantID, channel chat.ChannelID, contact chat.ContactID, message chat.RemoteID) (sign chat.Sign, ok bool) {
-	ch, found := s.opt.Directory.ChannelByID(channel)
+	ch, found := s.inUse(channel)
 	if !found || message == "" {
 		return sign, false
 	}

@@ -127,7 +127,7 @@ func (r *road) open() {
 	}
 	err = r.dir.Change(r.t.Context(), func(c *persistence.Change) error {
 		return firstError(
-			c.PutApp(chat.App{ID: "meta", Secrets: []chat.Secret{"s"}, VerifyToken: "v"}),
+			c.PutApp(chat.App{ID: "meta", Secrets: []chat.Secret{"s"}, VerifyTokens: []chat.Secret{"v"}}),
 			c.PutTenant(chat.Tenant{ID: "acme", Name: "Acme"}),
 			c.PutChannel(chat.Channel{ID: "acme-wa", Tenant: "acme", App: "meta", Kind: chat.WhatsApp,
 				Account: "100", WABA: "200", Token: "t", Simulated: true}))

@@ -243,3 +243,15 @@ func (p *step) channelHeard(f ChannelHeard) {
 		}
 	})
 }
+
+// channelBound notes that a channel is given up, or in use again. What was known of
+// the token it had is of no use to anybody.
+func (p *step) channelBound(f ChannelBound) {
+	p.changeChannel(p.channelDoc(f.Channel), func(s *ChannelState) {
+		s.Disconnected = f.Disconnected
+		if !f.Disconnected.IsZero() {
+			s.Reauth, s.TokenDigest, s.TokenScopes, s.Subscribed = "", "", nil, false
+			s.TokenIssued, s.TokenExpires, s.RefreshFailed = time.Time{}, time.Time{}, time.Time{}
+		}
+	})
+}

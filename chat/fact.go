@@ -111,6 +111,7 @@ func (*Inbound) fact()         {}
 func (ChannelRefused) fact()   {}
 func (ChannelChecked) fact()   {}
 func (ChannelHeard) fact()     {}
+func (ChannelBound) fact()     {}
 func (TemplatesFetched) fact() {}
 func (Tick) fact()             {}
 func (ModelAnswered) fact()    {}
@@ -144,6 +145,14 @@ type ChannelChecked struct {
 type ChannelHeard struct {
 	Channel ChannelID
 	At      time.Time
+}
+
+// ChannelBound is a channel having been disconnected, or connected again. It belongs to
+// no conversation.
+type ChannelBound struct {
+	Channel ChannelID
+	// Disconnected is when; zero for a channel in use.
+	Disconnected time.Time
 }
 
 // TemplatesFetched is a part of the templates of a WABA as Meta has them. It

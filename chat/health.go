@@ -86,6 +86,9 @@ func (h *Health) add(name string, check func() (detail, fix string)) {
 func (f *HealthFacts) token() (detail, fix string) {
 	st, give := &f.State, "POST /v1/channels/"+string(f.Channel.ID)+"/token"
 	switch end := st.TokenExpires; {
+	case !st.Disconnected.IsZero():
+		return "The channel was disconnected on " + day(st.Disconnected) + ": nothing of its account is taken in, and sends are held.",
+			"Connect it again: POST /v1/channels/connect."
 	case f.Channel.Token == "":
 		return "The channel has no access token.", "Give the channel an access token: " + give + "."
 	case st.Reauth != "":

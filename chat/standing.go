@@ -19,6 +19,9 @@ type ChannelState struct {
 	// StandingAt is when Meta wrote the latest word about a restriction: webhooks
 	// come in any order.
 	StandingAt time.Time `json:"standing_at,omitzero"`
+	// Disconnected is when the channel was given up; zero for one in use. Its truth is
+	// the channel's: whoever reads the document takes it from there.
+	Disconnected time.Time `json:"disconnected_at,omitzero"`
 	// Reauth says that the token is refused: sends are held until there is another.
 	Reauth string `json:"reauth_required,omitempty"`
 	// TokenDigest says which token Reauth and the facts below are about.
@@ -63,6 +66,8 @@ type ChannelState struct {
 // Sending reports whether sends may leave at now, and why not.
 func (s *ChannelState) Sending(now time.Time) (held string) {
 	switch {
+	case !s.Disconnected.IsZero():
+		return "disconnected"
 	case s.Reauth != "":
 		return "reauth_required"
 	case s.Restricted != "" && (s.RestrictedUntil.IsZero() || now.Before(s.RestrictedUntil)):

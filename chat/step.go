@@ -70,6 +70,8 @@ func Step(s *Conversation, in Input) Decision {
 		p.channelRefused(f)
 	case ChannelChecked:
 		p.channelChecked(f)
+	case ChannelBound:
+		p.channelBound(f)
 	case ChannelHeard:
 		p.channelHeard(f)
 	case TemplatesFetched:
@@ -109,6 +111,8 @@ func Step(s *Conversation, in Input) Decision {
 // starts reports whether a fact may be the first of a conversation.
 func starts(f Fact) bool {
 	switch f.(type) {
+	case ChannelBound:
+		return true
 	case *Inbound, Poison, ChannelRefused, ChannelChecked, ChannelHeard, TemplatesFetched, FileUploaded, FileLent, SettingsChange,
 		DraftAssistant, PublishAssistant, RollBackAssistant, PlaceAssistant,
 		ToolsPut, CatalogPut, OrdersPut:

@@ -49,14 +49,16 @@ func (s Secret) GoString() string { return "[redacted]" }
 // MarshalText hides the secret from JSON, YAML and slog.
 func (s Secret) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
 
-// App is a Meta app: the secrets that sign its webhooks and the token of its
-// subscription handshake.
+// App is a Meta app: the secrets that sign its webhooks and the tokens of its
+// subscription handshakes.
 type App struct {
 	ID AppID
 	// Secrets holds one or two app secrets, the current one first; two are valid
 	// during a rotation.
-	Secrets     []Secret
-	VerifyToken Secret
+	Secrets []Secret
+	// VerifyTokens are those that a subscription handshake may name, the first one
+	// first: a WABA or a number whose callback is overridden has its own.
+	VerifyTokens []Secret
 	// MetaID is the app's id at Meta, needed to exchange the code of an embedded
 	// signup and to know what Meta says of the app itself; empty when nobody gave it.
 	MetaID string
@@ -66,8 +68,16 @@ type App struct {
 	InstagramID     string
 	InstagramSecret Secret
 	// Declared is a digest of the secrets that a declaration last gave, empty for
-	// none: a repetition of it does not undo a rotation made since.
-	Declared string
+	// none: a repetition of it does not undo a rotation made since. DeclaredRest is
+	// that of all else.
+	Declared, DeclaredRest string
+}
+
+// AppSettings changes an app beyond its secrets. Nil members change nothing.
+type AppSettings struct {
+	MetaID          *string
+	InstagramID     *string
+	InstagramSecret *Secret
 }
 
 // Signing lists every secret that may sign the app's webhooks.
@@ -107,6 +117,15 @@ type Connection struct {
 	PIN string
 }
 
+// Leftover is something that disconnecting a channel left as it was at Meta.
+type Leftover struct {
+	// What is subscription (the account's webhooks are posted) or registration (the
+	// number is registered for the Cloud API).
+	What string `json:"what"`
+	// Reason is in a word why: Meta's refusal, or shared_waba.
+	Reason string `json:"reason"`
+}
+
 // BusinessProfile is what customers see of a number. Nil members say nothing.
 type BusinessProfile struct {
 	About       *string   `json:"about,omitempty"`
@@ -135,8 +154,11 @@ type Channel struct {
 	Account string
 	// WABA is the WhatsApp Business Account that owns the number; empty on Instagram.
 	WABA string
-	// Token is the Graph access token.
+	// Token is the Graph access token; empty when the channel is disconnected.
 	Token Secret
+	// Disconnected is when the channel was given up, zero for one in use: its account
+	// is nobody's then, and another channel may have it.
+	Disconnected Millis
 	// Simulated is true for a channel that is served by the built-in simulator.
 	Simulated bool
 	// Declared is the digest of the token that a declaration last gave, empty for

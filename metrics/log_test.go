@@ -17,7 +17,7 @@ import (
 func TestLogHandler_NeverWritesCanary(t *testing.T) {
 	const canary = "EAACanaryCanaryCanary00"
 	const phone = "491701234567"
-	app := chat.App{ID: "main", Secrets: []chat.Secret{canary}, VerifyToken: canary}
+	app := chat.App{ID: "main", Secrets: []chat.Secret{canary}, VerifyTokens: []chat.Secret{canary}}
 	lines := []func(*slog.Logger){
 		func(l *slog.Logger) { l.Info("secret", "app_secret", canary) },
 		func(l *slog.Logger) { l.Info("typed", "value", chat.Secret(canary)) },

@@ -239,8 +239,9 @@ func (k *checker) endDirectory() {
 	for id, ch := range d.channels {
 		_, app := d.apps[ch.App]
 		_, tenant := d.tenants[ch.Tenant]
-		if !app || !tenant || d.accounts[accountKey{ch.Kind, ch.Account}] != id {
-			k.broken(InvariantDirectory, appendWord(append(appendMeta(nil), rowChannel), string(id)), "has no app, no tenant, or another's account")
+		bound := d.accounts[accountKey{ch.Kind, ch.Account}] == id
+		if !app || !tenant || bound != (ch.Disconnected == 0) || !bound && ch.Token != "" {
+			k.broken(InvariantDirectory, appendWord(append(appendMeta(nil), rowChannel), string(id)), "has no app, no tenant, another's account, or was given up and has one")
 		}
 	}
 }

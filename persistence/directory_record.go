@@ -34,10 +34,13 @@ const (
 )
 
 func appRecord(a chat.App) recordMessage {
-	r := &recordpb.DirectoryApp{Id: string(a.ID), VerifyToken: a.VerifyToken.Reveal(),
-		MetaId: a.MetaID, InstagramId: a.InstagramID, InstagramSecret: a.InstagramSecret.Reveal(), Declared: a.Declared}
+	r := &recordpb.DirectoryApp{Id: string(a.ID), VerifyToken: a.VerifyTokens[0].Reveal(),
+		MetaId: a.MetaID, InstagramId: a.InstagramID, InstagramSecret: a.InstagramSecret.Reveal(), Declared: a.Declared, DeclaredRest: a.DeclaredRest}
 	for _, s := range a.Secrets {
 		r.Secrets = append(r.Secrets, s.Reveal())
+	}
+	for _, v := range a.VerifyTokens[1:] {
+		r.MoreVerifyTokens = append(r.MoreVerifyTokens, v.Reveal())
 	}
 	return r
 }
@@ -50,7 +53,7 @@ func channelRecord(ch chat.Channel) recordMessage {
 	return &recordpb.DirectoryChannel{
 		Id: string(ch.ID), Tenant: string(ch.Tenant), App: string(ch.App), Kind: uint32(ch.Kind),
 		Account: ch.Account, Waba: ch.WABA, Token: ch.Token.Reveal(), Simulated: ch.Simulated,
-		Declared: ch.Declared,
+		Declared: ch.Declared, DisconnectedMs: int64(ch.Disconnected),
 	}
 }
 
@@ -74,10 +77,13 @@ func (t *table) put(kind byte, plain []byte) bool {
 		if proto.Unmarshal(plain, &r) != nil {
 			return false
 		}
-		a := chat.App{ID: chat.AppID(r.GetId()), VerifyToken: chat.Secret(r.GetVerifyToken()),
-			MetaID: r.GetMetaId(), InstagramID: r.GetInstagramId(), InstagramSecret: chat.Secret(r.GetInstagramSecret()), Declared: r.GetDeclared()}
+		a := chat.App{ID: chat.AppID(r.GetId()), VerifyTokens: []chat.Secret{chat.Secret(r.GetVerifyToken())},
+			MetaID: r.GetMetaId(), InstagramID: r.GetInstagramId(), InstagramSecret: chat.Secret(r.GetInstagramSecret()), Declared: r.GetDeclared(), DeclaredRest: r.GetDeclaredRest()}
 		for _, s := range r.GetSecrets() {
 			a.Secrets = append(a.Secrets, chat.Secret(s))
+		}
+		for _, v := range r.GetMoreVerifyTokens() {
+			a.VerifyTokens = append(a.VerifyTokens, chat.Secret(v))
 		}
 		t.apps[a.ID] = a
 	case rowTenant:
@@ -96,9 +102,12 @@ func (t *table) put(kind byte, plain []byte) bool {
 			ID: chat.ChannelID(r.GetId()), Tenant: chat.TenantID(r.GetTenant()), App: chat.AppID(r.GetApp()),
 			Kind: chat.ChannelKind(r.GetKind()), Account: r.GetAccount(), WABA: r.GetWaba(),
 			Token: chat.Secret(r.GetToken()), Simulated: r.GetSimulated(), Declared: r.GetDeclared(),
+			Disconnected: chat.Millis(r.GetDisconnectedMs()),
 		}
 		t.channels[ch.ID] = ch
-		t.accounts[accountKey{ch.Kind, ch.Account}] = ch.ID
+		if ch.Disconnected == 0 {
+			t.accounts[accountKey{ch.Kind, ch.Account}] = ch.ID
+		}
 	case rowKey:
 		var r recordpb.DirectoryKey
 		if proto.Unmarshal(plain, &r) != nil || len(r.GetDigest()) != len(keyDigest{}) {

@@ -30,7 +30,7 @@ type table struct {
 	nodes   map[chat.NodeID]Node
 	places  map[chat.Group]Placement
 
-	// accounts follows channels at each put.
+	// accounts follows channels at each put. A disconnected one has none.
 	accounts map[accountKey]chat.ChannelID
 	// wabas is derived from channels by index, and so is live: the tenants with
 	// a channel that is not simulated.
@@ -104,7 +104,7 @@ func (t *table) index() {
 		if !ch.Simulated {
 			t.live[ch.Tenant] = true
 		}
-		if ch.Kind != chat.WhatsApp || ch.WABA == "" {
+		if ch.Kind != chat.WhatsApp || ch.WABA == "" || ch.Disconnected != 0 {
 			continue
 		}
 		k := wabaKey{ch.App, ch.WABA}
@@ -140,6 +140,9 @@ func (t *table) route(app chat.AppID, kind chat.ChannelKind, account, waba strin
 	return ch, ch.App == app
 }
 
+// verifyTokensMax is above one for each WABA of a large business.
+const verifyTokensMax = 256
+
 // putApp checks an app and puts it in.
 func (t *table) putApp(a chat.App) error {
 	const op = "directory.PutApp"
@@ -152,10 +155,13 @@ func (t *table) putApp(a chat.App) error {
 	if slices.Contains(a.Secrets, "") {
 		return chat.E(op, chat.KindInvalid, "app "+string(a.ID)+": an app secret is empty", nil)
 	}
-	if a.VerifyToken == "" {
+	if len(a.VerifyTokens) == 0 || slices.Contains(a.VerifyTokens, "") {
 		return chat.E(op, chat.KindInvalid, "app "+string(a.ID)+": the verify token is empty", nil)
 	}
-	a.Secrets = slices.Clone(a.Secrets)
+	if len(a.VerifyTokens) > verifyTokensMax {
+		return chat.E(op, chat.KindConflict, "app "+string(a.ID)+" has as many verify tokens as it may; retire one first", nil)
+	}
+	a.Secrets, a.VerifyTokens = slices.Clone(a.Secrets), slices.Clone(a.VerifyTokens)
 	t.apps[a.ID] = a
 	return nil
 }
@@ -203,14 +209,16 @@ func (t *table) putChannel(ch chat.Channel) error {
 			return chat.E(op, chat.KindConflict, name+" is of kind "+old.Kind.String()+"; choose another id", nil)
 		}
 	}
-	if id, ok := t.accounts[accountKey{ch.Kind, ch.Account}]; ok && id != ch.ID {
+	if id, ok := t.accounts[accountKey{ch.Kind, ch.Account}]; ok && id != ch.ID && ch.Disconnected == 0 {
 		return chat.E(op, chat.KindConflict, name+": account "+ch.Account+" is bound to channel "+string(id)+" already", nil)
 	}
-	if old, ok := t.channels[ch.ID]; ok {
+	if old, ok := t.channels[ch.ID]; ok && old.Disconnected == 0 {
 		delete(t.accounts, accountKey{old.Kind, old.Account})
 	}
 	t.channels[ch.ID] = ch
-	t.accounts[accountKey{ch.Kind, ch.Account}] = ch.ID
+	if ch.Disconnected == 0 {
+		t.accounts[accountKey{ch.Kind, ch.Account}] = ch.ID
+	}
 	return nil
 }
 

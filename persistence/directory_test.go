@@ -61,7 +61,7 @@ func waChannel(id, tenant, app, account, waba string) chat.Channel {
 		Kind: chat.WhatsApp, Account: account, WABA: waba, Token: "EAAtoken"}
 }
 
-var testApp = chat.App{ID: "meta", Secrets: []chat.Secret{"app-secret"}, VerifyToken: "verify"}
+var testApp = chat.App{ID: "meta", Secrets: []chat.Secret{"app-secret"}, VerifyTokens: []chat.Secret{"verify"}}
 
 func TestDirectory_SurvivesReopening(t *testing.T) {
 	fs, ctx := vfs.NewMem(), t.Context()
@@ -161,7 +161,7 @@ func TestDirectory_RefusesWhatCannotBe(t *testing.T) {
 		"leading dash":      {d.PutTenant(ctx, chat.Tenant{ID: "-acme"}), chat.KindInvalid, "plain word"},
 		"too long":          {d.PutTenant(ctx, chat.Tenant{ID: chat.TenantID(strings.Repeat("a", 64))}), chat.KindInvalid, "63"},
 		"nul":               {d.PutTenant(ctx, chat.Tenant{ID: "a\x00b"}), chat.KindInvalid, "plain word"},
-		"no secret":         {d.PutApp(ctx, chat.App{ID: "x", VerifyToken: "v"}), chat.KindInvalid, "app secret"},
+		"no secret":         {d.PutApp(ctx, chat.App{ID: "x", VerifyTokens: []chat.Secret{"v"}}), chat.KindInvalid, "app secret"},
 		"no token":          {d.PutApp(ctx, chat.App{ID: "x", Secrets: []chat.Secret{"s"}}), chat.KindInvalid, "verify token"},
 		"unknown tenant":    {d.PutChannel(ctx, waChannel("c", "nobody", "meta", "9", "")), chat.KindInvalid, `no tenant "nobody"`},
 		"unknown app":       {d.PutChannel(ctx, waChannel("c", "acme", "nope", "9", "")), chat.KindInvalid, `no app "nope"`},
@@ -189,7 +189,7 @@ func TestDirectory_RoutesAccountUpdatesByWABA(t *testing.T) {
 	ctx := t.Context()
 	d := directoryOf(t, storeOn(t, vfs.NewMem()))
 	mustPut(t, d.PutApp(ctx, testApp),
-		d.PutApp(ctx, chat.App{ID: "other", Secrets: []chat.Secret{"s"}, VerifyToken: "v"}),
+		d.PutApp(ctx, chat.App{ID: "other", Secrets: []chat.Secret{"s"}, VerifyTokens: []chat.Secret{"v"}}),
 		d.PutTenant(ctx, chat.Tenant{ID: "acme"}), d.PutTenant(ctx, chat.Tenant{ID: "bolt"}),
 		d.PutChannel(ctx, waChannel("b-two", "acme", "meta", "2", "w-shared")),
 		d.PutChannel(ctx, waChannel("a-one", "acme", "meta", "1", "w-shared")),
@@ -242,7 +242,7 @@ func TestDirectory_FilesHoldNoSecrets(t *testing.T) {
 	ctx, fs := t.Context(), vfs.NewMem()
 	s := storeOn(t, fs)
 	d := directoryOf(t, s)
-	mustPut(t, d.PutApp(ctx, chat.App{ID: "meta", Secrets: []chat.Secret{"canary-app-secret"}, VerifyToken: "canary-verify"}),
+	mustPut(t, d.PutApp(ctx, chat.App{ID: "meta", Secrets: []chat.Secret{"canary-app-secret"}, VerifyTokens: []chat.Secret{"canary-verify"}}),
 		d.PutTenant(ctx, chat.Tenant{ID: "acme", Name: "canary-name"}),
 		d.PutChannel(ctx, chat.Channel{ID: "acme-wa", Tenant: "acme", App: "meta", Kind: chat.WhatsApp,
 			Account: "canary-account", WABA: "canary-waba", Token: "canary-token"}),

@@ -29,6 +29,8 @@ type BootstrapApp struct {
 	// PreviousSecret stays valid beside AppSecret during a rotation. Optional.
 	PreviousSecret chat.Secret `yaml:"previous_app_secret"`
 	VerifyToken    chat.Secret `yaml:"verify_token"`
+	// MoreVerifyTokens are valid too: of callbacks that override the app's. Optional.
+	MoreVerifyTokens []chat.Secret `yaml:"more_verify_tokens"`
 	// MetaAppID is needed to connect numbers by embedded signup, and the pair of
 	// Instagram to connect accounts by Instagram Login. Optional.
 	MetaAppID          string      `yaml:"meta_app_id"`
@@ -175,7 +177,7 @@ func (c *BootstrapChannel) channel() chat.Channel {
 func (b *Bootstrap) apply(ctx context.Context, d *persistence.Directory) error {
 	err := d.Change(ctx, func(c *persistence.Change) error {
 		for _, a := range b.Apps {
-			app := chat.App{ID: a.ID, Secrets: []chat.Secret{a.AppSecret}, VerifyToken: a.VerifyToken,
+			app := chat.App{ID: a.ID, Secrets: []chat.Secret{a.AppSecret}, VerifyTokens: append([]chat.Secret{a.VerifyToken}, a.MoreVerifyTokens...),
 				MetaID: a.MetaAppID, InstagramID: a.InstagramAppID, InstagramSecret: a.InstagramAppSecret}
 			if a.PreviousSecret != "" {
 				app.Secrets = append(app.Secrets, a.PreviousSecret)

@@ -77,7 +77,7 @@ func (s *Server) openCluster(ctx context.Context) error {
 		advertise = s.peerAddr.Addr().String()
 	}
 	s.node, err = cluster.Open(ctx, cluster.Options{Credentials: credentials, Listener: s.peerAddr, Advertise: advertise,
-		Seeds: s.opt.Seeds, Found: s.opt.Found, Store: s.store, Metrics: s.metrics, Log: s.opt.Log, LogLen: uint64(s.opt.Config.Cluster.LogEntries)})
+		Seeds: s.opt.Seeds, Found: s.opt.Found, Store: s.store, Metrics: s.metrics, Log: s.opt.Log, LogLen: uint64(c.Cluster.LogEntries), Warnings: c.warnings()})
 	if err != nil {
 		return err
 	}
@@ -139,7 +139,7 @@ func (s *Server) buildActors(context.Context) error {
 		Metrics: s.metrics, Logger: s.opt.Log,
 		ResidentMax: c.Engine.ResidentMax, TurnsInFlightMax: c.Assistant.CallsMax, TenantTurnsMax: c.Assistant.TenantCallsMax,
 		AttemptTimeout: c.Meta.SendTimeout,
-		Registry:       s.directory, Accounts: graph, Onboarding: graph, Binder: s.directory, Sightings: s.sightings, Portfolios: s.directory.Portfolios(),
+		Registry:       s.directory, Accounts: graph, Onboarding: graph, Releaser: graph, Binder: s.directory, Sightings: s.sightings, Portfolios: s.directory.Portfolios(),
 	}
 	if s.node != nil {
 		o.Node, o.Leaders, o.Peers, o.Places, o.Refresher = s.node.Self(), s.node, s.node, s.node, s.node
@@ -179,7 +179,7 @@ func (s *Server) appSecret(id chat.AppID) (chat.Secret, bool) {
 func (s *Server) buildAPI(context.Context) error {
 	o := api.Options{
 		Keys: s.directory, Views: s.store.Views(), Sends: s.store.Views(), Templates: s.store.Views(), Feed: s.store.Views(), Commands: s.system.Ingress(), Marks: s.system.Ingress(),
-		Channels: s.system.Channels(), Onboarding: s.system.Channels(), TemplateSync: s.system.Channels(), Settings: s.system.Channels(), Profiles: s.graph,
+		Channels: s.system.Channels(), Onboarding: s.system.Channels(), Disconnection: s.system.Channels(), TemplateSync: s.system.Channels(), Settings: s.system.Channels(), Profiles: s.graph,
 		People: s.store.Views(), Links: s.system.Ingress(),
 		Metrics: &s.metrics.API, Log: s.opt.Log,
 	}
@@ -215,7 +215,7 @@ func (s *Server) buildListeners(context.Context) error {
 	if s.apiServer, err = edge.NewAPI(apiLimits, s.api.Serve, s.api.BodyMax, s.api.EndStreams, &s.metrics.Edge, s.opt.Log); err != nil {
 		return err
 	}
-	ops := edge.Ops{Gatherer: s.registry, Checks: s.checks(), Apps: s.directory}
+	ops := edge.Ops{Gatherer: s.registry, Checks: s.checks(), Apps: s.directory, Settings: s.directory}
 	if s.node != nil {
 		ops.Cluster = s.node.Operate
 	}

@@ -395,6 +395,44 @@ func TestApp_RotatesItsSecret(t *testing.T) {
 	}
 }
 
+// What a Meta app is changes while the engine runs, and a restart undoes nothing of it.
+func TestApp_ChangesItsSettings(t *testing.T) {
+	o := newOffice(t)
+	handshake := func(token string) int {
+		status, _ := get(t, "http://"+o.edge+"/hooks/acme-app?hub.mode=subscribe&hub.challenge=1&hub.verify_token="+token, "")
+		return status
+	}
+	run := func(env []string, args ...string) string {
+		t.Helper()
+		exit, out := o.chumi(env, append([]string{"app"}, args...)...)
+		if exit != exitOK {
+			t.Fatalf("%v exited %d: %s", args, exit, out)
+		}
+		return out
+	}
+	if handshake("of-a-number") != 403 {
+		t.Error("a token that nobody gave is taken")
+	}
+	run([]string{"CHUMI_VERIFY_TOKEN=of-a-number"}, "verify-add", "--app", "acme-app")
+	run([]string{"CHUMI_INSTAGRAM_APP_SECRET=canary-ig"}, "set", "--app", "acme-app", "--meta-app-id", "4711", "--instagram-app-id", "4712")
+	o.stop()
+	o.serve()
+	if handshake("of-a-number") != 200 || handshake("v") != 200 || handshake("") != 403 {
+		t.Error("after a restart the handshakes of both tokens must go through, and no other")
+	}
+	if out := run(nil, "list"); !strings.Contains(out, "verify_tokens=2") || !strings.Contains(out, "meta_app_id=4711") ||
+		!strings.Contains(out, "instagram_app_id=4712") || strings.Contains(out, "canary") || strings.Contains(out, "of-a-number") {
+		t.Errorf("list: %s", out)
+	}
+	run([]string{"CHUMI_VERIFY_TOKEN=v"}, "verify-retire", "--app", "acme-app")
+	if handshake("of-a-number") != 200 || handshake("v") != 403 {
+		t.Error("the retired token is taken, or the other is not")
+	}
+	if exit, _ := o.chumi(nil, "app", "set", "--app", "acme-app", "--meta-app-id", "not an id"); exit == exitOK {
+		t.Error("a word was taken for an id of Meta's")
+	}
+}
+
 // The demo business of chumi dev is healthy once its first message came in.
 func TestDev_ChannelIsHealthy(t *testing.T) {
 	e := start(t, io.Discard, "dev", "--data-dir", t.TempDir())

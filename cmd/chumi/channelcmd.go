@@ -131,7 +131,7 @@ func (c *cli) channelCommand() *cobra.Command {
 given by --key or CHUMI_KEY; those that change something need the scope manage.`,
 		Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	cmd.AddCommand(c.channelListCommand(), c.channelHealthCommand(), c.channelConnectCommand(),
-		c.channelTokenCommand(), c.channelRefreshCommand(), c.channelSyncCommand())
+		c.channelTokenCommand(), c.channelRefreshCommand(), c.channelSyncCommand(), c.channelDisconnectCommand())
 	return cmd
 }
 
@@ -238,14 +238,7 @@ asked for, and the number is registered when --pin is given.`,
 // accessToken reads a token from a file or the environment; empty when there is
 // none.
 func (c *cli) accessToken(file string) (string, error) {
-	if file == "" {
-		return strings.TrimSpace(c.lookup("CHUMI_ACCESS_TOKEN")), nil
-	}
-	b, err := readSmall(file)
-	if err != nil {
-		return "", fmt.Errorf("%s cannot be read: %s", file, cause(err))
-	}
-	return strings.TrimSpace(string(b)), nil
+	return c.secretFrom(file, "CHUMI_ACCESS_TOKEN")
 }
 
 func (c *cli) channelTokenCommand() *cobra.Command {
@@ -310,6 +303,36 @@ func (c *cli) channelSyncCommand() *cobra.Command {
 			}
 			for _, t := range list.Data {
 				fmt.Fprintf(c.stdout, "%-40s %-8s %-12s %s\n", t.Name, t.Language, t.Status, t.Category)
+			}
+			return nil
+		})
+}
+
+func (c *cli) channelDisconnectCommand() *cobra.Command {
+	var id string
+	var deregister bool
+	return c.apiCommand("disconnect", "Give a channel up: forget its token, hold its sends",
+		`disconnect asks Meta to post no more webhooks of the account, and forgets the access
+token whatever Meta answers; it says what was left as it was there. Conversations can
+be read as before, sends wait, and channel connect takes the channel in use again.`,
+		func(cmd *cobra.Command) {
+			channelFlag(&id)(cmd)
+			cmd.Flags().BoolVar(&deregister, "deregister", false, "WhatsApp: free the number for another registration too")
+		},
+		func(cmd *cobra.Command, a *apiClient) error {
+			if err := needsChannel(cmd, id); err != nil {
+				return err
+			}
+			var done struct {
+				Channel shownChannel    `json:"channel"`
+				Left    []chat.Leftover `json:"left_at_meta"`
+			}
+			if err := a.call(cmd.Context(), http.MethodPost, channelPath(id, "/disconnect"), map[string]bool{"deregister": deregister}, &done); err != nil {
+				return err
+			}
+			fmt.Fprintln(c.stdout, done.Channel.line())
+			for _, l := range done.Left {
+				fmt.Fprintf(c.stdout, "left at Meta: the %s (%s)\n", l.What, l.Reason)
 			}
 			return nil
 		})

@@ -143,8 +143,16 @@ func TestCluster_FollowOneMessage(t *testing.T) {
 	c.start(2)
 	c.start(3)
 	c.settle(func(s cluster.Status) bool { return len(s.Groups[0].Voters) == 3 })
+	began := c.status()
+	if !slices.Equal(began.Warnings, []string{filesApart}) {
+		t.Errorf("nodes with a directory each for files: warnings %q", began.Warnings)
+	}
+	var shown bytes.Buffer
+	if err := printStatus(&shown, &began); err != nil || !strings.Contains(shown.String(), "warning: "+filesApart) {
+		t.Errorf("%v\n%s", err, shown.String())
+	}
 	// Whatever group acme is in: the first node leads all of them.
-	for _, g := range c.status().Groups {
+	for _, g := range began.Groups {
 		c.operate(fmt.Sprintf("/cluster/transfer?group=%d&to=1", g.Group))
 	}
 	c.settle(func(s cluster.Status) bool { return s.Nodes[0].Leads == len(s.Groups) })

@@ -201,9 +201,11 @@ var traps = []struct {
 			`"sender":{"id":"17840"},"recipient":{"id":"7001"},"timestamp":1790000000000,"message":{"mid":"a","text":"x"}`,
 			`"sender":{"id":"17840"},"recipient":{"id":"17840"},"timestamp":1790000000000,"message":{"mid":"a","text":"x","is_echo":true,"is_self":true}`,
 		} {
-			in := decoded(t, `{"object":"instagram","entry":[{"id":"17840","time":1790000000000,"messaging":[{`+item+`}]}]}`)
-			if len(in) != 1 || in[0].Kind == chat.InboundMessage {
-				t.Errorf("%s: %+v", item, in)
+			for _, place := range []string{`"messaging":[{` + item + `}]`, `"changes":[{"field":"message_echoes","value":{` + item + `}}]`} {
+				in := decoded(t, `{"object":"instagram","entry":[{"id":"17840","time":1790000000000,`+place+`}]}`)
+				if len(in) != 1 || in[0].Kind == chat.InboundMessage {
+					t.Errorf("%s: %+v", place, in)
+				}
 			}
 		}
 	}},
@@ -418,8 +420,12 @@ var traps = []struct {
 			t.Errorf("stored %d times", n)
 		}
 	}},
-	{"each app has its own verify token, and the challenge is the whole answer", func(t *testing.T, e *engine) {
-		for token, want := range map[string]int{"token-of-acme": 200, "token-of-bolt": 403, "": 403} {
+	{"each app has its own verify tokens, one for each override, and the challenge is the whole answer", func(t *testing.T, e *engine) {
+		if exit := run(t.Context(), []string{"app", "verify-add", "--app", "acme-app", "--ops-addr", e.ops},
+			[]string{"CHUMI_VERIFY_TOKEN=token-of-a-number"}, io.Discard, io.Discard); exit != exitOK {
+			t.Errorf("verify-add exited %d", exit)
+		}
+		for token, want := range map[string]int{"token-of-acme": 200, "token-of-a-number": 200, "token-of-bolt": 403, "": 403} {
 			status, body := get(t, "http://"+e.edge+"/hooks/acme-app?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token="+token, "")
 			if status != want || status == 200 && body != "1158201444" {
 				t.Errorf("%q: %d %q", token, status, body)

@@ -274,7 +274,7 @@ func quarantineSurvives(s *site) {
 func directorySurvives(s *site) {
 	ctx, ch := s.Context(), chat.Channel{ID: "acme-ig", Tenant: "acme", App: "meta", Kind: chat.Instagram, Account: "178", Token: "IGtoken"}
 	s.must(s.directory.Change(ctx, func(c *persistence.Change) error {
-		if err := c.PutApp(chat.App{ID: "meta", Secrets: []chat.Secret{"a", "b"}, VerifyToken: "v"}); err != nil {
+		if err := c.PutApp(chat.App{ID: "meta", Secrets: []chat.Secret{"a", "b"}, VerifyTokens: []chat.Secret{"v"}}); err != nil {
 			return err
 		}
 		if err := c.PutChannel(ch); err != nil {

@@ -34,8 +34,11 @@ type DirectoryApp struct {
 	InstagramId     string                 `protobuf:"bytes,5,opt,name=instagram_id,json=instagramId,proto3" json:"instagram_id,omitempty"`
 	InstagramSecret string                 `protobuf:"bytes,6,opt,name=instagram_secret,json=instagramSecret,proto3" json:"instagram_secret,omitempty"`
 	Declared        string                 `protobuf:"bytes,7,opt,name=declared,proto3" json:"declared,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// more_verify_tokens are valid beside verify_token.
+	MoreVerifyTokens []string `protobuf:"bytes,8,rep,name=more_verify_tokens,json=moreVerifyTokens,proto3" json:"more_verify_tokens,omitempty"`
+	DeclaredRest     string   `protobuf:"bytes,9,opt,name=declared_rest,json=declaredRest,proto3" json:"declared_rest,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *DirectoryApp) Reset() {
@@ -117,6 +120,20 @@ func (x *DirectoryApp) GetDeclared() string {
 	return ""
 }
 
+func (x *DirectoryApp) GetMoreVerifyTokens() []string {
+	if x != nil {
+		return x.MoreVerifyTokens
+	}
+	return nil
+}
+
+func (x *DirectoryApp) GetDeclaredRest() string {
+	if x != nil {
+		return x.DeclaredRest
+	}
+	return ""
+}
+
 // DirectoryTenant is a business and the group that holds its data.
 type DirectoryTenant struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -180,18 +197,20 @@ func (x *DirectoryTenant) GetGroup() uint32 {
 
 // DirectoryChannel is one business endpoint.
 type DirectoryChannel struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Tenant        string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
-	App           string                 `protobuf:"bytes,3,opt,name=app,proto3" json:"app,omitempty"`
-	Kind          uint32                 `protobuf:"varint,4,opt,name=kind,proto3" json:"kind,omitempty"`
-	Account       string                 `protobuf:"bytes,5,opt,name=account,proto3" json:"account,omitempty"`
-	Waba          string                 `protobuf:"bytes,6,opt,name=waba,proto3" json:"waba,omitempty"`
-	Token         string                 `protobuf:"bytes,7,opt,name=token,proto3" json:"token,omitempty"`
-	Simulated     bool                   `protobuf:"varint,8,opt,name=simulated,proto3" json:"simulated,omitempty"`
-	Declared      string                 `protobuf:"bytes,9,opt,name=declared,proto3" json:"declared,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Id        string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Tenant    string                 `protobuf:"bytes,2,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	App       string                 `protobuf:"bytes,3,opt,name=app,proto3" json:"app,omitempty"`
+	Kind      uint32                 `protobuf:"varint,4,opt,name=kind,proto3" json:"kind,omitempty"`
+	Account   string                 `protobuf:"bytes,5,opt,name=account,proto3" json:"account,omitempty"`
+	Waba      string                 `protobuf:"bytes,6,opt,name=waba,proto3" json:"waba,omitempty"`
+	Token     string                 `protobuf:"bytes,7,opt,name=token,proto3" json:"token,omitempty"`
+	Simulated bool                   `protobuf:"varint,8,opt,name=simulated,proto3" json:"simulated,omitempty"`
+	Declared  string                 `protobuf:"bytes,9,opt,name=declared,proto3" json:"declared,omitempty"`
+	// disconnected_ms is when the channel was given up; its token is empty then.
+	DisconnectedMs int64 `protobuf:"varint,10,opt,name=disconnected_ms,json=disconnectedMs,proto3" json:"disconnected_ms,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *DirectoryChannel) Reset() {
@@ -285,6 +304,13 @@ func (x *DirectoryChannel) GetDeclared() string {
 		return x.Declared
 	}
 	return ""
+}
+
+func (x *DirectoryChannel) GetDisconnectedMs() int64 {
+	if x != nil {
+		return x.DisconnectedMs
+	}
+	return 0
 }
 
 // DirectoryKey is an API key: its secret is kept as a digest only.
@@ -700,7 +726,7 @@ var File_directory_proto protoreflect.FileDescriptor
 
 const file_directory_proto_rawDesc = "" +
 	"\n" +
-	"\x0fdirectory.proto\x12\fchumi.record\"\xde\x01\n" +
+	"\x0fdirectory.proto\x12\fchumi.record\"\xb1\x02\n" +
 	"\fDirectoryApp\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\asecrets\x18\x02 \x03(\tR\asecrets\x12!\n" +
@@ -708,11 +734,13 @@ const file_directory_proto_rawDesc = "" +
 	"\ameta_id\x18\x04 \x01(\tR\x06metaId\x12!\n" +
 	"\finstagram_id\x18\x05 \x01(\tR\vinstagramId\x12)\n" +
 	"\x10instagram_secret\x18\x06 \x01(\tR\x0finstagramSecret\x12\x1a\n" +
-	"\bdeclared\x18\a \x01(\tR\bdeclared\"K\n" +
+	"\bdeclared\x18\a \x01(\tR\bdeclared\x12,\n" +
+	"\x12more_verify_tokens\x18\b \x03(\tR\x10moreVerifyTokens\x12#\n" +
+	"\rdeclared_rest\x18\t \x01(\tR\fdeclaredRest\"K\n" +
 	"\x0fDirectoryTenant\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
-	"\x05group\x18\x03 \x01(\rR\x05group\"\xde\x01\n" +
+	"\x05group\x18\x03 \x01(\rR\x05group\"\x87\x02\n" +
 	"\x10DirectoryChannel\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
 	"\x06tenant\x18\x02 \x01(\tR\x06tenant\x12\x10\n" +
@@ -722,7 +750,9 @@ const file_directory_proto_rawDesc = "" +
 	"\x04waba\x18\x06 \x01(\tR\x04waba\x12\x14\n" +
 	"\x05token\x18\a \x01(\tR\x05token\x12\x1c\n" +
 	"\tsimulated\x18\b \x01(\bR\tsimulated\x12\x1a\n" +
-	"\bdeclared\x18\t \x01(\tR\bdeclared\"V\n" +
+	"\bdeclared\x18\t \x01(\tR\bdeclared\x12'\n" +
+	"\x0fdisconnected_ms\x18\n" +
+	" \x01(\x03R\x0edisconnectedMs\"V\n" +
 	"\fDirectoryKey\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\fR\x06digest\x12\x16\n" +

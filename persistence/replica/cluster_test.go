@@ -370,7 +370,7 @@ func TestCluster_DirectoriesFollowTheMetadata(t *testing.T) {
 	change := func(d *persistence.Directory, number string) error {
 		return d.Change(ctx, func(c *persistence.Change) error {
 			return errors.Join(
-				c.PutApp(chat.App{ID: "meta", Secrets: []chat.Secret{"s"}, VerifyToken: "v"}),
+				c.PutApp(chat.App{ID: "meta", Secrets: []chat.Secret{"s"}, VerifyTokens: []chat.Secret{"v"}}),
 				c.PutTenant(chat.Tenant{ID: "acme", Name: "Acme"}),
 				c.PutChannel(chat.Channel{ID: chat.ChannelID("wa-" + number), Tenant: "acme", App: "meta", Kind: chat.WhatsApp,
 					Account: number, WABA: "1", Token: "t"}))

@@ -39,23 +39,25 @@ const (
 // Options is what an API needs. The zero value of a number takes its default.
 type Options struct {
 	// Keys, Views, People, Sends, Templates, Feed, Commands, Links, Marks, Metrics and Log
-	// are required, and so are Channels, Onboarding, TemplateSync, Profiles and Settings.
-	Keys         Keys
-	Views        Views
-	People       People
-	Sends        Sends
-	Templates    Templates
-	Feed         Feed
-	Commands     Commands
-	Links        Links
-	Marks        Marks
-	Channels     Channels
-	Onboarding   Onboarding
-	TemplateSync TemplateSync
-	Profiles     Profiles
-	Settings     Settings
-	Metrics      *metrics.API
-	Log          *slog.Logger
+	// are required, and so are Channels, Onboarding, Disconnection, TemplateSync, Profiles
+	// and Settings.
+	Keys          Keys
+	Views         Views
+	People        People
+	Sends         Sends
+	Templates     Templates
+	Feed          Feed
+	Commands      Commands
+	Links         Links
+	Marks         Marks
+	Channels      Channels
+	Onboarding    Onboarding
+	Disconnection Disconnection
+	TemplateSync  TemplateSync
+	Profiles      Profiles
+	Settings      Settings
+	Metrics       *metrics.API
+	Log           *slog.Logger
 	// Library has the files. Can be nil: then there are none.
 	Library Library
 	// Home finds the node that answers for a tenant. Can be nil: this one does.
@@ -120,8 +122,8 @@ func New(o Options) (*API, error) {
 	if o.Keys == nil || o.Views == nil || o.People == nil || o.Links == nil || o.Sends == nil || o.Templates == nil || o.Feed == nil || o.Commands == nil || o.Marks == nil || o.Metrics == nil || o.Log == nil {
 		return nil, chat.E("api.New", chat.KindInvalid, "Keys, Views, People, Sends, Templates, Feed, Commands, Links, Marks, Metrics and Log are required", nil)
 	}
-	if o.Channels == nil || o.Onboarding == nil || o.TemplateSync == nil || o.Profiles == nil || o.Settings == nil {
-		return nil, chat.E("api.New", chat.KindInvalid, "Channels, Onboarding, TemplateSync, Profiles and Settings are required", nil)
+	if o.Channels == nil || o.Onboarding == nil || o.Disconnection == nil || o.TemplateSync == nil || o.Profiles == nil || o.Settings == nil {
+		return nil, chat.E("api.New", chat.KindInvalid, "Channels, Onboarding, Disconnection, TemplateSync, Profiles and Settings are required", nil)
 	}
 	o.EnsureDefaults()
 	live, end := context.WithCancel(context.Background())

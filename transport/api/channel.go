@@ -120,6 +120,36 @@ func (r *call) setChannelToken() *failure {
 	})
 }
 
+// disconnected is a channel that was given up, and what that left at Meta.
+type disconnected struct {
+	Channel channelView     `json:"channel"`
+	Left    []chat.Leftover `json:"left_at_meta"`
+}
+
+// disconnectChannel is POST /v1/channels/{id}/disconnect.
+func (r *call) disconnectChannel() *failure {
+	var in struct {
+		Deregister bool `json:"deregister"`
+	}
+	if fail := decode(r.ctx.PostBody(), &in, true); fail != nil {
+		return fail
+	}
+	ctx, cancel := r.writing()
+	defer cancel()
+	left, err := r.opt.Disconnection.Disconnect(ctx, r.principal.Tenant, r.channel(), in.Deregister)
+	if err != nil {
+		return r.channelFailed(err)
+	}
+	ch, st, err := r.opt.Channels.Channel(r.principal.Tenant, r.channel())
+	if err != nil {
+		return r.channelFailed(err)
+	}
+	if left == nil {
+		left = []chat.Leftover{}
+	}
+	return r.answerJSON(disconnected{viewOf(ch, st), left})
+}
+
 func missing(name string) *failure {
 	return invalid("parameter_missing", name, name+" is required.")
 }
@@ -231,6 +261,9 @@ func (r *call) withProfile(change func(context.Context, chat.Channel) error) *fa
 	ch, _, err := r.opt.Channels.Channel(r.principal.Tenant, r.channel())
 	if err != nil {
 		return r.channelFailed(err)
+	}
+	if ch.Disconnected != 0 {
+		return &failure{status: fasthttp.StatusConflict, kind: kindConflict, code: "conflict", message: "The channel is disconnected; connect it again."}
 	}
 	ctx, cancel := r.writing()
 	defer cancel()

@@ -19,7 +19,7 @@ var acmeChannel = chat.Channel{ID: "acme-wa", Tenant: "acme", App: "main", Kind:
 func acmeState() chat.ChannelState {
 	return chat.ChannelState{Channel: "acme-wa", Reauth: "token_expired", TokenDigest: "ab", TokenScopes: []string{"x"}, TokenIssued: noon,
 		TokenExpires: noon, RefreshFailed: noon, Quality: "GREEN", Tier: "TIER_2K", PerSecond: 80, Portfolio: "5", Name: "Acme", Number: "+49 1",
-		NumberStatus: "CONNECTED", NameStatus: "APPROVED", Health: "LIMITED", Subscribed: true, Alert: "x", Heard: noon,
+		NumberStatus: "CONNECTED", NameStatus: "APPROVED", Health: "LIMITED", Disconnected: noon, Subscribed: true, Alert: "x", Heard: noon,
 		TemplatesSynced: noon, TemplatesStale: true, Checked: noon, Changed: noon, Restricted: "policy", RestrictedUntil: noon, StandingAt: noon}
 }
 
@@ -75,6 +75,14 @@ func (w *world) Check(_ context.Context, t chat.TenantID, id chat.ChannelID, sub
 			&chat.GraphError{Code: 4, Result: chat.SendThrottled, Reason: "call_limit", RetryAfter: 90 * time.Second})
 	}
 	return w.channelOf(t, id)
+}
+
+// Disconnect implements api.Disconnection.
+func (w *world) Disconnect(_ context.Context, t chat.TenantID, id chat.ChannelID, deregister bool) ([]chat.Leftover, error) {
+	if !deregister {
+		return nil, w.channelOf(t, id)
+	}
+	return []chat.Leftover{{What: "registration", Reason: "token_invalid"}}, w.channelOf(t, id)
 }
 
 // SyncTemplates implements api.TemplateSync.
@@ -144,7 +152,7 @@ func TestContract_Channels(t *testing.T) {
 		says                    string
 		header                  []string
 	}{
-		{"GET", "/v1/channels", "acme-key", "", true, 200, `"held":"reauth_required"`, nil},
+		{"GET", "/v1/channels", "acme-key", "", true, 200, `"held":"disconnected"`, nil},
 		{"GET", "/v1/channels", "acme-writer", "", true, 403, "scope_missing", nil},
 		{"GET", wa, "acme-reader", "", true, 200, `"account_id":"7001"`, nil},
 		{"GET", not, "acme-key", "", true, 404, "channel_not_found", nil},
@@ -171,6 +179,11 @@ func TestContract_Channels(t *testing.T) {
 		{"POST", "/v1/channels/connect", "acme-key", `{"app_id":"main"}`, true, 400, "one of whatsapp and instagram", nil},
 		{"POST", "/v1/channels/connect", "acme-key", `{"whatsapp":{"access_token":"t","waba_id":"9001"}}`, false, 400, "app_id", nil},
 		{"POST", "/v1/channels/connect", "acme-writer", connect(`"whatsapp":{"access_token":"t","waba_id":"9001"}`), true, 403, "scope_missing", nil},
+		{"POST", wa + "/disconnect", "acme-manager", "", true, 200, `"left_at_meta":[]`, nil},
+		{"POST", wa + "/disconnect", "acme-manager", `{"deregister":true}`, true, 200, `"left_at_meta":[{"what":"registration","reason":"token_invalid"}]`, nil},
+		{"POST", wa + "/disconnect", "acme-writer", "", true, 403, "scope_missing", nil},
+		{"POST", wa + "/disconnect", "acme-key", `{"deregister":"yes"}`, false, 400, "parameter_invalid", nil},
+		{"POST", not + "/disconnect", "acme-key", "", true, 404, "channel_not_found", nil},
 		{"GET", wa + "/profile", "acme-manager", "", true, 200, `"about":"Open."`, nil},
 		{"GET", not + "/profile", "acme-key", "", true, 404, "channel_not_found", nil},
 		{"PATCH", wa + "/profile", "acme-manager", `{"about":"Open.","websites":["https://x"]}`, true, 200, "picture_url", nil},

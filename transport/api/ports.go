@@ -128,6 +128,12 @@ type Settings interface {
 	SetSettings(ctx context.Context, t chat.TenantID, id chat.ChannelID, s chat.ChannelSettings) (chat.ChannelSettings, error)
 }
 
+// Disconnection gives channels up. What it changed is durable.
+type Disconnection interface {
+	// Disconnect returns what Meta was asked to undo and did not.
+	Disconnect(ctx context.Context, t chat.TenantID, id chat.ChannelID, deregister bool) (left []chat.Leftover, err error)
+}
+
 // TemplateSync fetches templates from Meta.
 type TemplateSync interface {
 	// SyncTemplates returns the templates of a channel's WABA as Meta has them.

@@ -49,6 +49,7 @@ var routes = []route{
 	{"channel_health", fasthttp.MethodGet, "/v1/channels/{id}/health", scopeRead, (*call).channelHealth},
 	{"channel_refresh", fasthttp.MethodPost, "/v1/channels/{id}/refresh", scopeManage, (*call).refreshChannel},
 	{"channel_token", fasthttp.MethodPost, "/v1/channels/{id}/token", scopeManage, (*call).setChannelToken},
+	{"channel_disconnect", fasthttp.MethodPost, "/v1/channels/{id}/disconnect", scopeManage, (*call).disconnectChannel},
 	{"channel_profile", fasthttp.MethodGet, "/v1/channels/{id}/profile", scopeManage, (*call).showProfile},
 	{"channel_profile_change", fasthttp.MethodPatch, "/v1/channels/{id}/profile", scopeManage, (*call).changeProfile},
 	{"channel_logo", fasthttp.MethodPut, "/v1/channels/{id}/profile/logo", scopeManage, (*call).setLogo},

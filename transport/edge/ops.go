@@ -29,6 +29,8 @@ type Ops struct {
 	Cluster fasthttp.RequestHandler
 	// Apps is behind /apps and what is below it. Can be nil: then there is none.
 	Apps AppSecrets
+	// Settings changes the rest of an app. Can be nil: then nothing does.
+	Settings AppSettings
 }
 
 func (o Ops) routes() []Route {

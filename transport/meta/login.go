@@ -238,17 +238,22 @@ func (c *Client) Open(ctx context.Context, ch chat.Channel, pin string) error {
 		path: join(ch.Account, "register"), json: map[string]string{"messaging_product": "whatsapp", "pin": pin}})
 }
 
-// Release ends what Open began: no more webhooks of the account, and the number is
-// free for another registration.
-func (c *Client) Release(ctx context.Context, ch chat.Channel) error {
-	q := call{op: "unsubscribe", method: http.MethodDelete, kind: ch.Kind, app: ch.App, token: ch.Token, path: join(ch.WABA, "subscribed_apps")}
+// Unsubscribe ends that Meta posts webhooks to the app: of an Instagram account, or of
+// a whole WABA. Repeating it is harmless.
+func (c *Client) Unsubscribe(ctx context.Context, ch chat.Channel) error {
+	account := ch.WABA
 	if ch.Kind == chat.Instagram {
-		q.path = join(ch.Account, "subscribed_apps")
-		return c.done(ctx, q)
+		account = ch.Account
 	}
-	if err := c.done(ctx, q); err != nil {
-		return err
+	if account == "" {
+		return nil // Open subscribed to nothing
 	}
+	return c.done(ctx, call{op: "unsubscribe", method: http.MethodDelete, kind: ch.Kind, app: ch.App, token: ch.Token,
+		path: join(account, "subscribed_apps")})
+}
+
+// Deregister frees a number for another registration.
+func (c *Client) Deregister(ctx context.Context, ch chat.Channel) error {
 	return c.done(ctx, call{op: "deregister", method: http.MethodPost, kind: chat.WhatsApp, app: ch.App, token: ch.Token,
 		path: join(ch.Account, "deregister"), json: map[string]string{"messaging_product": "whatsapp"}})
 }

@@ -2,6 +2,7 @@ package meta_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -233,7 +234,7 @@ func TestManage_EmbeddedSignup(t *testing.T) {
 	if err := d.Open(ctx, ch, "654321"); chat.GraphErrorOf(err) == nil || chat.GraphErrorOf(err).Code != 133005 {
 		t.Errorf("a wrong pin: %v", err)
 	}
-	if err := d.Release(ctx, ch); err != nil {
+	if err := errors.Join(d.Unsubscribe(ctx, ch), d.Deregister(ctx, ch), d.Unsubscribe(ctx, ch)); err != nil {
 		t.Fatal(err)
 	}
 	if b := d.sim.Business(simNumber.ID); b.Subscribed || b.Status != "DISCONNECTED" {

@@ -74,7 +74,7 @@ func setup(t testing.TB, change func(*webhook.Options)) *fixture {
 	t.Helper()
 	f := &fixture{
 		apps: &apps{m: map[chat.AppID]chat.App{
-			"main":   {ID: "main", Secrets: []chat.Secret{secret}, VerifyToken: "verify-me"},
+			"main":   {ID: "main", Secrets: []chat.Secret{secret}, VerifyTokens: []chat.Secret{"verify-me", "", "of-a-number"}},
 			"silent": {ID: "silent"},
 		}},
 		ingress: &ingress{},
@@ -299,6 +299,8 @@ func TestHandler_Handshake(t *testing.T) {
 		body      string
 	}{
 		{"right", "/hooks/main?hub.mode=subscribe&hub.challenge=1158201444&hub.verify_token=verify-me", 200, "1158201444"},
+		{"the token of an override", "/hooks/main?hub.mode=subscribe&hub.challenge=7&hub.verify_token=of-a-number", 200, "7"},
+		{"an empty token among several", "/hooks/main?hub.mode=subscribe&hub.challenge=7&hub.verify_token=", 403, ""},
 		{"escaped names", "/hooks/main?hub%2Emode=subscribe&hub%2Echallenge=42&hub%2Everify_token=verify-me", 200, "42"},
 		{"wrong token", "/hooks/main?hub.mode=subscribe&hub.challenge=1&hub.verify_token=verify-m", 403, ""},
 		{"no token", "/hooks/main?hub.mode=subscribe&hub.challenge=1", 403, ""},
