@@ -38,9 +38,11 @@ func UsageOf(events []Event) []Usage {
 			add(e, "messages_out", 1)
 		case TurnStarted:
 			add(e, "calls", 1)
-			if e.Turn.Call == 1 {
+			switch {
+			case e.Turn == nil: // erased
+			case e.Turn.Call == 1:
 				add(e, "turns", 1)
-			} else if e.Turn.Cost > 0 {
+			case e.Turn.Cost > 0:
 				add(e, "calls_lost", 1)
 			}
 		case TurnAnswered, TurnCalled:
@@ -49,6 +51,9 @@ func UsageOf(events []Event) []Usage {
 				add(e, "tokens_output", e.Turn.OutTokens)
 			}
 		case SummaryMade:
+			if e.Summary == nil {
+				break
+			}
 			add(e, "tokens_prompt", e.Summary.Tokens.Prompt)
 			add(e, "tokens_output", e.Summary.Tokens.Output)
 			add(e, "money", int64(e.Summary.Cost))

@@ -52,8 +52,8 @@ const (
 	// InvariantClaim: a claim is of an existing conversation or of none, and is
 	// dated in the expiry index iff it has a day.
 	InvariantClaim Invariant = "claim"
-	// InvariantCounter: a usage counter is what the events add up to. Token
-	// counts of erased answers are exempt.
+	// InvariantCounter: a usage counter is what the events add up to. What
+	// erased turns and summaries cost is exempt.
 	InvariantCounter Invariant = "counter"
 	// InvariantDirectory: a channel has its app, its tenant and an account of
 	// its own; a tenant is in the group that its id leads to.
