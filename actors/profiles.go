@@ -152,7 +152,7 @@ func (p *profiles) read(ctx context.Context, t chat.TenantID, base *chat.Setting
 		return nil, err
 	}
 	var cost chat.CallCost
-	if p.opt.Prices != nil {
+	if p.opt.Prices != nil && !base.Simulated {
 		cost = p.opt.Prices.CallCost(version.Models, version.Limits)
 	}
 	s := base.Answering(version, q.channel, tools, cost)

@@ -93,7 +93,7 @@ func (s *Server) openCluster(ctx context.Context) error {
 func (s *Server) openDirectory(ctx context.Context) error {
 	settings := s.opt.Config.Settings()
 	if s.opt.Simulator != nil {
-		settings.Assistant, settings.Simulated = true, true
+		settings.Assistant, settings.Simulated, settings.CallCost = true, true, chat.CallCost{}
 	}
 	var err error
 	if s.directory, err = persistence.OpenDirectory(ctx, s.store, settings); err != nil {
@@ -140,6 +140,9 @@ func (s *Server) buildActors(context.Context) error {
 		ResidentMax: c.Engine.ResidentMax, TurnsInFlightMax: c.Assistant.CallsMax, TenantTurnsMax: c.Assistant.TenantCallsMax,
 		AttemptTimeout: c.Meta.SendTimeout,
 		Registry:       s.directory, Accounts: graph, Onboarding: graph, Releaser: graph, Binder: s.directory, Sightings: s.sightings, Portfolios: s.directory.Portfolios(),
+	}
+	if c.Assistant.Prices != nil {
+		o.Prices = c.Assistant.Prices
 	}
 	if s.node != nil {
 		o.Node, o.Leaders, o.Peers, o.Places, o.Refresher = s.node.Self(), s.node, s.node, s.node, s.node

@@ -18,7 +18,7 @@ import (
 // environment, the JSON Schema and `config print`.
 //
 // Tags: doc explains the key in one sentence; enum lists the allowed words; rule
-// names a further check (addr, loopback, url, url_opt, optional); secret hides
+// names a further check (addr, loopback, url, url_opt, money, optional); secret hides
 // the value wherever it is printed. A duration or number must be greater than
 // zero unless its rule is "optional".
 type Config struct {
@@ -105,7 +105,13 @@ type AssistantConfig struct {
 	TurnsPerDay     int           `koanf:"turns_per_day" rule:"optional" doc:"Turns a tenant may start per UTC day; 0 means no limit."`
 	Typing          bool          `koanf:"typing" doc:"Shows customers that their messages were read and that an answer is being written, while it is."`
 	CallsMax        int           `koanf:"calls_max" doc:"Model calls under way at once, over all tenants."`
-	TenantCallsMax  int           `koanf:"tenant_calls_max" rule:"optional" doc:"Model calls of one tenant under way at once; 0 means three quarters of calls_max, so that others always find room."`
+	PricingFile     string        `koanf:"pricing_file" rule:"optional" doc:"YAML file of what models cost; empty means the list that comes with this version (chumi config pricing prints it)."`
+	BudgetPerMonth  string        `koanf:"budget_per_month" rule:"money" doc:"What the model calls of one tenant may cost per calendar month (UTC), in the currency of the price list; empty means no bound."`
+	BudgetSoft      string        `koanf:"budget_soft" rule:"money" doc:"Spent in the month when the team is told; empty means 80 % of budget_per_month."`
+	BudgetFallback  string        `koanf:"budget_fallback" enum:"apology,handoff" doc:"What a customer gets when the budget is used up, before people take over: apology sends assistant.apology, handoff says nothing."`
+	// Prices is the price list of PricingFile, once loaded.
+	Prices         *chat.PriceList
+	TenantCallsMax int `koanf:"tenant_calls_max" rule:"optional" doc:"Model calls of one tenant under way at once; 0 means three quarters of calls_max, so that others always find room."`
 }
 
 // SendsConfig is the policy of ambiguous sends.
@@ -162,6 +168,7 @@ func DefaultConfig() Config {
 			Typing:      true,
 			QuietPeriod: chat.DefaultQuietPeriod, TurnTimeout: chat.DefaultTurnTimeout,
 			SilenceDeadline: chat.DefaultSilenceDeadline, VolleyMax: chat.DefaultVolleyMax, CallsMax: actors.DefaultTurnsInFlightMax,
+			BudgetFallback: string(chat.BrokeApology),
 		},
 		Sends: SendsConfig{
 			ReconcileAfter: chat.DefaultReconcileAfter,
@@ -197,8 +204,22 @@ func (c *Config) Settings() chat.Settings {
 		WhatsAppClass:   classOf(c.Sends.WhatsAppClass),
 		InstagramClass:  classOf(c.Sends.InstagramClass),
 	}
+	c.Assistant.money(&s)
 	s.EnsureDefaults()
 	return s
+}
+
+// money resolves what the model calls of a tenant may cost. The texts are valid.
+func (a *AssistantConfig) money(s *chat.Settings) {
+	s.Budget, _ = parseMoney(a.BudgetPerMonth)
+	s.BudgetSoft, _ = parseMoney(a.BudgetSoft)
+	if a.BudgetSoft == "" {
+		s.BudgetSoft = s.Budget / 5 * 4
+	}
+	s.Broke = chat.BudgetFallback(a.BudgetFallback)
+	if a.Prices != nil {
+		s.CallCost = a.Prices.CallCost(nil, chat.TurnLimits{})
+	}
 }
 
 func classOf(word string) chat.Class {

@@ -41,7 +41,24 @@ func (c *cli) configCommand() *cobra.Command {
 	schema := &cobra.Command{Use: "schema", Short: "Print the JSON Schema of chumi.yaml, for editors",
 		Args: noArgs, RunE: func(*cobra.Command, []string) error { return writeSchema(c.stdout) }}
 
-	cmd.AddCommand(print, validate, schema)
+	pricing := &cobra.Command{Use: "pricing", Short: "Print the list of what models cost that is in use, to copy and change",
+		Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error {
+			loaded, err := c.load(cmd)
+			if err != nil {
+				return err
+			}
+			text := defaultPricing
+			if file := loaded.Config.Assistant.PricingFile; file != "" {
+				if text, err = readSmall(file); err != nil {
+					return fmt.Errorf("%s cannot be read: %s", file, cause(err))
+				}
+			}
+			_, err = c.stdout.Write(text)
+			return err
+		}}
+	c.configFlags(pricing)
+
+	cmd.AddCommand(print, validate, schema, pricing)
 	return cmd
 }
 

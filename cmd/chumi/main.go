@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // the hours of assistants must mean the same on every machine
 )
 
 func main() {

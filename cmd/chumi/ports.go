@@ -2,6 +2,7 @@ package main
 
 import (
 	"github.com/chumiai/chumi/actors"
+	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/cmd/chumi/cluster"
 	"github.com/chumiai/chumi/persistence"
 	"github.com/chumiai/chumi/persistence/blob"
@@ -44,6 +45,7 @@ var (
 	_ api.Library       = (*actors.Library)(nil)
 	_ persistence.Files = (*blob.Store)(nil)
 	_ actors.Model      = (*openai.Client)(nil)
+	_ actors.Prices     = (*chat.PriceList)(nil)
 	_ actors.Clock      = wallClock{}
 	_ actors.Leaders    = (*cluster.Node)(nil)
 	_ actors.Peers      = (*cluster.Node)(nil)

@@ -65,12 +65,33 @@ func (l *Loaded) validate() error {
 	if host, _, _ := net.SplitHostPort(c.Peer.Addr); c.Cluster.On() && c.Peer.Advertise == "" && unspecified(host) {
 		refuse("peer.advertise", "is required: no node can reach this one at %s", c.Peer.Addr)
 	}
+	problems = append(problems, l.loadPrices(refuse))
 	if c.Keys.File != "" {
 		if what := unsafeKeyFile(c.Keys.File); what != "" {
 			refuse("keys.file", "%s", what)
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// loadPrices loads the price list and holds the budget against it.
+func (l *Loaded) loadPrices(refuse func(key, format string, args ...any)) error {
+	a := &l.Config.Assistant
+	var err error
+	if a.Prices, err = loadPricing(a.PricingFile); err != nil {
+		return err
+	}
+	a.Prices.Models = []chat.ModelRef{{Model: a.Model}}
+	budget, _ := parseMoney(a.BudgetPerMonth)
+	if soft, _ := parseMoney(a.BudgetSoft); soft > budget {
+		refuse("assistant.budget_soft", "is above assistant.budget_per_month, where nothing is spent any more")
+	}
+	for _, m := range a.Prices.Unpriced(nil) {
+		if budget > 0 {
+			refuse("assistant.budget_per_month", "cannot bound what the model %q costs: the price list has no price for it; add one to a file of assistant.pricing_file", clip(m.Model))
+		}
+	}
+	return nil
 }
 
 const (
@@ -130,6 +151,14 @@ func (s setting) checkText(text string) string {
 		return checkURL(text)
 	case "url":
 		return checkURL(text)
+	case "money":
+		if text == "" {
+			return ""
+		}
+		if _, err := parseMoney(text); err != nil {
+			return err.Error()
+		}
+		return ""
 	case "graph_version":
 		if !graphVersion.MatchString(text) {
 			return fmt.Sprintf("wants a version such as v25.0, got %q", clip(text))
