@@ -48,15 +48,11 @@ func (d *draft) release() {
 func (a *activation) draft(items []item) (*draft, error) {
 	d := drafts.Get().(*draft)
 	d.a, d.now = a, a.core.now(a.group)
-	var err error
-	if d.settings, err = a.settings(""); err != nil {
-		return nil, err
-	}
 	d.next, d.verdicts, d.facts = a.state.Clone(), make([]chat.Verdict, 0, len(items)), items
 	d.commit = chat.Commit{Tenant: a.state.Tenant, Channel: a.state.Channel, Conversation: a.state.ID,
 		Epoch: a.epoch, Expected: a.state.Seq, Now: d.now, Rows: d.fewRows[:0]}
 	for i := range items {
-		if err = d.add(&items[i]); err != nil {
+		if err := d.add(&items[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -76,6 +72,10 @@ func (d *draft) dirty() bool {
 // add decides about one fact.
 func (d *draft) add(it *item) error {
 	fact := it.fact
+	var err error
+	if d.settings, err = d.a.settings(d.next.Version()); err != nil {
+		return err
+	}
 	known, err := d.known(it)
 	known.Exhausted = it.exhausted
 	if err != nil {
@@ -215,6 +215,8 @@ func (d *draft) recorded() {
 		switch d.facts[i].fact.(type) {
 		case chat.ModelAnswered:
 			failpoint.Hit(failpoint.TurnRecorded)
+		case chat.ToolFinished:
+			failpoint.Hit(failpoint.ToolRecorded)
 		case chat.AttemptFinished:
 			failpoint.Hit(failpoint.SendRecorded)
 		}

@@ -42,13 +42,19 @@ type Options struct {
 	Elections  Elections
 	Agenda     Agenda
 	Model      Model
-	Graph      Graph
-	Uploads    Uploads
-	Presence   Presence
-	Strikes    Strikes
-	Media      Media
-	Files      Files
-	Opener     Opener
+	// Knowledge, Toolbox and Transcriber may be nil: assistants then answer without
+	// what the business has written, their tools are not to be had, and voice notes are
+	// not heard.
+	Knowledge   Knowledge
+	Toolbox     Toolbox
+	Transcriber Transcriber
+	Graph       Graph
+	Uploads     Uploads
+	Presence    Presence
+	Strikes     Strikes
+	Media       Media
+	Files       Files
+	Opener      Opener
 	// Prices may be nil: nothing then costs money.
 	Prices Prices
 	// Persons may be nil: no profile is then fetched.

@@ -242,6 +242,8 @@ type Prices interface {
 	CallCost(models []chat.ModelRef, limits chat.TurnLimits) chat.CallCost
 	// Unpriced are those of the models whose price is not known.
 	Unpriced(models []chat.ModelRef) []chat.ModelRef
+	// Price is what a model costs per token; found is false for one without a price.
+	Price(m chat.ModelRef) (p chat.Price, found bool)
 }
 
 // Knowledge finds what a business has written down.
@@ -259,6 +261,17 @@ type RemoteTools interface {
 // Graph sends one message, once. It returns within ctx; every outcome is a value.
 type Graph interface {
 	Send(ctx context.Context, out chat.Outbound) chat.SendOutcome
+}
+
+// Toolbox makes tool calls.
+type Toolbox interface {
+	// Run returns within ctx; every outcome is a value.
+	Run(ctx context.Context, r chat.ToolRun) chat.ToolResult
+}
+
+// Transcriber writes down what is said in a voice note.
+type Transcriber interface {
+	Transcribe(ctx context.Context, t chat.TenantID, name, mimeType string, r io.Reader) (text string, err error)
 }
 
 // Uploads knows under which id Meta has a file of the engine.

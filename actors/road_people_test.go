@@ -55,7 +55,7 @@ func TestRoad_WithdrawalIsErasedAndChecks(t *testing.T) {
 		}); err != nil {
 			t.Error(err)
 		}
-		for _, line := range chat.Assemble(&chat.Settings{}, events, 0, 1<<30) {
+		for _, line := range (&chat.Talk{Settings: &chat.Settings{}, Events: events, UpTo: 1 << 30}).Prompt().Lines {
 			if strings.Contains(line.Text, "secret") {
 				t.Errorf("a prompt would say %q", line.Text)
 			}

@@ -10,21 +10,37 @@ import (
 	"github.com/chumiai/chumi/metrics/failpoint"
 )
 
-// promptAhead is how many events after the last message to be answered a
-// prompt may still see: replies that were queued meanwhile.
-const promptAhead = 64
-
-// turnJob is a model call to be made.
+// turnJob is a model call to be made, or a tool call.
 type turnJob struct {
 	tenant       chat.TenantID
 	group        chat.Group
 	conversation chat.ConversationID
 	channel      chat.ChannelID
+	kind         chat.ChannelKind
 	contact      chat.ContactID
 	effect       chat.StartTurn
+	// tool is set of a tool call; effect is then empty.
+	tool chat.StartTool
 	// due is when the call should have begun, zero when it began with no tick;
 	// released is when its turn_started was durable.
 	due, released time.Time
+}
+
+// turn names the turn of the job, and place the one call of it that may be under way
+// at a time: empty for the model, the id of a tool call.
+func (j *turnJob) turn() chat.TurnID {
+	if j.tool.Call != "" {
+		return j.tool.Turn
+	}
+	return j.effect.Turn
+}
+
+// n counts the calls of one place.
+func (j *turnJob) n() int {
+	if j.tool.Call != "" {
+		return j.tool.N
+	}
+	return j.effect.Call
 }
 
 // late is the engine's own time between due and now.
@@ -35,13 +51,14 @@ func (j *turnJob) late(now time.Time) time.Duration {
 	return now.Sub(j.due)
 }
 
-// turns makes model calls off the mailboxes, a bounded number at once. Above
-// the bound jobs wait, and tenants take turns.
+// turns makes the calls to models and tools off the mailboxes, a bounded number at
+// once. Above the bound jobs wait, and tenants take turns.
 type turns struct {
 	sys *System
 
 	mu sync.Mutex // guards the fields below
-	// calls holds what is waiting or under way, by turn.
+	// calls holds what is waiting or under way, by turn: the latest begun, and by next
+	// those before it.
 	calls  map[chat.TurnID]*call
 	places places
 	parked bool
@@ -52,6 +69,8 @@ type call struct {
 	turnJob
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	// next is another call of the same turn; nil for most.
+	next *call
 }
 
 var (
@@ -65,34 +84,63 @@ func newTurns(s *System) *turns {
 }
 
 // start makes the call soon. The same call asked for twice is made once; a
-// later call of a turn replaces an earlier one.
+// later call of the model, or of the same tool call, replaces an earlier one.
 func (t *turns) start(job turnJob) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.parked {
 		return
 	}
-	if c, ok := t.calls[job.effect.Turn]; ok {
-		if c.effect.Call >= job.effect.Call {
+	turn := job.turn()
+	for c := t.calls[turn]; c != nil; c = c.next {
+		if c.tool.Call != job.tool.Call {
+			continue
+		}
+		if c.n() >= job.n() {
 			return
 		}
 		c.cancel(errCancelled)
+		t.remove(c)
+		break
 	}
-	c := &call{turnJob: job}
+	c := &call{turnJob: job, next: t.calls[turn]}
 	c.ctx, c.cancel = context.WithCancelCause(t.sys.life)
-	t.calls[job.effect.Turn] = c
+	t.calls[turn] = c
 	if t.places.take(c) {
 		t.run(c)
 	}
 }
 
-// cancel ends a call; its result is dropped.
+// remove takes a call out of those of its turn. Called with mu held.
+func (t *turns) remove(c *call) {
+	turn := c.turn()
+	at := t.calls[turn]
+	if at == c {
+		if c.next == nil {
+			delete(t.calls, turn)
+		} else {
+			t.calls[turn] = c.next
+		}
+		return
+	}
+	for ; at != nil; at = at.next {
+		if at.next == c {
+			at.next = c.next
+			return
+		}
+	}
+}
+
+// cancel ends the calls of a turn; their results are dropped. A tool that changes
+// something goes on: what became of it must be known.
 func (t *turns) cancel(id chat.TurnID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if c, ok := t.calls[id]; ok {
-		c.cancel(errCancelled)
-		delete(t.calls, id)
+	for c := t.calls[id]; c != nil; c = c.next {
+		if !c.tool.Acts {
+			c.cancel(errCancelled)
+			t.remove(c)
+		}
 	}
 }
 
@@ -102,10 +150,13 @@ func (t *turns) forsake(g chat.Group) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for id, c := range t.calls {
-		if c.group == g {
-			c.cancel(errCancelled)
-			delete(t.calls, id)
+		if c.group != g {
+			continue
 		}
+		for ; c != nil; c = c.next {
+			c.cancel(errCancelled)
+		}
+		delete(t.calls, id)
 	}
 }
 
@@ -116,7 +167,9 @@ func (t *turns) park() {
 	defer t.mu.Unlock()
 	t.parked = true
 	for _, c := range t.calls {
-		c.cancel(errCancelled)
+		for ; c != nil; c = c.next {
+			c.cancel(errCancelled)
+		}
 	}
 	clear(t.calls)
 	t.places.empty()
@@ -138,62 +191,39 @@ func (t *turns) next(c *call) *call {
 	c.cancel(nil)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.calls[c.effect.Turn] == c {
-		delete(t.calls, c.effect.Turn)
-	}
+	t.remove(c)
 	return t.places.pass(c)
 }
 
 // work makes the call and brings the result to the conversation.
 func (t *turns) work(c *call) {
+	if c.tool.Call != "" {
+		t.useTool(c)
+		return
+	}
 	failpoint.Hit(failpoint.TurnRequested)
 	met := &t.sys.met.Turn
 	met.InFlight.Inc()
 	defer met.InFlight.Dec()
-	reply, began, err := t.complete(c)
+	a := modelCall{turns: t, call: c, began: t.sys.opt.Clock.Now()}
+	err := a.complete()
 	ended := t.sys.opt.Clock.Now()
-	met.Call.Observe(ended.Sub(began).Seconds())
-	t.sys.laps.answered(c.conversation, c.late(began), ended)
+	met.Call.Observe(ended.Sub(a.began).Seconds())
+	t.sys.laps.answered(c.conversation, c.late(a.began), ended)
 	if cause := context.Cause(c.ctx); cause != nil && !errors.Is(cause, errTimeout) {
 		return
 	}
 	failpoint.Hit(failpoint.ModelAnswering)
-	var fact chat.Fact = chat.ModelAnswered{Turn: c.effect.Turn, Call: c.effect.Call, Answer: reply}
+	var fact chat.Fact = chat.ModelAnswered{Turn: c.effect.Turn, Call: c.effect.Call, Answer: a.answer, Blocked: a.guard(err)}
 	if err != nil {
 		failed := failedCall(c, err)
 		met.Errors.WithLabelValues(failed.Reason).Inc()
 		fact = failed
 	}
 	t.sys.insist(c.tenant, c.group, c.conversation, fact)
-}
-
-// complete assembles the prompt and asks the model, for at most the timeout.
-// began is when the model was asked.
-func (t *turns) complete(c *call) (reply chat.Answer, began time.Time, err error) {
-	began = t.sys.opt.Clock.Now()
-	if t.sys.opt.Model == nil {
-		return reply, began, &chat.ModelError{Reason: "no_model", Permanent: true}
+	if err == nil {
+		a.sumUp()
 	}
-	after := chat.Seq(0)
-	if back := chat.Seq(chat.PromptEventMax - promptAhead); c.effect.UpTo > back {
-		after = c.effect.UpTo - back
-	}
-	events, err := t.sys.opt.Journal.Events(c.tenant, c.conversation, after, chat.PromptEventMax)
-	if err != nil {
-		return reply, began, &chat.ModelError{Reason: "no_history", RetryAfter: time.Second}
-	}
-	defer t.typing(c, events)()
-	settings, err := t.sys.core.profiles.settings(c.ctx, c.tenant, t.sys.opt.Leadership.Epoch(c.group), c.channel, "")
-	if err != nil {
-		return reply, began, &chat.ModelError{Reason: "no_assistant", RetryAfter: time.Second}
-	}
-	prompt := chat.Prompt{Tenant: c.tenant, Conversation: c.conversation, Turn: c.effect.Turn, Call: c.effect.Call,
-		Lines: chat.Assemble(settings, events, c.effect.From, c.effect.UpTo)}
-	stop := t.sys.opt.Clock.AfterFunc(c.effect.Timeout, func() { c.cancel(errTimeout) })
-	defer stop()
-	began = t.sys.opt.Clock.Now()
-	reply, err = t.sys.opt.Model.Complete(c.ctx, prompt)
-	return reply, began, err
 }
 
 func failedCall(c *call, err error) chat.ModelFailed {

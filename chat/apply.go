@@ -51,7 +51,7 @@ func (c *Conversation) Apply(e Event) {
 		c.dropFilesOf(e)
 	case UpdateReceived:
 		c.applyUpdate(e)
-	case ContactLinked, ReceivedQuarantined, Erased, MessageEdited, ContactMerged,
+	case SummaryMade, MediaTranscribed, ContactLinked, ReceivedQuarantined, Erased, MessageEdited, ContactMerged,
 		ContactSplit, ConsentChanged, ChannelChanged, TemplateChanged, SettingsChanged,
 		AssistantDrafted, AssistantPublished, AssistantRolledBack, AssistantPlaced,
 		ToolsChanged, CatalogChanged, OrdersChanged:

@@ -214,8 +214,9 @@ type TurnRecord struct {
 	Calls []ToolCall
 	// Response is what the answer says, in TurnAnswered.
 	Response *Response
-	// Saw is the knowledge in the prompt, Horizon the last event it was made of.
+	// Saw and Facts are in the prompt, Horizon is the last event it was made of.
 	Saw     []Passage
+	Facts   []string
 	Horizon Seq
 }
 

@@ -36,8 +36,9 @@ type Answer struct {
 	// Cost is by the price list; zero for a model that is not on it.
 	Cost      Money
 	Simulated bool
-	// Saw is the knowledge in the prompt, Horizon the last event it was made of.
+	// Saw and Facts are in the prompt, Horizon is the last event it was made of.
 	Saw     []Passage
+	Facts   []string
 	Horizon Seq
 }
 
@@ -107,6 +108,21 @@ type FetchFinished struct {
 	MIME, Filename string
 }
 
+// Summarized is a summary of the conversation.
+type Summarized struct{ Summary Summary }
+
+// Transcribed is what is heard in a voice note.
+type Transcribed struct {
+	// Message and Index say which file of which message.
+	Message MessageID
+	Index   int
+	Text    string
+	// Cost is what it cost to hear it.
+	Cost Money
+}
+
+func (Summarized) fact()       {}
+func (Transcribed) fact()      {}
 func (*Inbound) fact()         {}
 func (ChannelRefused) fact()   {}
 func (ChannelChecked) fact()   {}

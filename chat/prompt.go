@@ -1,7 +1,5 @@
 package chat
 
-import "slices"
-
 // Prompt is what a model sees for one call. It is a pure function of its
 // inputs; its hash is recorded with the answer.
 type Prompt struct {
@@ -57,49 +55,6 @@ const (
 	PromptTextMax  = 24 << 10
 	PromptEventMax = 400
 )
-
-// Assemble builds the lines of a prompt for a turn that answers the customer
-// messages from..upTo: the instructions, then as much of the latest history as
-// fits, in order. Customer messages after upTo belong to the next turn.
-func Assemble(set *Settings, events []Event, from, upTo Seq) []PromptLine {
-	var history []PromptLine
-	var imported []*Event
-	texts := newestTexts(events)
-	size := 0
-	for i := len(events) - 1; i >= 0; i-- {
-		if events[i].Kind == MessageImported {
-			imported = append(imported, &events[i])
-			continue
-		}
-		line, ok := promptLine(&events[i], upTo, texts)
-		if !ok {
-			continue
-		}
-		if size += len(line.Text); size > PromptTextMax && events[i].Seq < from {
-			imported = nil
-			break
-		}
-		history = append(history, line)
-	}
-	// What was imported happened before all of it, whenever it was told.
-	slices.SortStableFunc(imported, func(a, b *Event) int { return b.Message.ProviderTime.Compare(a.Message.ProviderTime) })
-	for _, e := range imported {
-		line, ok := promptLine(e, upTo, texts)
-		if !ok {
-			continue
-		}
-		if size += len(line.Text); size > PromptTextMax {
-			break
-		}
-		history = append(history, line)
-	}
-	lines := make([]PromptLine, 0, len(history)+1)
-	lines = append(lines, PromptLine{Role: RoleSystem, Text: set.Instructions})
-	for i := len(history) - 1; i >= 0; i-- {
-		lines = append(lines, history[i])
-	}
-	return lines
-}
 
 func promptLine(e *Event, upTo Seq, texts map[MessageID]*Event) (PromptLine, bool) {
 	if e.Message == nil || e.Message.Revoked || e.Message.Group != "" || !answerable(e.Message.Type, e.Message.Content) ||

@@ -58,7 +58,7 @@ func outcome(w *world) string {
 		case chat.MessageReceived, chat.MessageEchoed:
 			text := "gone"
 			if e.Message.Content == nil || e.Message.Content.Revoke == nil {
-				if lines := chat.Assemble(&w.set, concerning(w.events, e.Message), 0, 1<<30); len(lines) > 1 {
+				if lines := (&chat.Talk{Settings: &w.set, Events: concerning(w.events, e.Message), UpTo: 1 << 30}).Prompt().Lines; len(lines) > 1 {
 					text = lines[1].Text
 				}
 			}

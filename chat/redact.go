@@ -26,7 +26,7 @@ func Redacted(e Event) Event {
 	case e.Turn != nil:
 		// The answer is the text of all the messages that it was cut into.
 		t := *e.Turn
-		t.Answer, t.Reason, t.Response, t.Saw = "", "message_revoked", nil, nil
+		t.Answer, t.Reason, t.Response, t.Saw, t.Facts = "", "message_revoked", nil, nil, nil
 		e.Turn = &t
 	}
 	return e
@@ -69,7 +69,7 @@ func (e *Event) holds() bool {
 		c := e.Update.Content
 		return e.Update.Text != "" || e.Update.Raw != nil || c != nil && c.Edit != nil && c.Edit.Text != ""
 	case e.Media != nil:
-		return e.Media.Key != nil
+		return e.Media.Key != nil || e.Media.Transcript != ""
 	case e.Turn != nil:
 		return e.Turn.Answer != ""
 	}

@@ -173,7 +173,7 @@ func prompt(w *world) string {
 		t.From, t.UpTo = w.state.WaitingFrom, w.state.LastIn
 	}
 	var b strings.Builder
-	for _, line := range chat.Assemble(&w.set, w.events, t.From, t.UpTo)[1:] {
+	for _, line := range (&chat.Talk{Settings: &w.set, Events: w.events, Turn: w.state.TurnID(), From: t.From, UpTo: t.UpTo}).Prompt().Lines[1:] {
 		who := "customer"
 		if line.Role == chat.RoleAssistant {
 			who = "assistant"

@@ -48,6 +48,10 @@ func Step(s *Conversation, in Input) Decision {
 		p.modelAnswered(f)
 	case ModelFailed:
 		p.modelFailed(f)
+	case Summarized:
+		p.summarized(f)
+	case Transcribed:
+		p.transcribed(f)
 	case ToolFinished:
 		p.toolFinished(f)
 	case ToolDecision:

@@ -28,6 +28,7 @@ var notMade = map[string]string{
 	"timeout":       "The tool did not answer in time.",
 	"refused":       "A person of the team refused this.",
 	"not_approved":  "Nobody of the team approved this in time.",
+	"unavailable":   "The tool cannot be used now.",
 	"dropped":       "The turn ended before the result came.",
 }
 
@@ -58,6 +59,8 @@ type StartTool struct {
 	// Call and Name are the ToolCall's; N counts how often it was started.
 	Call, Name string
 	N          int
+	// Acts is true of a tool that changes something.
+	Acts bool
 	// Oldest is the first message the turn answers: part of the idempotency key.
 	Oldest  Seq
 	Version AssistantRef
@@ -145,6 +148,9 @@ func failedTool(word, detail string) ToolResult {
 	return ToolResult{Error: word, Content: said}
 }
 
+// ToolFailed is the result of a call that came to nothing, for a word.
+func ToolFailed(word string) ToolResult { return failedTool(word, "") }
+
 // startTool begins a call, or begins it again.
 func (p *step) startTool(id, name string, n int) {
 	tool := p.set.Tools[name]
@@ -154,8 +160,8 @@ func (p *step) startTool(id, name string, n int) {
 	}
 	p.emit(Event{Kind: ToolStarted, At: p.now.Add(limit + CallGrace), Tool: &ToolRecord{Turn: p.c.TurnID(), ID: id, Name: name,
 		N: n, Epoch: p.in.Epoch, Acts: tool.Acts, Repeatable: tool.Repeatable}})
-	p.effect(StartTool{Turn: p.c.TurnID(), Call: id, Name: name, N: n, Oldest: p.c.Turn.From,
-		Version: p.c.Work.Version, Timeout: limit})
+	p.effect(StartTool{Turn: p.c.TurnID(), Call: id, Name: name, N: n, Acts: tool.Acts, Oldest: p.c.Turn.From,
+		Version: p.c.Version(), Timeout: limit})
 }
 
 func (p *step) endTool(id, name string, r ToolResult) {

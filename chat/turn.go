@@ -91,7 +91,7 @@ func (p *step) startCall() {
 		return
 	}
 	p.emit(Event{Kind: TurnStarted, At: p.now.Add(p.set.TurnTimeout + CallGrace), Turn: &r})
-	p.effect(StartTurn{Turn: r.ID, Call: r.Call, From: r.From, UpTo: r.UpTo, Version: r.Version, Timeout: p.set.TurnTimeout})
+	p.effect(StartTurn{Turn: r.ID, Call: r.Call, From: r.From, UpTo: r.UpTo, Version: p.c.Version(), Timeout: p.set.TurnTimeout})
 }
 
 // reserve makes a reservation part of the commit. When the counter is known to be
@@ -213,7 +213,7 @@ func (p *step) record(a *Answer) *TurnRecord {
 		ID: p.c.TurnID(), Call: t.Call, Epoch: t.Epoch, From: t.From, UpTo: t.UpTo, Answer: a.Text, Model: a.Model,
 		PromptHash: a.PromptHash, PromptTokens: a.PromptTokens, OutTokens: a.OutTokens, Simulated: a.Simulated,
 		Tokens: a.Tokens, Provider: a.Provider, Request: a.Request, Cost: p.settle(a.Cost), Calls: a.Calls,
-		Saw: a.Saw, Horizon: a.Horizon,
+		Saw: a.Saw, Facts: a.Facts, Horizon: a.Horizon,
 	}
 }
 
@@ -315,5 +315,29 @@ func (p *step) callFailed(f ModelFailed) {
 		ID: p.c.TurnID(), Call: t.Call, Epoch: t.Epoch, From: t.From, UpTo: t.UpTo, Reason: f.Reason, Cost: p.settle(cost)}})
 	if f.Permanent || try >= p.set.ModelTryMax {
 		p.giveUp("model_failed")
+	}
+}
+
+// summarized keeps a summary.
+func (p *step) summarized(f Summarized) {
+	s := f.Summary
+	if s.UpTo == 0 || s.UpTo > p.c.Seq || strings.TrimSpace(s.Text) == "" {
+		p.refuse("no_summary")
+		return
+	}
+	p.pay(s.Cost)
+	p.emit(Event{Kind: SummaryMade, Summary: &s})
+}
+
+// transcribed keeps what is heard in a voice note.
+func (p *step) transcribed(f Transcribed) {
+	p.pay(f.Cost)
+	p.emit(Event{Kind: MediaTranscribed, Media: &MediaRecord{Message: f.Message, Index: f.Index, Transcript: f.Text}})
+}
+
+// pay counts what was not reserved.
+func (p *step) pay(cost Money) {
+	if cost > 0 {
+		p.d.Reserve = append(p.d.Reserve, Reservation{Counter: budgetCounter(p.now), Amount: int64(cost)})
 	}
 }

@@ -51,6 +51,18 @@ const (
 	CallStarted CallState = 3 // under way
 )
 
+// Version names the assistant that the turn under way runs on; empty when there is
+// none, and the next to begin runs on the one that is published then.
+func (c *Conversation) Version() AssistantRef {
+	switch {
+	case c.Work == nil:
+		return ""
+	case c.Work.Version == "":
+		return RefOf(DefaultAssistant, 0)
+	}
+	return c.Work.Version
+}
+
 // pending returns the call of an id, nil for none.
 func (w *Work) pending(id string) *PendingCall {
 	if w == nil {

@@ -13,6 +13,10 @@ type Turn struct {
 	Tokens *prometheus.CounterVec
 	// Errors counts failed calls by reason.
 	Errors *prometheus.CounterVec
+	// Tools counts tool calls by outcome: done, failed.
+	Tools *prometheus.CounterVec
+	// Blocked counts answers that the guard held back, by reason.
+	Blocked *prometheus.CounterVec
 }
 
 func newTurn(reg prometheus.Registerer) Turn {
@@ -22,5 +26,7 @@ func newTurn(reg prometheus.Registerer) Turn {
 		Call:     histogram(reg, "chumi_model_call_seconds", "Duration of model calls."),
 		Tokens:   counters(reg, "chumi_model_tokens_total", "Model tokens by direction.", "direction"),
 		Errors:   counters(reg, "chumi_model_errors_total", "Failed model calls by reason.", "reason"),
+		Tools:    counters(reg, "chumi_tool_calls_total", "Tool calls of assistants by outcome.", "outcome"),
+		Blocked:  counters(reg, "chumi_answers_blocked_total", "Answers that a guard held back, by reason.", "reason"),
 	}
 }

@@ -34,7 +34,7 @@ func everyEvent() []chat.Event {
 		Tokens: chat.Tokens{Prompt: 100, Cached: 3, Output: 7, Reasoning: 2, Estimated: true}, Provider: "p", Request: "req-1",
 		Calls:    []chat.ToolCall{{ID: "2.0", Name: "look", Args: []byte(`{"who":"Ada"}`)}},
 		Response: &chat.Response{Messages: []string{"hello"}, Sentiment: "neutral", Confidence: 0.5, Sources: []string{"k1"}},
-		Saw:      []chat.Passage{{Chunk: "k1", Version: 2, Source: "faq", Text: "we open at 9"}}, Horizon: 10}
+		Saw:      []chat.Passage{{Chunk: "k1", Version: 2, Source: "faq", Text: "we open at 9"}}, Facts: []string{"Ada is here"}, Horizon: 10}
 	tool := &chat.ToolRecord{Turn: turn, ID: "2.0", Name: "look", N: 2, Epoch: 9, Acts: true, Repeatable: true, Late: true, Approved: true,
 		Member: "eve@acme.test", Result: &chat.ToolResult{Content: "hello Ada", Error: "timeout"}}
 	summary := &chat.Summary{UpTo: 9, Text: "Ada said hello", Model: "m-1", Tokens: chat.Tokens{Prompt: 3}, Cost: 5, Simulated: true}

@@ -39,6 +39,16 @@ func Points() []Point {
 		SendRecorded, StatusDecided, APIAnswering}
 }
 
+// The points of tool calls, in order. Only an assistant with tools meets them.
+const (
+	ToolRequested Point = "tool-requested" // tool_started durable, tool not called
+	ToolAnswering Point = "tool-answering" // tool answered, result not mailed
+	ToolRecorded  Point = "tool-recorded"  // result durable, model not asked again
+)
+
+// ToolPoints lists those in order.
+func ToolPoints() []Point { return []Point{ToolRequested, ToolAnswering, ToolRecorded} }
+
 // The points of a node that is behind and takes in a snapshot, in order. Only a
 // node of a cluster meets them.
 const (

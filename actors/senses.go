@@ -1,0 +1,116 @@
+package actors
+
+import (
+	"context"
+	"io"
+	"path"
+	"time"
+
+	"github.com/chumiai/chumi/chat"
+)
+
+// What of files a model is shown.
+const (
+	picturesMax     = 4
+	pictureBytesMax = 4 << 20
+	voiceBytesMax   = 16 << 20
+	voiceWait       = 30 * time.Second
+)
+
+// hear has the voice notes that the call answers written down, and recorded: each is
+// heard once.
+func (a *modelCall) hear() {
+	sys := a.turns.sys
+	if p := a.talk.Settings.Profile; p == nil || !p.Voice || sys.opt.Transcriber == nil || sys.opt.Opener == nil {
+		return
+	}
+	for _, f := range a.files("audio", "voice") {
+		if a.heard(f) {
+			continue
+		}
+		text, cost, err := a.transcribe(f)
+		if err != nil {
+			sys.opt.Logger.Warn("a voice note is not understood", "tenant", a.call.tenant, "error", err)
+			continue
+		}
+		sys.insist(a.call.tenant, a.call.group, a.call.conversation,
+			chat.Transcribed{Message: f.Message, Index: f.Index, Text: text, Cost: cost})
+		a.talk.Events = append(a.talk.Events, chat.Event{Kind: chat.MediaTranscribed, Seq: a.talk.Horizon(),
+			Media: &chat.MediaRecord{Message: f.Message, Index: f.Index, Transcript: text}})
+	}
+}
+
+func (a *modelCall) heard(f *chat.MediaRecord) bool {
+	for i := range a.talk.Events {
+		e := &a.talk.Events[i]
+		if e.Kind == chat.MediaTranscribed && e.Media.Message == f.Message && e.Media.Index == f.Index {
+			return true
+		}
+	}
+	return false
+}
+
+func (a *modelCall) transcribe(f *chat.MediaRecord) (text string, cost chat.Money, err error) {
+	sys := a.turns.sys
+	ctx, cancel := context.WithCancel(a.call.ctx)
+	defer cancel()
+	defer sys.opt.Clock.AfterFunc(voiceWait, cancel)()
+	body, err := sys.opt.Opener.Open(ctx, a.call.tenant, chat.BlobID(f.Blob), f.Key, 0)
+	if err != nil {
+		return "", 0, err
+	}
+	defer body.Close()
+	name := path.Base("/" + f.Filename)
+	if f.Filename == "" {
+		name = "voice.ogg"
+	}
+	text, err = sys.opt.Transcriber.Transcribe(ctx, a.call.tenant, name, f.MIME, io.LimitReader(body, voiceBytesMax))
+	return text, 0, err
+}
+
+// look brings the pictures that the call answers, latest first, as many as a model is
+// shown.
+func (a *modelCall) look() {
+	sys := a.turns.sys
+	if p := a.talk.Settings.Profile; p == nil || !p.Vision || sys.opt.Opener == nil {
+		return
+	}
+	files := a.files("image")
+	for i := len(files) - 1; i >= 0 && len(files)-i <= picturesMax; i-- {
+		f := files[i]
+		if f.Size > pictureBytesMax {
+			continue
+		}
+		body, err := sys.opt.Opener.Open(a.call.ctx, a.call.tenant, chat.BlobID(f.Blob), f.Key, 0)
+		if err != nil {
+			continue
+		}
+		raw, err := io.ReadAll(io.LimitReader(body, pictureBytesMax+1))
+		_ = body.Close()
+		if err != nil || len(raw) > pictureBytesMax {
+			continue
+		}
+		_, seq, _ := f.Message.Parse()
+		if a.talk.Pictures == nil {
+			a.talk.Pictures = map[chat.Seq][]chat.Picture{}
+		}
+		a.talk.Pictures[seq] = append(a.talk.Pictures[seq], chat.Picture{MIME: f.MIME, SHA256: f.SHA256, Bytes: raw})
+	}
+}
+
+// files are the stored files, of some kinds, of the messages that the call answers.
+func (a *modelCall) files(kinds ...string) (list []*chat.MediaRecord) {
+	wanted := map[chat.MessageID]bool{}
+	for i := range a.talk.Events {
+		e := &a.talk.Events[i]
+		switch {
+		case e.Kind == chat.MessageReceived && e.Seq >= a.talk.From && e.Seq <= a.talk.UpTo && !e.Message.Revoked:
+			for _, k := range kinds {
+				wanted[e.Message.ID] = wanted[e.Message.ID] || e.Message.Type == k
+			}
+		case e.Kind == chat.MediaStored && wanted[e.Media.Message] && e.Media.Key != nil:
+			list = append(list, e.Media)
+		}
+	}
+	return list
+}
