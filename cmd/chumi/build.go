@@ -181,7 +181,7 @@ func (s *Server) appSecret(id chat.AppID) (chat.Secret, bool) {
 
 func (s *Server) buildAPI(context.Context) error {
 	o := api.Options{
-		Keys: s.directory, Views: s.store.Views(), Sends: s.store.Views(), Templates: s.store.Views(), Feed: s.store.Views(), Commands: s.system.Ingress(), Marks: s.system.Ingress(),
+		Keys: s.directory, Views: s.store.Views(), Sends: s.store.Views(), Templates: s.store.Views(), Feed: s.store.Views(), Commands: s.system.Ingress(), Approvals: s.system.Ingress(), Marks: s.system.Ingress(),
 		Channels: s.system.Channels(), Onboarding: s.system.Channels(), Disconnection: s.system.Channels(), TemplateSync: s.system.Channels(), Settings: s.system.Channels(), Profiles: s.graph,
 		People: s.store.Views(), Links: s.system.Ingress(),
 		Metrics: &s.metrics.API, Log: s.opt.Log,

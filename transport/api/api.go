@@ -38,7 +38,7 @@ const (
 
 // Options is what an API needs. The zero value of a number takes its default.
 type Options struct {
-	// Keys, Views, People, Sends, Templates, Feed, Commands, Links, Marks, Metrics and Log
+	// Keys, Views, People, Sends, Templates, Feed, Commands, Approvals, Links, Marks, Metrics and Log
 	// are required, and so are Channels, Onboarding, Disconnection, TemplateSync, Profiles
 	// and Settings.
 	Keys          Keys
@@ -48,6 +48,7 @@ type Options struct {
 	Templates     Templates
 	Feed          Feed
 	Commands      Commands
+	Approvals     Approvals
 	Links         Links
 	Marks         Marks
 	Channels      Channels
@@ -119,8 +120,8 @@ type API struct {
 
 // New returns an API, or an error that names the missing option.
 func New(o Options) (*API, error) {
-	if o.Keys == nil || o.Views == nil || o.People == nil || o.Links == nil || o.Sends == nil || o.Templates == nil || o.Feed == nil || o.Commands == nil || o.Marks == nil || o.Metrics == nil || o.Log == nil {
-		return nil, chat.E("api.New", chat.KindInvalid, "Keys, Views, People, Sends, Templates, Feed, Commands, Links, Marks, Metrics and Log are required", nil)
+	if o.Keys == nil || o.Views == nil || o.People == nil || o.Links == nil || o.Sends == nil || o.Templates == nil || o.Feed == nil || o.Commands == nil || o.Approvals == nil || o.Marks == nil || o.Metrics == nil || o.Log == nil {
+		return nil, chat.E("api.New", chat.KindInvalid, "Keys, Views, People, Sends, Templates, Feed, Commands, Approvals, Links, Marks, Metrics and Log are required", nil)
 	}
 	if o.Channels == nil || o.Onboarding == nil || o.Disconnection == nil || o.TemplateSync == nil || o.Profiles == nil || o.Settings == nil {
 		return nil, chat.E("api.New", chat.KindInvalid, "Channels, Onboarding, Disconnection, TemplateSync, Profiles and Settings are required", nil)

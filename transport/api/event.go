@@ -37,13 +37,19 @@ func AppendEvent(dst []byte, e *chat.Event) []byte {
 	if e.Status != nil {
 		dst = appendStatus(dst, e.Status)
 	}
-	if e.Turn != nil {
+	switch {
+	case e.Turn != nil:
 		dst = appendTurn(dst, e.Turn)
+	case e.Tool != nil:
+		dst = appendTool(dst, e.Tool)
+	case e.Summary != nil:
+		dst = appendSummary(dst, e.Summary)
 	}
 	if e.Handoff != nil {
 		dst = append(dst, `,"handoff":{"reason":`...)
 		dst = appendString(dst, e.Handoff.Reason)
 		dst = appendOptional(dst, "member", e.Handoff.Member)
+		dst = appendOptional(dst, "note", e.Handoff.Note)
 		dst = appendOptionalTime(dst, "until", e.Handoff.Until)
 		dst = append(dst, '}')
 	}
@@ -134,25 +140,6 @@ func appendStatus(dst []byte, s *chat.StatusChange) []byte {
 	return append(dst, '}')
 }
 
-func appendTurn(dst []byte, t *chat.TurnRecord) []byte {
-	dst = append(dst, `,"turn":{"id":`...)
-	dst = appendString(dst, string(t.ID))
-	dst = append(dst, `,"call":`...)
-	dst = strconv.AppendInt(dst, int64(t.Call), 10)
-	dst = appendOptionalInt(dst, "from_seq", int64(t.From)) // #nosec G115 -- seqs count events
-	dst = appendOptionalInt(dst, "to_seq", int64(t.UpTo))   // #nosec G115
-	dst = appendOptional(dst, "answer", t.Answer)
-	dst = appendOptional(dst, "model", t.Model)
-	dst = appendOptional(dst, "prompt_hash", t.PromptHash)
-	dst = appendOptionalInt(dst, "prompt_tokens", t.PromptTokens)
-	dst = appendOptionalInt(dst, "output_tokens", t.OutTokens)
-	if t.Simulated {
-		dst = append(dst, `,"simulated":true`...)
-	}
-	dst = appendOptional(dst, "reason", t.Reason)
-	return append(dst, '}')
-}
-
 func appendContact(dst []byte, c *chat.Contact) []byte {
 	dst = append(dst, `{"id":`...)
 	dst = appendString(dst, string(c.ID))
@@ -179,6 +166,9 @@ func appendContact(dst []byte, c *chat.Contact) []byte {
 	}
 	if len(c.Consents) > 0 {
 		dst = appendJSON(dst, "consents", c.Consents)
+	}
+	if len(c.Fields) > 0 {
+		dst = appendJSON(dst, "fields", c.Fields)
 	}
 	if c.Profile != nil {
 		shown := *c.Profile

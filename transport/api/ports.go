@@ -93,6 +93,13 @@ type Commands interface {
 	HandBack(ctx context.Context, t chat.TenantID, id chat.ConversationID, m chat.HandBack) (chat.Verdict, error)
 }
 
+// Approvals takes what people say of tool calls that wait for them.
+type Approvals interface {
+	// Decide is durable when it returns. KindNotFound: no such call waits. Deciding
+	// again what was decided changes nothing.
+	Decide(ctx context.Context, t chat.TenantID, id chat.ConversationID, d chat.ToolDecision) error
+}
+
 // Marks tells customers that they were read. Safe for concurrent use.
 type Marks interface {
 	// MarkRead asks Meta, once, to mark the customer's messages as read. It returns

@@ -43,6 +43,7 @@ var routes = []route{
 	{"uploads", fasthttp.MethodPost, mediaPath, scopeWrite, (*call).uploadMedia},
 	{"takeover", fasthttp.MethodPost, "/v1/conversations/{id}/takeover", scopeWrite, (*call).takeOver},
 	{"handback", fasthttp.MethodPost, "/v1/conversations/{id}/handback", scopeWrite, (*call).handBack},
+	{"approvals", fasthttp.MethodPost, "/v1/conversations/{id}/approvals", scopeWrite, (*call).approve},
 	{"channels", fasthttp.MethodGet, "/v1/channels", scopeRead, (*call).listChannels},
 	{"channel_connect", fasthttp.MethodPost, "/v1/channels/connect", scopeManage, (*call).connectChannel},
 	{"channel", fasthttp.MethodGet, "/v1/channels/{id}", scopeRead, (*call).showChannel},

@@ -280,6 +280,15 @@ func (w *world) HandBack(_ context.Context, t chat.TenantID, c chat.Conversation
 	return chat.Verdict{Kind: chat.VerdictDuplicate}, w.mine(t, c)
 }
 
+func (w *world) Decide(_ context.Context, t chat.TenantID, c chat.ConversationID, d chat.ToolDecision) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if d.Call != "2.0" {
+		return chat.E("world.Decide", chat.KindNotFound, "no_such_call", nil)
+	}
+	return w.mine(t, c)
+}
+
 // site is a running API listener over a world.
 type site struct {
 	*world
@@ -294,7 +303,7 @@ func start(t *testing.T, change func(*api.Options, *edge.Limits)) *site {
 	w := newWorld()
 	log := slog.New(slog.DiscardHandler)
 	set := metrics.New(nil)
-	o := api.Options{Keys: w, Views: w, People: w, Links: w, Sends: w, Templates: w, Feed: w, Commands: w, Marks: w, Library: newShelf(), Channels: w, Onboarding: w, Disconnection: w, TemplateSync: w, Settings: w, Profiles: w, Metrics: &set.API, Log: log}
+	o := api.Options{Keys: w, Views: w, People: w, Links: w, Sends: w, Templates: w, Feed: w, Commands: w, Approvals: w, Marks: w, Library: newShelf(), Channels: w, Onboarding: w, Disconnection: w, TemplateSync: w, Settings: w, Profiles: w, Metrics: &set.API, Log: log}
 	limits := edge.DefaultAPILimits
 	if change != nil {
 		change(&o, &limits)
