@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"strconv"
+	"strings"
 )
 
 // ToolKey names a call of a tool to whoever carries it out: repeated with the same
@@ -30,6 +31,13 @@ const (
 	// another.
 	ToolArgsMax  = 16 << 10
 	argsDepthMax = 16
+	// ToolSchemaMax bounds the schema of arguments, and how deep it goes.
+	ToolSchemaMax  = 64 << 10
+	schemaDepthMax = 32
+	// numberLenMax and exponentMax bound numbers: a reader that counts in exact
+	// fractions takes all memory for one with a large exponent.
+	numberLenMax = 64
+	exponentMax  = 300
 )
 
 var (
@@ -37,22 +45,33 @@ var (
 	errArgsObject = errors.New("not one JSON object")
 	errArgsDepth  = errors.New("nested too deeply")
 	errArgsTwice  = errors.New("a member stands twice")
+	errArgsNumber = errors.New("a number is out of range")
 )
 
 // CanonicalArgs is the canonical form of arguments: one JSON object, sorted keys, no
 // spaces, numbers as they are written. Nothing is an empty object. It refuses what two
 // readers could read in two ways.
 func CanonicalArgs(args json.RawMessage) (json.RawMessage, error) {
+	if len(bytes.TrimSpace(args)) == 0 {
+		return json.RawMessage("{}"), nil
+	}
+	return canonical(args, ToolArgsMax, argsDepthMax)
+}
+
+// CanonicalSchema is CanonicalArgs for the schema of arguments.
+func CanonicalSchema(schema json.RawMessage) (json.RawMessage, error) {
+	return canonical(schema, ToolSchemaMax, schemaDepthMax)
+}
+
+func canonical(args json.RawMessage, most, depth int) (json.RawMessage, error) {
 	args = bytes.TrimSpace(args)
 	switch {
-	case len(args) == 0:
-		return json.RawMessage("{}"), nil
-	case len(args) > ToolArgsMax:
+	case len(args) > most:
 		return nil, errArgsSize
-	case args[0] != '{':
+	case len(args) == 0 || args[0] != '{':
 		return nil, errArgsObject
 	}
-	if err := checkArgs(args); err != nil {
+	if err := checkArgs(args, depth); err != nil {
 		return nil, err
 	}
 	d := json.NewDecoder(bytes.NewReader(args))
@@ -73,8 +92,19 @@ func CanonicalArgs(args json.RawMessage) (json.RawMessage, error) {
 	return bytes.TrimRight(out.Bytes(), "\n"), nil
 }
 
-// checkArgs walks the tokens for depth and for members that stand twice.
-func checkArgs(args []byte) error {
+// inRange reports whether a number can be counted with.
+func inRange(n string) bool {
+	if _, exponent, ok := strings.Cut(strings.ToLower(n), "e"); ok {
+		if e, err := strconv.Atoi(exponent); err != nil || e > exponentMax || e < -exponentMax {
+			return false
+		}
+	}
+	return len(n) <= numberLenMax
+}
+
+// checkArgs walks the tokens for depth, for numbers, and for members that stand
+// twice.
+func checkArgs(args []byte, depth int) error {
 	d := json.NewDecoder(bytes.NewReader(args))
 	d.UseNumber()
 	type level struct {
@@ -100,6 +130,9 @@ func checkArgs(args []byte) error {
 				continue
 			}
 		}
+		if n, ok := t.(json.Number); ok && !inRange(n.String()) {
+			return errArgsNumber
+		}
 		switch t {
 		case json.Delim('{'):
 			open = append(open, level{seen: map[string]bool{}, key: true})
@@ -115,7 +148,7 @@ func checkArgs(args []byte) error {
 				open[len(open)-1].key = open[len(open)-1].seen != nil
 			}
 		}
-		if len(open) > argsDepthMax {
+		if len(open) > depth {
 			return errArgsDepth
 		}
 	}

@@ -7,6 +7,7 @@
 //	openai   the model provider
 //	api      REST and the event stream for integrators and the console
 //	egress   wherever a tenant's URL leads: websites, its tools; nothing inside
+//	tools    calls of models that lead out: HTTP requests, MCP servers
 //	extract  text of the files and pages that a business knows itself by
 //	peer     the other nodes of a cluster: mutual TLS, Raft frames, snapshots, mail
 //

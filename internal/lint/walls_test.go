@@ -42,6 +42,7 @@ const (
 	argon2     = "golang.org/x/crypto/argon2"
 	yaml       = "go.yaml.in/yaml/v3"
 	jsonschema = "github.com/santhosh-tekuri/jsonschema/v6"
+	mcp        = "github.com/modelcontextprotocol/go-sdk/mcp"
 	minio      = "github.com/minio/minio-go/v7"
 )
 
@@ -79,6 +80,8 @@ var walls = []wall{
 	{pkg: "transport/meta/metatest"},
 	{pkg: "transport/peer", inside: []string{"chat", "metrics"},
 		outside: []string{actor, "github.com/asynkron/protoactor-go/remote", "google.golang.org/grpc", "go.etcd.io/raft/v3/raftpb", protobuf, fasthttp}},
+	{pkg: "transport/tools", inside: []string{"chat"}, outside: []string{mcp, jsonschema}},
+	{pkg: "transport/tools/toolstest"},
 	{pkg: "transport/egress", inside: []string{"chat"}},
 	{pkg: "transport/extract", inside: []string{"chat"}, outside: []string{"golang.org/x/net/html", "github.com/ledongthuc/pdf"}},
 	{pkg: "transport/openai", inside: []string{"chat", "metrics", "metrics/failpoint"}, outside: []string{openai, failsafe, jsonschema}},
