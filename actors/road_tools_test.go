@@ -1,6 +1,7 @@
 package actors_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/chumiai/chumi/actors"
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/persistence"
+	"github.com/chumiai/chumi/transport/tools/toolstest"
 )
 
 // bench is a road with a second tenant and a Workbench.
@@ -198,4 +200,67 @@ func TestErase_TakesTheOrders(t *testing.T) {
 			t.Errorf("%s is left, %v", owner, err)
 		}
 	}
+}
+
+// TestHostile_OfTheOthersNothing runs the corpus against the engine's own tools, and
+// asks for tools that nobody granted: not one byte of another contact or tenant comes
+// back, and nothing that is not granted is carried out.
+func TestHostile_OfTheOthersNothing(t *testing.T) {
+	b := newBench(t)
+	b.deliver(said("15550001", "wamid.1", "hello"), said("15550002", "wamid.2", "hello"))
+	b.graph.await(t, 2)
+	theirs := b.place("15550002")
+	const canary = "CANARY-of-another"
+	for _, o := range []chat.OrderRecord{{ID: "B-1", Phone: "15550002", Status: canary}, {ID: "B-2", Contact: theirs.Contact, Status: canary}, {ID: "A-1", Phone: "15550001", Status: "mine"}} {
+		b.must(b.sys.Catalog().PutOrder(t.Context(), "acme", o, "k"))
+	}
+	b.must(b.sys.Catalog().PutOrder(t.Context(), "bolt", chat.OrderRecord{ID: "B-1", Phone: "15550001", Status: canary}, "k"))
+	_, err := b.sys.Catalog().Put(t.Context(), "bolt", []chat.CatalogItem{{ID: "B-1", Name: canary, Price: 1, Currency: "EUR"}}, "k")
+	b.must(err)
+	_, err = b.sys.Catalog().Put(t.Context(), "acme", []chat.CatalogItem{{ID: "BIKE", Name: "Bike of acme", Price: 1, Currency: "EUR"}}, "k")
+	b.must(err)
+
+	attacks := toolstest.Attacks(toolstest.World{OtherOrder: "B-1", OtherContact: string(theirs.Contact), OtherNumber: "15550002", OtherTenant: "bolt", Secret: "SHOP", Inside: "https://10.0.0.1/"})
+	if len(attacks) < 500 {
+		t.Fatalf("%d attacks", len(attacks))
+	}
+	remote := 0
+	b.desk = actors.NewWorkbench(actors.WorkbenchOptions{Documents: b.store, Contacts: b.store, Remote: remoteTools(func(chat.ToolRun) { remote++ })})
+	mine := b.place("15550001")
+	for _, a := range attacks {
+		// What the model asks for is a name; the tool is what the engine has of it.
+		tool, _ := chat.EngineTool(a.Tool)
+		if tool.Parameters == nil {
+			tool = chat.Tool{}
+		}
+		got := b.desk.Run(t.Context(), chat.ToolRun{Tenant: "acme", Channel: "acme-wa", Conversation: mine.Conversation, Contact: mine.Contact,
+			Call: chat.ToolCall{ID: "1.1", Name: a.Tool, Args: a.Args}, Tool: tool})
+		if tool.Name == "" && got.Error == "" {
+			t.Errorf("%s was carried out: %+v", a.Name, got)
+		}
+		if text := fmt.Sprintf("%+v", got); strings.Contains(text, canary) || strings.Contains(text, "15550002") || strings.Contains(text, string(theirs.Contact)) {
+			t.Errorf("%s: %s", a.Name, text)
+		}
+	}
+	// A tool that bears another name than the call, or the engine's name and leads out.
+	order, _ := chat.EngineTool(chat.ToolOrderStatus)
+	out := chat.Tool{Name: chat.ToolOrderStatus, Kind: chat.ToolHTTP, HTTP: &chat.HTTPTool{}}
+	for _, r := range []chat.ToolRun{{Tool: order, Call: chat.ToolCall{Name: "shell"}}, {Tool: out, Call: chat.ToolCall{Name: chat.ToolOrderStatus}},
+		{Tool: chat.Tool{Name: "x", Kind: chat.ToolHTTP}, Call: chat.ToolCall{Name: "x", Invalid: "not granted"}}} {
+		r.Tenant, r.Contact = "acme", mine.Contact
+		if got := b.desk.Run(t.Context(), r); got.Error == "" {
+			t.Errorf("%s as %s was carried out", r.Call.Name, r.Tool.Name)
+		}
+	}
+	if remote != 0 {
+		t.Errorf("%d calls led out", remote)
+	}
+}
+
+type remoteTools func(chat.ToolRun)
+
+// Run implements actors.RemoteTools.
+func (f remoteTools) Run(_ context.Context, r chat.ToolRun) chat.ToolResult {
+	f(r)
+	return chat.ToolResult{}
 }
