@@ -75,12 +75,22 @@ type Contact struct {
 	Apart []ContactID
 	// Link is what an event changed about the links; nil in the stored contact.
 	Link *ContactLink
+	// Doubt is the latest report of Meta's that who writes may be another than before;
+	// nil for none. Whatever proved the person earlier proves nothing since.
+	Doubt *Doubt
 	// Consents are the categories the customer allowed or forbade, latest per category.
 	Consents []ConsentAt
 	// Profile is what the product shows of the person.
 	Profile *Profile
 	// Fields are what the person said of themselves, by plain words.
 	Fields map[string]string
+}
+
+// Doubt is when Meta told that who is behind a contact may have changed, and by which
+// change: number_changed, user_id_changed or identity_changed.
+type Doubt struct {
+	Kind string    `json:"kind"`
+	At   time.Time `json:"at"`
 }
 
 // ConsentAt is a Consent and when it was given or withdrawn.

@@ -13,7 +13,7 @@ const (
 	// UserIDChanged: Meta names the same person by another id.
 	UserIDChanged = "user_id_changed"
 	// IdentityChanged: the person, or the device, behind the number may be another.
-	// Nothing moves; who asks for proof must ask again.
+	// Nothing moves, and the contact shows it: who asks for proof must ask again.
 	IdentityChanged = "identity_changed"
 )
 
@@ -123,9 +123,15 @@ func (p *step) named(name string) {
 
 // identity makes the person known by other identifiers. What a person was known by
 // goes on leading here, with one exception: a number that was given up leads
-// nowhere, so that the next who writes from it is somebody new.
+// nowhere, so that the next who writes from it is somebody new. Each change is a doubt
+// about who the person is: Meta gives a user another id when the number changes, too.
 func (p *step) identity(f *Inbound, ch *IdentityChange) {
+	c := p.person()
+	doubted := c.doubt(ch.Kind, occurred(f.Time, p.now))
 	if ch.Kind != NumberChanged && ch.Kind != UserIDChanged || len(ch.Became) == 0 {
+		if doubted {
+			p.keep(ContactLinked, c)
+		}
 		return
 	}
 	before := ch.Before
@@ -133,7 +139,6 @@ func (p *step) identity(f *Inbound, ch *IdentityChange) {
 		before = f.Customer
 	}
 	gone := func(a Address) bool { return !slices.Contains(ch.Became, a) && givenUp(ch.Kind, before, a) }
-	c := p.person()
 	if ch.Kind == NumberChanged {
 		for _, a := range union(before, c.Addresses) {
 			if gone(a) && a.isNumber() {
@@ -160,6 +165,17 @@ func (p *step) identity(f *Inbound, ch *IdentityChange) {
 		p.sameAs([]ContactID{at.Contact}, ch.Kind)
 	}
 	p.sameAs(at.Others, ch.Kind)
+}
+
+// doubt notes a report that the person may be another, unless a later one is known. It
+// tells whether the contact is another for it.
+func (c *Contact) doubt(kind string, at time.Time) bool {
+	switch {
+	case kind != NumberChanged && kind != UserIDChanged && kind != IdentityChanged, c.Doubt != nil && !at.After(c.Doubt.At):
+		return false
+	}
+	c.Doubt = &Doubt{Kind: kind, At: at}
+	return true
 }
 
 // givenUp reports whether a is one of the identifiers that a change replaces. A

@@ -157,6 +157,9 @@ func people(c *chat.Contact) string {
 	for _, k := range c.Consents {
 		fmt.Fprintf(&b, " %s=%v", k.Category, k.Given)
 	}
+	if c.Doubt != nil {
+		fmt.Fprintf(&b, " doubt:%s@%s", c.Doubt.Kind, c.Doubt.At.Sub(start))
+	}
 	for _, l := range c.Links {
 		fmt.Fprintf(&b, " linked:%s", l)
 	}

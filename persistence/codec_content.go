@@ -41,16 +41,17 @@ type contactMore struct {
 	Apart    []chat.ContactID  `json:"apart,omitempty"`
 	Link     *chat.ContactLink `json:"link,omitempty"`
 	Consents []chat.ConsentAt  `json:"consents,omitempty"`
+	Doubt    *chat.Doubt       `json:"doubt,omitempty"`
 	Profile  *chat.Profile     `json:"profile,omitempty"`
 	Fields   map[string]string `json:"fields,omitempty"`
 }
 
 // contactExtra is what few contacts have, as JSON; nil for most.
 func contactExtra(c *chat.Contact) ([]byte, error) {
-	if len(c.Former) == 0 && len(c.Links) == 0 && len(c.Apart) == 0 && c.Link == nil && len(c.Consents) == 0 && c.Profile == nil && len(c.Fields) == 0 {
+	if len(c.Former) == 0 && len(c.Links) == 0 && len(c.Apart) == 0 && c.Link == nil && len(c.Consents) == 0 && c.Doubt == nil && c.Profile == nil && len(c.Fields) == 0 {
 		return nil, nil
 	}
-	b, err := json.Marshal(contactMore{Former: c.Former, Links: c.Links, Apart: c.Apart, Link: c.Link, Consents: c.Consents, Profile: c.Profile, Fields: c.Fields})
+	b, err := json.Marshal(contactMore{Former: c.Former, Links: c.Links, Apart: c.Apart, Link: c.Link, Consents: c.Consents, Doubt: c.Doubt, Profile: c.Profile, Fields: c.Fields})
 	if err != nil {
 		return nil, chat.E("persistence.encode", chat.KindInvalid, "a contact cannot be encoded", nil)
 	}
@@ -67,7 +68,7 @@ func readContactExtra(b []byte, c *chat.Contact) error {
 		return err
 	}
 	c.Former, c.Links, c.Apart, c.Link, c.Consents, c.Profile = more.Former, more.Links, more.Apart, more.Link, more.Consents, more.Profile
-	c.Fields = more.Fields
+	c.Doubt, c.Fields = more.Doubt, more.Fields
 	return nil
 }
 

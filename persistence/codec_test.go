@@ -44,7 +44,8 @@ func everyEvent() []chat.Event {
 		Former: []chat.Address{{Kind: chat.WaID, Value: "4915112345670"}}, Links: []chat.ContactID{id16{7}.contactID()}, Apart: []chat.ContactID{id16{8}.contactID()},
 		Fields: map[string]string{"size": "Ada's"},
 		Link:   &chat.ContactLink{Other: id16{7}.contactID(), Proof: "said", Member: "eve@acme.test"}, Profile: &chat.Profile{Username: "Ada", PictureKey: []byte{1}},
-		Consents: []chat.ConsentAt{{Consent: chat.Consent{Category: "marketing_messages", Word: "stop"}, At: at}}}
+		Consents: []chat.ConsentAt{{Consent: chat.Consent{Category: "marketing_messages", Word: "stop"}, At: at}},
+		Doubt:    &chat.Doubt{Kind: chat.IdentityChanged, At: at}}
 	var out []chat.Event
 	for k := range chat.EventKinds {
 		e := chat.Event{Seq: chat.Seq(k), Kind: k, Time: at, Tenant: "acme", Channel: "wa", Conversation: testConversation,

@@ -170,6 +170,9 @@ func appendContact(dst []byte, c *chat.Contact) []byte {
 	if len(c.Fields) > 0 {
 		dst = appendJSON(dst, "fields", c.Fields)
 	}
+	if c.Doubt != nil {
+		dst = appendJSON(dst, "doubt", c.Doubt)
+	}
 	if c.Profile != nil {
 		shown := *c.Profile
 		shown.PictureKey = nil
