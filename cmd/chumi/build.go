@@ -15,7 +15,6 @@ import (
 	"github.com/chumiai/chumi/transport/console"
 	"github.com/chumiai/chumi/transport/edge"
 	"github.com/chumiai/chumi/transport/meta"
-	"github.com/chumiai/chumi/transport/openai"
 	"github.com/chumiai/chumi/transport/peer"
 	"github.com/chumiai/chumi/transport/webhook"
 )
@@ -149,25 +148,6 @@ func (s *Server) buildActors(context.Context) error {
 	}
 	s.system, err = actors.New(o)
 	return err
-}
-
-// buildModel returns nil when no model is configured: customers' messages then
-// go to people.
-func (s *Server) buildModel() (actors.Model, error) {
-	c := s.opt.Config.Assistant
-	o := openai.Options{BaseURL: c.BaseURL, Model: c.Model, APIKey: c.APIKey, Timeout: c.TurnTimeout}
-	switch {
-	case s.opt.Simulator != nil:
-		o = openai.Options{BaseURL: s.opt.Simulator.modelURL, Model: simulatedModel, Timeout: c.TurnTimeout, Simulated: true}
-	case !s.opt.Config.AssistantReady():
-		return nil, nil
-	}
-	client, err := openai.New(o)
-	if err != nil {
-		return nil, err
-	}
-	s.onClose(func() error { client.Close(); return nil })
-	return client, nil
 }
 
 // appSecret is the current secret of an app.

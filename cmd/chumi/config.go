@@ -10,6 +10,7 @@ import (
 	"github.com/chumiai/chumi/transport/api"
 	"github.com/chumiai/chumi/transport/edge"
 	"github.com/chumiai/chumi/transport/meta"
+	"github.com/chumiai/chumi/transport/openai"
 	"github.com/chumiai/chumi/transport/webhook"
 )
 
@@ -20,7 +21,7 @@ import (
 // Tags: doc explains the key in one sentence; enum lists the allowed words; rule
 // names a further check (addr, loopback, url, url_opt, money, optional); secret hides
 // the value wherever it is printed. A duration or number must be greater than
-// zero unless its rule is "optional".
+// zero unless its rule is "optional". A map of structs has keys of the operator's own.
 type Config struct {
 	DataDir   string          `koanf:"data_dir" doc:"Directory of everything the engine stores."`
 	Edge      EdgeConfig      `koanf:"edge" doc:"The listener Meta posts webhooks to."`
@@ -92,9 +93,20 @@ type MetaConfig struct {
 
 // AssistantConfig is the model and its limits.
 type AssistantConfig struct {
-	BaseURL         string        `koanf:"base_url" rule:"url_opt" doc:"Base URL of an OpenAI-compatible API; empty with a key means OpenAI itself, empty without a key means that people answer."`
-	APIKey          chat.Secret   `koanf:"api_key" rule:"optional" secret:"true" doc:"Key of that API; a local model may need none."`
-	Model           string        `koanf:"model" doc:"Name of the model."`
+	BaseURL    string      `koanf:"base_url" rule:"url_opt" doc:"Base URL of an OpenAI-compatible API; empty with a key means OpenAI itself, empty without a key means that people answer."`
+	APIKey     chat.Secret `koanf:"api_key" rule:"optional" secret:"true" doc:"Key of that API; a local model may need none."`
+	Model      string      `koanf:"model" doc:"Name of the model; of the deployment with api: azure."`
+	API        string      `koanf:"api" enum:"chat,responses,azure" doc:"chat is Chat Completions, which every server speaks; responses is OpenAI's newer API, with nothing kept there; azure is Chat Completions of Azure."`
+	APIVersion string      `koanf:"api_version" rule:"optional" doc:"Version of Azure's API; empty for one that is known to work."`
+	HTTP2      bool        `koanf:"http2" doc:"Speaks HTTP/2 to an http:// base URL, which must know it: hundreds of calls then share a connection. With https:// it is agreed on anyway."`
+
+	Providers map[string]ProviderConfig `koanf:"providers" doc:"Further servers of models, by a name that lists of models use."`
+
+	EmbeddingModel        string `koanf:"embedding_model" doc:"Model that makes vectors of knowledge and questions."`
+	EmbeddingProvider     string `koanf:"embedding_provider" rule:"optional" doc:"Name of its provider; empty for base_url."`
+	TranscriptionModel    string `koanf:"transcription_model" doc:"Model that writes down voice notes."`
+	TranscriptionProvider string `koanf:"transcription_provider" rule:"optional" doc:"Name of its provider; empty for base_url."`
+
 	Instructions    string        `koanf:"instructions" doc:"System prompt: what the assistant is and how it answers."`
 	Apology         string        `koanf:"apology" doc:"Sent when the assistant cannot answer in time."`
 	Greeting        string        `koanf:"greeting" rule:"optional" doc:"Sent to a customer who opens the chat for the first time; empty for no greeting."`
@@ -112,6 +124,16 @@ type AssistantConfig struct {
 	// Prices is the price list of PricingFile, once loaded.
 	Prices         *chat.PriceList
 	TenantCallsMax int `koanf:"tenant_calls_max" rule:"optional" doc:"Model calls of one tenant under way at once; 0 means three quarters of calls_max, so that others always find room."`
+}
+
+// ProviderConfig is a server of models besides that of assistant.base_url.
+type ProviderConfig struct {
+	BaseURL    string      `koanf:"base_url" rule:"url" doc:"Base URL of the API; with api: azure that of the resource."`
+	APIKey     chat.Secret `koanf:"api_key" rule:"optional" secret:"true" doc:"Key of that API."`
+	API        string      `koanf:"api" enum:"chat,responses,azure" doc:"How it is spoken to, as assistant.api."`
+	APIVersion string      `koanf:"api_version" rule:"optional" doc:"Version of Azure's API; empty for one that is known to work."`
+	Models     []string    `koanf:"models" rule:"optional" doc:"The only models that are asked for; none for any."`
+	HTTP2      bool        `koanf:"http2" doc:"As assistant.http2."`
 }
 
 // SendsConfig is the policy of ambiguous sends.
@@ -165,7 +187,8 @@ func DefaultConfig() Config {
 		Media: MediaConfig{FileBytesMax: meta.DefaultMediaMax, UploadBytesMax: api.DefaultUploadMax, S3: S3Config{TLS: true}},
 		Assistant: AssistantConfig{
 			Model: DefaultModel, Instructions: chat.DefaultInstructions, Apology: chat.DefaultApology,
-			Typing:      true,
+			Typing: true,
+			API:    string(openai.APIChat), EmbeddingModel: openai.DefaultEmbeddingModel, TranscriptionModel: openai.DefaultTranscriptionModel,
 			QuietPeriod: chat.DefaultQuietPeriod, TurnTimeout: chat.DefaultTurnTimeout,
 			SilenceDeadline: chat.DefaultSilenceDeadline, VolleyMax: chat.DefaultVolleyMax, CallsMax: actors.DefaultTurnsInFlightMax,
 			BudgetFallback: string(chat.BrokeApology),

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +79,16 @@ var refused = []struct {
 	{"model empty", "assistant:\n  model: \" \"\n", []string{"assistant.model", "empty"}},
 	{"apology empty", "assistant:\n  apology: \"\"\n", []string{"assistant.apology", "empty"}},
 	{"data dir empty", "data_dir: \"\"\n", []string{"data_dir", "empty"}},
+	{"api unknown", "assistant:\n  api: soap\n", []string{"assistant.api", "chat, responses, azure"}},
+	{"provider without address", "assistant:\n  providers:\n    other: {api_key: k}\n", []string{"assistant.providers.other.base_url", "http"}},
+	{"provider without keys", "assistant:\n  providers:\n    other: {}\n", []string{":3:", "assistant.providers.other", "no keys"}},
+	{"provider with a wrong key", "assistant:\n  providers:\n    other: {base_ulr: http://a}\n", []string{":3:", "assistant.providers.other.base_ulr", `"assistant.providers.other.base_url"`}},
+	{"provider with a wrong api", "assistant:\n  providers:\n    other: {base_url: \"http://a\", api: rest}\n", []string{"assistant.providers.other.api", "chat, responses"}},
+	{"provider with a wrong name", "assistant:\n  providers:\n    Open.Router: {base_url: \"http://a\"}\n", []string{":3:", "small letters"}},
+	{"provider with models that are no list", "assistant:\n  providers:\n    other: {base_url: \"http://a\", models: m}\n", []string{":3:", "assistant.providers.other.models", "a list"}},
+	{"provider twice", "assistant:\n  providers:\n    a: {base_url: \"http://a\"}\n    a: {base_url: \"http://b\"}\n", []string{"4", "a"}},
+	{"providers is a list", "assistant:\n  providers: [a]\n", []string{":2:", "assistant.providers", "names"}},
+	{"embeddings of nobody", "assistant:\n  embedding_provider: other\n", []string{":2", "assistant.embedding_provider", "assistant.providers.other"}},
 	{"key file missing", "keys:\n  file: /nonexistent/kek\n", []string{"keys.file", "does not exist"}},
 	{"key file is a directory", "keys:\n  file: /\n", []string{"keys.file", "directory"}},
 	{"send too long", "meta:\n  send_timeout: 90s\n", []string{"meta.send_timeout", "1m0s", "1m30s"}},
@@ -167,6 +179,43 @@ func TestLoad_Environment(t *testing.T) {
 		if _, err := loadText(t, "", bad.env); err == nil || !strings.Contains(err.Error(), bad.want) {
 			t.Errorf("%s: want a refusal with %q, got %v", bad.env, bad.want, err)
 		}
+	}
+}
+
+// Providers have names of the operator's: they come from the file and the environment
+// like any other key, and are printed so that they load again.
+func TestLoad_Providers(t *testing.T) {
+	const canary = "sk-canary-90aa"
+	const text = "assistant:\n  embedding_provider: local\n  providers:\n    local: {base_url: \"http://127.0.0.1:11434/v1\", models: [qwen3, llama]}\n" +
+		"    eu: {base_url: \"https://eu.example\", api: azure, api_version: \"2025-01-01\"}\n"
+	l, err := loadText(t, text, "CHUMI_ASSISTANT__PROVIDERS__EU__API_KEY="+canary, "CHUMI_ASSISTANT__PROVIDERS__THIRD__BASE_URL=https://third.example/v1",
+		"CHUMI_ASSISTANT__PROVIDERS__THIRD__MODELS=a,b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := l.Config.Assistant.Providers
+	if len(p) != 3 || p["local"].API != "chat" || !slices.Equal(p["local"].Models, []string{"qwen3", "llama"}) || p["eu"].APIKey.Reveal() != canary ||
+		p["eu"].API != "azure" || p["eu"].APIVersion != "2025-01-01" || !slices.Equal(p["third"].Models, []string{"a", "b"}) {
+		t.Errorf("%+v", p)
+	}
+	var out bytes.Buffer
+	if err := l.print(&out); err != nil || strings.Contains(out.String(), canary) {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	again, err := loadText(t, out.String())
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	for _, s := range settingsOf(&l.Config) {
+		if !s.Secret && !reflect.DeepEqual(s.value(&again.Config), s.value(&l.Config)) {
+			t.Errorf("%s changed from %v to %v", s.Key, s.value(&l.Config), s.value(&again.Config))
+		}
+	}
+	if l.Origin["assistant.providers.eu.api_key"] != "CHUMI_ASSISTANT__PROVIDERS__EU__API_KEY" || l.Origin["assistant.providers.eu.http2"] != "default" {
+		t.Errorf("origins %v", l.Origin)
+	}
+	if _, err := loadText(t, text, "CHUMI_ASSISTANT__PROVIDERS__EU__KEY="+canary); err == nil || strings.Contains(err.Error(), canary) {
+		t.Errorf("an unknown key of a provider: %v", err)
 	}
 }
 
@@ -295,8 +344,8 @@ func FuzzConfig(f *testing.F) {
 		if err != nil {
 			t.Fatalf("printed configuration does not load: %v\n%s", err, printed.String())
 		}
-		for _, s := range settings {
-			if !s.Secret && s.value(&first.Config) != s.value(&second.Config) {
+		for _, s := range settingsOf(&first.Config) {
+			if !s.Secret && !reflect.DeepEqual(s.value(&first.Config), s.value(&second.Config)) {
 				t.Errorf("%s changed from %v to %v", s.Key, s.value(&first.Config), s.value(&second.Config))
 			}
 		}

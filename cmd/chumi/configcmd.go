@@ -66,7 +66,7 @@ func (c *cli) configCommand() *cobra.Command {
 func (l *Loaded) print(w io.Writer) error {
 	var b strings.Builder
 	var section []string
-	for _, s := range settings {
+	for _, s := range settingsOf(&l.Config) {
 		path := strings.Split(s.Key, ".")
 		name := path[len(path)-1]
 		within := path[:len(path)-1]
@@ -81,6 +81,13 @@ func (l *Loaded) print(w io.Writer) error {
 		value := s.text(&l.Config)
 		if s.Type.Kind() == reflect.String {
 			quoted, err := json.Marshal(value)
+			if err != nil {
+				return fmt.Errorf("printing %s: %w", s.Key, err)
+			}
+			value = string(quoted)
+		}
+		if list, ok := s.value(&l.Config).([]string); ok {
+			quoted, err := json.Marshal(append([]string{}, list...))
 			if err != nil {
 				return fmt.Errorf("printing %s: %w", s.Key, err)
 			}

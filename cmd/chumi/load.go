@@ -94,6 +94,7 @@ func merge(origin map[string]string, layers ...layer) (*Loaded, error) {
 		return nil, fmt.Errorf("merging the configuration: %w", err)
 	}
 	out.derive()
+	out.complete()
 	if err := out.validate(); err != nil {
 		return nil, err
 	}
@@ -107,6 +108,21 @@ func (l *Loaded) derive() {
 	if l.Origin[key] == "default" && a.SilenceDeadline < a.QuietPeriod+answerMin {
 		a.SilenceDeadline += a.QuietPeriod
 		l.Origin[key] = "default, counted from the end of assistant.quiet_period"
+	}
+}
+
+// complete gives the entries of maps what their files left out.
+func (l *Loaded) complete() {
+	for name, p := range l.Config.Assistant.Providers {
+		if p.API == "" {
+			p.API = DefaultConfig().Assistant.API
+		}
+		l.Config.Assistant.Providers[name] = p
+	}
+	for _, s := range settingsOf(&l.Config) {
+		if l.Origin[s.Key] == "" {
+			l.Origin[s.Key] = "default"
+		}
 	}
 }
 

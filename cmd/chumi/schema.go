@@ -20,7 +20,10 @@ type schemaNode struct {
 	Minimum     *int        `json:"minimum,omitempty"`
 	Default     any         `json:"default,omitempty"`
 	Properties  *properties `json:"properties,omitempty"`
-	Additional  *bool       `json:"additionalProperties,omitempty"`
+	// Additional is false, or what each property that is not named must be.
+	Additional any         `json:"additionalProperties,omitempty"`
+	Names      *schemaNode `json:"propertyNames,omitempty"`
+	Items      *schemaNode `json:"items,omitempty"`
 }
 
 // properties keeps the order of the struct.
@@ -63,14 +66,15 @@ func writeSchema(w io.Writer) error {
 }
 
 func schemaOf(v reflect.Value) *schemaNode {
-	closed := false
-	node := &schemaNode{Type: "object", Additional: &closed,
+	node := &schemaNode{Type: "object", Additional: false,
 		Properties: &properties{nodes: map[string]*schemaNode{}}}
 	for f := range fields(v.Type()) {
 		name, fv := f.Tag.Get("koanf"), v.FieldByIndex(f.Index)
 		var child *schemaNode
 		if f.Type.Kind() == reflect.Struct {
 			child = schemaOf(fv)
+		} else if f.Type.Kind() == reflect.Map {
+			child = &schemaNode{Type: "object", Additional: schemaOf(reflect.Zero(f.Type.Elem())), Names: &schemaNode{Type: "string", Pattern: entryName.String()}}
 		} else {
 			child = schemaLeaf(f, fv)
 		}
@@ -95,6 +99,9 @@ func schemaLeaf(f reflect.StructField, v reflect.Value) *schemaNode {
 			least = 0
 		}
 		return &schemaNode{Type: "integer", Default: v.Int(), Minimum: &least}
+	}
+	if f.Type.Kind() == reflect.Slice {
+		return &schemaNode{Type: "array", Items: &schemaNode{Type: "string"}}
 	}
 	node := &schemaNode{Type: "string"}
 	if v.String() != "" {

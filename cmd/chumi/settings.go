@@ -3,6 +3,8 @@ package main
 import (
 	"fmt"
 	"reflect"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -17,20 +19,39 @@ type setting struct {
 	Secret bool
 	Type   reflect.Type
 	index  []int
+	// of leads to the map that holds what index is of, under name; nil for a setting that
+	// is there in any case.
+	of   []int
+	name string
 }
 
-// settings lists the leaves in the order of the struct.
-var settings = leaves(reflect.TypeFor[Config](), "", nil)
+// settings lists the leaves in the order of the struct, without those of maps.
+var settings, patterns = leaves(reflect.TypeFor[Config](), "", nil)
+
+// anyName stands for the name of an entry of a map in the key of a pattern.
+const anyName = "*"
+
+// entryName is what entries of maps may be called: a word that an environment variable
+// can hold.
+var entryName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,31}$`)
 
 var durationType = reflect.TypeFor[time.Duration]()
 
-func leaves(t reflect.Type, prefix string, index []int) []setting {
-	var out []setting
+func leaves(t reflect.Type, prefix string, index []int) (out, ofMaps []setting) {
 	for f := range fields(t) {
 		key := prefix + f.Tag.Get("koanf")
 		at := append(append([]int(nil), index...), f.Index...)
 		if f.Type.Kind() == reflect.Struct {
-			out = append(out, leaves(f.Type, key+".", at)...)
+			fixed, named := leaves(f.Type, key+".", at)
+			out, ofMaps = append(out, fixed...), append(ofMaps, named...)
+			continue
+		}
+		if f.Type.Kind() == reflect.Map {
+			named, _ := leaves(f.Type.Elem(), key+"."+anyName+".", nil)
+			for i := range named {
+				named[i].of = at
+			}
+			ofMaps = append(ofMaps, named...)
 			continue
 		}
 		s := setting{Key: key, Doc: f.Tag.Get("doc"), Rule: f.Tag.Get("rule"),
@@ -39,6 +60,39 @@ func leaves(t reflect.Type, prefix string, index []int) []setting {
 			s.Enum = strings.Split(words, ",")
 		}
 		out = append(out, s)
+	}
+	return out, ofMaps
+}
+
+// named is a pattern's setting of one entry.
+func (s setting) named(name string) setting {
+	s.Key, s.name = strings.Replace(s.Key, anyName, name, 1), name
+	return s
+}
+
+// settingsOf lists the settings of c, those of entries after the others of their
+// section.
+func settingsOf(c *Config) []setting {
+	out := slices.Clone(settings)
+	for _, p := range patterns {
+		section, _, _ := strings.Cut(p.Key, ".")
+		var names []string
+		for _, k := range reflect.ValueOf(c).Elem().FieldByIndex(p.of).MapKeys() {
+			names = append(names, k.String())
+		}
+		slices.Sort(names)
+		for _, name := range names {
+			s := p.named(name)
+			at := len(out)
+			for at > 0 && !strings.HasPrefix(out[at-1].Key, section+".") {
+				at--
+			}
+			// Entries stand together, in the order of their names.
+			for at > 0 && out[at-1].name > name {
+				at--
+			}
+			out = slices.Insert(out, at, s)
+		}
 	}
 	return out
 }
@@ -61,22 +115,38 @@ func find(key string) (setting, bool) {
 			return s, true
 		}
 	}
+	for _, p := range patterns {
+		head, tail, _ := strings.Cut(p.Key, anyName)
+		name, ok := strings.CutPrefix(key, head)
+		if name, ok = strings.CutSuffix(name, tail); ok && head+name+tail == key && entryName.MatchString(name) {
+			return p.named(name), true
+		}
+	}
 	return setting{}, false
 }
 
-// value reads the setting out of c.
-func (s setting) value(c *Config) any {
-	return reflect.ValueOf(c).Elem().FieldByIndex(s.index).Interface()
+// field is where the setting stands in c.
+func (s setting) field(c *Config) reflect.Value {
+	v := reflect.ValueOf(c).Elem()
+	if s.of != nil {
+		v = v.FieldByIndex(s.of).MapIndex(reflect.ValueOf(s.name))
+	}
+	return v.FieldByIndex(s.index)
 }
+
+// value reads the setting out of c.
+func (s setting) value(c *Config) any { return s.field(c).Interface() }
 
 // text is the value as a config file would write it; secrets are hidden.
 func (s setting) text(c *Config) string {
-	v := reflect.ValueOf(c).Elem().FieldByIndex(s.index)
+	v := s.field(c)
 	switch {
 	case s.Secret && v.String() != "":
 		return "[redacted]"
 	case v.Kind() == reflect.String:
 		return v.String()
+	case v.Kind() == reflect.Slice:
+		return strings.Join(v.Interface().([]string), ",")
 	}
 	return fmt.Sprint(v.Interface())
 }
@@ -113,6 +183,8 @@ func parseScalar(t reflect.Type, text string) (any, error) {
 			return nil, fmt.Errorf("wants a whole number, got %q", clip(text))
 		}
 		return n, nil
+	case reflect.Slice:
+		return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }), nil
 	}
 	return text, nil
 }
@@ -165,9 +237,9 @@ func distance(a, b string, limit int) int {
 
 // keysOf lists the keys of all settings.
 func keysOf() []string {
-	keys := make([]string, len(settings))
-	for i, s := range settings {
-		keys[i] = s.Key
+	var keys []string
+	for _, s := range slices.Concat(settings, patterns) {
+		keys = append(keys, s.Key)
 	}
 	return keys
 }

@@ -156,6 +156,10 @@ held against Meta's documented limits; GET /simulator/api/ledger lists it all.`,
 	f.DurationVar(&model.Latency.Median, "model-latency", time.Second, "median time the model takes to answer")
 	f.Float64Var(&model.Throttled, "model-throttled", 0, "share of model calls answered 429")
 	f.Float64Var(&model.ServerError, "model-error", 0, "share of model calls answered 500")
+	f.BoolVar(&model.Hijacked, "model-hijacked", false, "let an attacker answer: every tool is called with hostile arguments, and all that was shown is repeated")
+	f.Float64Var(&model.Slow, "model-slow", 0, "share of model answers that come a word a second")
+	f.Float64Var(&model.Malformed, "model-malformed", 0, "share of model answers that are not JSON")
+	f.Float64Var(&model.Refusal, "model-refusal", 0, "share of model answers that decline")
 	f.Float64Var(&model.Cut, "model-cut", 0, "share of model answers cut in the middle")
 	return cmd
 }

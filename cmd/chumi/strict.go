@@ -81,6 +81,8 @@ func (d *strict) walk(n *yaml.Node, v reflect.Value, key string, depth int) {
 	switch {
 	case v.Kind() == reflect.Struct:
 		d.walkStruct(n, v, key, depth)
+	case v.Kind() == reflect.Map:
+		d.walkMap(n, v, key, depth)
 	case v.Kind() == reflect.Slice:
 		d.walkList(n, v, key, depth)
 	default:
@@ -131,10 +133,42 @@ func (d *strict) walkList(n *yaml.Node, v reflect.Value, key string, depth int) 
 		d.problem(n, key, "wants a list, got %s", kindWord(n))
 		return
 	}
+	leaf := d.leaf
+	d.leaf = nil
 	for i, item := range n.Content {
 		e := reflect.New(v.Type().Elem()).Elem()
 		d.walk(item, e, fmt.Sprintf("%s[%d]", key, i), depth+1)
 		v.Set(reflect.Append(v, e))
+	}
+	if d.leaf = leaf; leaf != nil {
+		leaf(key, v.Interface(), n.Line)
+	}
+}
+
+// walkMap reads entries whose names are the operator's.
+func (d *strict) walkMap(n *yaml.Node, v reflect.Value, key string, depth int) {
+	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+		return
+	}
+	if n.Kind != yaml.MappingNode {
+		d.problem(n, key, "wants names below it, got %s", kindWord(n))
+		return
+	}
+	seen := map[string]bool{}
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		k, val := n.Content[i], n.Content[i+1]
+		path := join(key, clip(k.Value))
+		switch {
+		case k.Kind != yaml.ScalarNode || !entryName.MatchString(k.Value):
+			d.problem(k, path, "has a name that is not a word of small letters, digits and _")
+		case seen[k.Value]:
+			d.problem(k, path, "is set twice")
+		case val.Kind == yaml.ScalarNode && val.Tag == "!!null", val.Kind == yaml.MappingNode && len(val.Content) == 0:
+			d.problem(k, path, "has no keys below it")
+		default:
+			seen[k.Value] = true
+			d.walk(val, reflect.New(v.Type().Elem()).Elem(), path, depth+1)
+		}
 	}
 }
 

@@ -23,7 +23,7 @@ func (l *Loaded) validate() error {
 	refuse := func(key, format string, args ...any) {
 		problems = append(problems, &Problem{Where: l.Origin[key], Key: key, What: fmt.Sprintf(format, args...)})
 	}
-	for _, s := range settings {
+	for _, s := range settingsOf(&l.Config) {
 		if what := s.check(s.value(&l.Config)); what != "" {
 			refuse(s.Key, "%s", what)
 		}
@@ -54,6 +54,11 @@ func (l *Loaded) validate() error {
 	for _, file := range [][2]string{{"cluster.key_file", c.Cluster.KeyFile}, {"cluster.ca_file", c.Cluster.CAFile}} {
 		if (file[1] == "") != (c.Cluster.CertFile == "") {
 			refuse(file[0], "cluster.cert_file, cluster.key_file and cluster.ca_file are set together or not at all; chumi cluster init makes them")
+		}
+	}
+	for _, key := range [][2]string{{"assistant.embedding_provider", c.Assistant.EmbeddingProvider}, {"assistant.transcription_provider", c.Assistant.TranscriptionProvider}} {
+		if _, known := c.Assistant.Providers[key[1]]; key[1] != "" && !known {
+			refuse(key[0], "there is no assistant.providers.%s", clip(key[1]))
 		}
 	}
 	if s3 := &c.Media.S3; s3.On() != (s3.Bucket != "") {

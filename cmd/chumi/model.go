@@ -1,0 +1,46 @@
+package main
+
+import (
+	"github.com/chumiai/chumi/actors"
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/transport/openai"
+)
+
+// buildModel returns nil when no model is configured: customers' messages then
+// go to people.
+func (s *Server) buildModel() (actors.Model, error) {
+	c := &s.opt.Config.Assistant
+	o := openai.Options{
+		BaseURL: c.BaseURL, Model: c.Model, APIKey: c.APIKey, API: openai.API(c.API), APIVersion: c.APIVersion, HTTP2: c.HTTP2,
+		Named:         c.providers(),
+		Embedding:     chat.ModelRef{Provider: c.EmbeddingProvider, Model: c.EmbeddingModel},
+		Transcription: chat.ModelRef{Provider: c.TranscriptionProvider, Model: c.TranscriptionModel},
+	}
+	switch {
+	case s.opt.Simulator != nil:
+		o = openai.Options{BaseURL: s.opt.Simulator.modelURL, Model: simulatedModel, Simulated: true}
+	case !s.opt.Config.AssistantReady():
+		return nil, nil
+	}
+	o.Timeout, o.Metrics, o.ConnectionsMax = c.TurnTimeout, &s.metrics.Model, connectionsMax()
+	client, err := openai.New(o)
+	if err != nil {
+		return nil, err
+	}
+	s.onClose(func() error { client.Close(); return nil })
+	return client, nil
+}
+
+// providers are the servers of models that have a name.
+func (c *AssistantConfig) providers() map[string]openai.ProviderOptions {
+	out := map[string]openai.ProviderOptions{}
+	for name, p := range c.Providers {
+		out[name] = openai.ProviderOptions{BaseURL: p.BaseURL, APIKey: p.APIKey, API: openai.API(p.API), APIVersion: p.APIVersion,
+			Models: p.Models, HTTP2: p.HTTP2}
+	}
+	return out
+}
+
+// connectionsMax leaves half of the descriptors to everything else: calls of models
+// above it wait for a connection.
+func connectionsMax() int { return descriptorsMax() / 2 }
