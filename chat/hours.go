@@ -1,6 +1,22 @@
 package chat
 
-import "time"
+import (
+	"strings"
+	"time"
+)
+
+// reasonClosed is the reason of a handoff outside the hours of the assistant.
+const reasonClosed = "closed"
+
+// close tells the customer once that nobody answers now, and asks people. A turn that
+// began within the hours is no business of it: it is brought to its end, with what the
+// customer adds to it.
+func (p *step) close() {
+	if away := p.set.Profile.Away; strings.TrimSpace(away) != "" && p.c.Owing() < OutboxMax {
+		p.queue(Message{Author: AuthorEngine, Text: away})
+	}
+	p.handoff(reasonClosed)
+}
 
 // IsOpen reports whether a moment is within the hours. local is that moment in the
 // zone of the hours. What counts is what clocks there show: a span within the hour

@@ -114,6 +114,8 @@ func (p *step) received(f *Inbound) {
 		}
 	case p.c.Turn.Volley.received(e.Message, p.now.Sub(p.c.WindowFrom)).Spent > p.set.VolleyMax:
 		problem = "loop"
+	case p.c.Turn.Phase == TurnNone && !p.set.Open(p.now):
+		problem = reasonClosed
 	default:
 		e.Deadline = p.now.Add(p.set.SilenceDeadline)
 		e.At = p.quietEnd()
@@ -124,10 +126,13 @@ func (p *step) received(f *Inbound) {
 	p.about(f, self)
 	p.people(f)
 	p.greet(f)
-	if problem != "" {
+	switch {
+	case problem == reasonClosed:
+		p.close()
+	case problem != "":
 		p.abandonTurn(problem)
 		p.handoff(problem)
-	} else if wanted {
+	case wanted:
 		p.restartTurn()
 	}
 }

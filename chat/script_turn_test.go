@@ -15,6 +15,7 @@ import (
 //
 //	grant NAME [acts] [repeatable] [approval] [max=N] [timeout=5s]
 //	profile steps=N tools=N cost=N disclosure="text" version=N
+//	hours 9-17 ["text"]          of every day in UTC, and what is sent outside them
 //	cost prompt=N output=N [budget=N] [broke=handoff]
 //	uses NAME N                  how often a tool was called lately
 //	calls NAME [NAME ...] [cost=N] [text="..."]  the model asks for tools, ids "1", "2", ...
@@ -58,6 +59,13 @@ func turning(w *world, words []string, opt map[string]string) (f chat.Fact, know
 	case "profile":
 		p.Limits.Steps, p.Limits.Tools, p.Limits.Cost = int(num("steps")), int(num("tools")), chat.Money(num("cost"))
 		p.Version, p.Disclosure = int(num("version")), opt["disclosure"]
+	case "hours":
+		var from, to int
+		_, _ = fmt.Sscanf(arg(1), "%d-%d", &from, &to)
+		p.Away, p.Hours = arg(2), &chat.Hours{Zone: "UTC"}
+		for day := range 7 {
+			p.Hours.Open = append(p.Hours.Open, chat.OpenSpan{Day: time.Weekday(day), From: from * 60, To: to * 60})
+		}
 	case "cost":
 		w.set.CallCost = chat.CallCost{Prompt: chat.Money(num("prompt")), Output: chat.Money(num("output"))}
 		w.set.Budget, w.set.Broke = chat.Money(num("budget")), chat.BudgetFallback(opt["broke"])
