@@ -15,7 +15,7 @@ CRASH := Crash|PowerCut|Kill|Simulator
 CRASHING = $$(grep -rlE '^func Test[A-Za-z0-9_]*($(CRASH))' --include='*_test.go' . | xargs -n1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint gofmt vet gen verify verify-gen verify-mod torture nemesis bench fuzz e2e cluster clean
+.PHONY: help run build test race lint gofmt vet gen verify verify-gen verify-mod torture nemesis bench retrieval fuzz e2e cluster clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,9 @@ nemesis: build ## torture a cluster of three nodes for NEMESIS (default 5m); nee
 
 bench: build ## measure the engine against bare handlers in the same run
 	$(BIN)/chumi bench
+
+retrieval: ## print how much of the retrieval set a search finds
+	$(GO) test ./persistence/knowledge -run 'TestRetrieval' -v -count=1
 
 FUZZTIME ?= 20s
 fuzz: ## run every fuzz target for FUZZTIME (default 20s)

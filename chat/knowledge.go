@@ -109,6 +109,18 @@ type Source struct {
 	Changed time.Time `json:"changed_at"`
 }
 
+// Given is what a source is made of.
+type Given struct {
+	Kind  SourceKind
+	Title string
+	// URL and PagesMax are of a website.
+	URL      string
+	PagesMax int
+	// Body is the text or file, MIME and Filename what the client says of it.
+	Body           []byte
+	MIME, Filename string
+}
+
 // Excerpt is a part of a source's text under one title, as extraction found it.
 type Excerpt struct {
 	// Title is the path of headings, joined by " > ".

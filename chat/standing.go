@@ -156,6 +156,10 @@ const (
 	DocVersion   DocNoun = 'v' // Assistant, by AssistantRef
 	DocTool      DocNoun = 'o' // Tool, by name
 	DocCatalog   DocNoun = 'i' // CatalogItem, by id
+
+	DocSource  DocNoun = 'n' // Source, by SourceID; KnowledgeHead by the empty id
+	DocChunk   DocNoun = 'k' // Chunk, by its Key
+	DocVectors DocNoun = 'w' // VectorBatch, by its Key
 )
 
 // TemplateKey is the id of a template's document.

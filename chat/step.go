@@ -88,6 +88,8 @@ func Step(s *Conversation, in Input) Decision {
 		p.fileUploaded(f)
 	case FileLent:
 		p.fileLent(f)
+	case KnowledgeChanged:
+		p.knowledgeChanged(f)
 	case SettingsChange:
 		p.settingsChange(f)
 	case DraftAssistant:
@@ -119,7 +121,7 @@ func starts(f Fact) bool {
 		return true
 	case *Inbound, Poison, ChannelRefused, ChannelChecked, ChannelHeard, TemplatesFetched, FileUploaded, FileLent, SettingsChange,
 		DraftAssistant, PublishAssistant, RollBackAssistant, PlaceAssistant,
-		ToolsPut, CatalogPut, OrdersPut:
+		ToolsPut, CatalogPut, OrdersPut, KnowledgeChanged:
 		return true
 	}
 	return false

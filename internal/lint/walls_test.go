@@ -67,6 +67,9 @@ var walls = []wall{
 	// The conformance suite is imported by tests only.
 	{pkg: "persistence/persistencetest", inside: []string{"chat", "metrics", "persistence", "persistence/replica", "persistence/seal"},
 		outside: []string{pebble, cmp}},
+	// Of bleve only what makes terms of a text.
+	{pkg: "persistence/knowledge", inside: []string{"chat"},
+		outside: []string{"github.com/blevesearch/bleve/v2/analysis", "github.com/blevesearch/bleve/v2/registry"}, barred: []string{"net/...", "os/..."}},
 	{pkg: "persistence/seal", inside: []string{"chat"}, outside: []string{tink}},
 	{pkg: "persistence/blob", inside: []string{"chat", "persistence/seal"}, outside: []string{pebble + "/vfs", minio}},
 
