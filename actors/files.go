@@ -102,6 +102,11 @@ func (f *fetches) referred(t chat.TenantID, b chat.BlobID) (bool, error) {
 	if err != nil || found {
 		return err != nil || u.Blob == b, err
 	}
+	source, found, err := f.sys.opt.Documents.Doc(t, chat.DocSource, string(chat.SourceIDFrom(owner)))
+	if err != nil || found {
+		s, known := chat.SourceFrom(chat.Doc{ID: owner, Value: source})
+		return err != nil || !known || s.Blob == b, err
+	}
 	_, _, err = f.sys.library.picture(t, chat.ContactIDFrom(owner), b)
 	if errors.Is(err, errNoFile) {
 		return false, nil

@@ -33,6 +33,8 @@ func (d *draft) known(it *item) (k chat.Known, err error) {
 		k.Docs, err = d.uploads(f.Upload.Blob)
 	case chat.FileLent:
 		k.Docs, err = d.uploads(f.Blob)
+	case chat.KnowledgeChanged:
+		k.Docs, err = d.documents(chat.DocSource, string(f.Source.ID), "")
 	case chat.FetchFinished:
 		k.Docs, err = d.documents(chat.DocFiles, string(chat.MessageIDAt(d.a.state.ID, f.Seq)))
 	case chat.MemberSend:

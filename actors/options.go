@@ -59,7 +59,11 @@ type Options struct {
 	Prices Prices
 	// Persons may be nil: no profile is then fetched.
 	Persons Persons
-	Clock   Clock
+	// Texts may be nil: nobody then reads what a business gives of its knowledge. It
+	// needs Files and Registry. Embedder may be nil: no vectors are then made.
+	Texts    Texts
+	Embedder Embedder
+	Clock    Clock
 	// Registry may be nil: news of a WABA then concern the channel they were led to
 	// alone. Accounts, Onboarding, Releaser, Binder and Sightings may be nil, together with it:
 	// nobody then asks Meta about channels.
@@ -156,6 +160,9 @@ func (o *Options) Validate() error {
 	}
 	if (o.Media == nil) != (o.Files == nil) || (o.Media == nil) != (o.Opener == nil) {
 		return chat.E("actors.New", chat.KindInvalid, "Options.Media, Files and Opener are set together or not at all", nil)
+	}
+	if o.Texts != nil && (o.Files == nil || o.Registry == nil) {
+		return chat.E("actors.New", chat.KindInvalid, "Options.Texts needs Files and Registry", nil)
 	}
 	alone := o.Node == 0
 	if alone != (o.Leaders == nil) || alone != (o.Peers == nil) || alone != (o.Places == nil) || alone != (o.Refresher == nil) {

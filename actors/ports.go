@@ -248,7 +248,8 @@ type Prices interface {
 
 // Knowledge finds what a business has written down.
 type Knowledge interface {
-	// Search returns up to limit passages of the tenant's own, the best first.
+	// Search returns up to limit passages of the tenant's own, the best first: the same
+	// for the same knowledge and query, none where there is no knowledge.
 	Search(ctx context.Context, t chat.TenantID, query string, limit int) ([]chat.Passage, error)
 }
 
@@ -317,6 +318,22 @@ type Opener interface {
 	// not here. The body proves itself while it is read: an error other than io.EOF
 	// means that it is not whole.
 	Open(ctx context.Context, t chat.TenantID, b chat.BlobID, key []byte, from int64) (io.ReadCloser, error)
+}
+
+// Texts makes text of files and websites. Errors of KindInvalid are for good.
+type Texts interface {
+	// FileText is the text of a file.
+	FileText(ctx context.Context, mimeType, filename string, body []byte) ([]chat.Excerpt, error)
+	// SiteText fetches up to pages of a website, and says how many it read.
+	SiteText(ctx context.Context, url string, pages int) (excerpts []chat.Excerpt, read int, err error)
+}
+
+// Embedder makes vectors of texts.
+type Embedder interface {
+	// EmbeddingModel names the model of a tenant; "" for none.
+	EmbeddingModel(t chat.TenantID) string
+	// Embed returns one vector for each text, all of one length.
+	Embed(ctx context.Context, t chat.TenantID, texts []string) ([][]float32, error)
 }
 
 // Strikes remembers, across a crash of the process, which updates were in Step.

@@ -37,6 +37,8 @@ type System struct {
 	// files is nil without a place to keep them.
 	files   *fetches
 	library *Library
+	// reading is nil where nobody reads sources.
+	reading *reading
 	// bridge brings deliveries to other nodes and theirs to this one.
 	bridge *bridge
 	// resident counts conversations that are resident on the node.
@@ -81,6 +83,9 @@ func New(o Options) (*System, error) {
 		if s.opt.Uploads == nil {
 			s.opt.Uploads = s.library
 		}
+	}
+	if s.opt.Texts != nil {
+		s.reading = newReading(s)
 	}
 	s.bridge = newBridge(s)
 	return s, nil
@@ -131,6 +136,9 @@ func (s *System) Start(ctx context.Context) error {
 	}
 	if s.opt.Registry != nil && s.opt.Accounts != nil {
 		s.workers.run(newKeeper(s).run)
+	}
+	if s.reading != nil {
+		s.workers.run(s.reading.run)
 	}
 	s.sweepLater()
 	if s.files != nil {
