@@ -126,19 +126,21 @@ func (s *Server) buildActors(context.Context) error {
 		return err
 	}
 	s.graph, s.sightings = graph, webhook.NewSightings()
-	model, err := s.buildModel()
-	if err != nil {
+	if s.model, err = s.buildModel(); err != nil {
 		return err
 	}
 	o := actors.Options{
 		Journal: s.store, Pairs: s.store, Index: s.store, Contacts: s.store, Documents: s.store, Barrier: s.store,
 		Directory: s.directory, Quarantine: s.directory.Quarantine(),
 		Leadership: s.store, Elections: s.store, Agenda: s.store,
-		Model: model, Graph: graph, Presence: graph, Media: graph, Files: s.files, Opener: s.files, Persons: graph, Strikes: s.strikes, Clock: wallClock{}, Rand: rand.Float64,
+		Graph: graph, Presence: graph, Media: graph, Files: s.files, Opener: s.files, Persons: graph, Strikes: s.strikes, Clock: wallClock{}, Rand: rand.Float64,
 		Metrics: s.metrics, Logger: s.opt.Log,
 		ResidentMax: c.Engine.ResidentMax, TurnsInFlightMax: c.Assistant.CallsMax, TenantTurnsMax: c.Assistant.TenantCallsMax,
 		AttemptTimeout: c.Meta.SendTimeout,
 		Registry:       s.directory, Accounts: graph, Onboarding: graph, Releaser: graph, Binder: s.directory, Sightings: s.sightings, Portfolios: s.directory.Portfolios(),
+	}
+	if s.model != nil {
+		o.Model, o.Transcriber = s.model, s.model
 	}
 	if c.Assistant.Prices != nil {
 		o.Prices = c.Assistant.Prices

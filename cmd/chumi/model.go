@@ -1,14 +1,13 @@
 package main
 
 import (
-	"github.com/chumiai/chumi/actors"
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/transport/openai"
 )
 
 // buildModel returns nil when no model is configured: customers' messages then
 // go to people.
-func (s *Server) buildModel() (actors.Model, error) {
+func (s *Server) buildModel() (*openai.Client, error) {
 	c := &s.opt.Config.Assistant
 	o := openai.Options{
 		BaseURL: c.BaseURL, Model: c.Model, APIKey: c.APIKey, API: openai.API(c.API), APIVersion: c.APIVersion, HTTP2: c.HTTP2,
@@ -24,11 +23,10 @@ func (s *Server) buildModel() (actors.Model, error) {
 	}
 	o.Timeout, o.Metrics, o.ConnectionsMax = c.TurnTimeout, &s.metrics.Model, connectionsMax()
 	client, err := openai.New(o)
-	if err != nil {
-		return nil, err
+	if err == nil {
+		s.onClose(func() error { client.Close(); return nil })
 	}
-	s.onClose(func() error { client.Close(); return nil })
-	return client, nil
+	return client, err
 }
 
 // providers are the servers of models that have a name.

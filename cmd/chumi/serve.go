@@ -20,6 +20,7 @@ import (
 	"github.com/chumiai/chumi/transport/api"
 	"github.com/chumiai/chumi/transport/edge"
 	"github.com/chumiai/chumi/transport/meta"
+	"github.com/chumiai/chumi/transport/openai"
 	"github.com/chumiai/chumi/transport/webhook"
 )
 
@@ -52,6 +53,8 @@ type Server struct {
 	directory *persistence.Directory
 	system    *actors.System
 	graph     *meta.Client
+	// model is nil when none is configured.
+	model     *openai.Client
 	sightings *webhook.Sightings
 	api       *api.API
 
