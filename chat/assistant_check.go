@@ -133,9 +133,9 @@ func (c *checker) hours(h *Hours) {
 	}
 	c.needed("hours.zone", h.Zone, zoneMax)
 	c.count("hours.open", len(h.Open), 0, spansMax)
-	for i, s := range h.Open {
+	for _, s := range h.Open {
 		if s.Day < time.Sunday || s.Day > time.Saturday || s.From < 0 || s.From >= minutesPerDay || s.To <= s.From || s.To > s.From+minutesPerDay {
-			c.fail(nth("hours.open", i), "parameter_invalid", "%s must begin on a weekday and end at most 24 hours later.", nth("hours.open", i))
+			c.fail("hours.open", "parameter_invalid", "Each of hours.open must begin on a weekday and end after it, at most 24 hours later.")
 		}
 	}
 }
@@ -198,6 +198,6 @@ func (c *checker) turnLimits(l *TurnLimits) {
 		c.fail("limits.cost", "parameter_invalid", "limits.cost must not be negative.")
 	}
 	if l.Time < 0 || l.Time > turnTimeMax {
-		c.fail("limits.time", "parameter_invalid", "limits.time must be at most %d minutes.", int(turnTimeMax.Minutes()))
+		c.fail("limits.time_seconds", "parameter_invalid", "limits.time_seconds must be at most %d minutes.", int(turnTimeMax.Minutes()))
 	}
 }

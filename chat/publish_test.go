@@ -208,14 +208,14 @@ func TestCheckAssistant(t *testing.T) {
 		"languages[1]":                  func(a *chat.Assistant) { a.Languages[1] = "english" },
 		"languages[0]":                  func(a *chat.Assistant) { a.Languages[0] = "de_AT" },
 		"hours.zone":                    func(a *chat.Assistant) { a.Hours.Zone = "" },
-		"hours.open[0]":                 func(a *chat.Assistant) { a.Hours.Open[0].To = a.Hours.Open[0].From },
+		"hours.open":                    func(a *chat.Assistant) { a.Hours.Open[0].To = a.Hours.Open[0].From },
 		"models[0].model":               func(a *chat.Assistant) { a.Models[0].Model = "" },
 		"tools[0].name":                 func(a *chat.Assistant) { a.Tools[0].Name = "a b" },
 		"tools[1].name":                 func(a *chat.Assistant) { a.Tools = append(a.Tools, a.Tools[0]) },
 		"tools[0].max_per_conversation": func(a *chat.Assistant) { a.Tools[0].Max = -1 },
 		"link_domains[0]":               func(a *chat.Assistant) { a.Links[0] = "https://x.com" },
 		"limits.steps":                  func(a *chat.Assistant) { a.Limits.Steps = 33 },
-		"limits.time":                   func(a *chat.Assistant) { a.Limits.Time = time.Hour },
+		"limits.time_seconds":           func(a *chat.Assistant) { a.Limits.Time = time.Hour },
 		"limits.cost":                   func(a *chat.Assistant) { a.Limits.Cost = -1 },
 		"channels.ig.tone": func(a *chat.Assistant) {
 			a.Channels["ig"] = chat.AssistantVariant{Tone: strings.Repeat("x", 2001)}

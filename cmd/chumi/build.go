@@ -171,6 +171,7 @@ func (s *Server) buildAPI(context.Context) error {
 	if s.opt.Simulator != nil {
 		o.Console, o.Simulator = console.Asset, s.opt.Simulator.handler()
 	}
+	o.Assistants, o.AssistantChanges, o.AssistantPlaces = s.system.Assistants(), s.system.Assistants(), s.system.Assistants()
 	o.Library, o.UploadMax = s.system.Library(), s.opt.Config.Media.UploadBytesMax
 	if s.node != nil {
 		o.Home = s.node

@@ -234,8 +234,8 @@ func (c *Config) Settings() chat.Settings {
 
 // money resolves what the model calls of a tenant may cost. The texts are valid.
 func (a *AssistantConfig) money(s *chat.Settings) {
-	s.Budget, _ = parseMoney(a.BudgetPerMonth)
-	s.BudgetSoft, _ = parseMoney(a.BudgetSoft)
+	s.Budget, _ = chat.ParseMoney(a.BudgetPerMonth)
+	s.BudgetSoft, _ = chat.ParseMoney(a.BudgetSoft)
 	if a.BudgetSoft == "" {
 		s.BudgetSoft = s.Budget / 5 * 4
 	}

@@ -4,7 +4,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"math"
 	"reflect"
 	"regexp"
 	"strconv"
@@ -89,7 +88,7 @@ func parsePricing(path string, data []byte) (*chat.PriceList, error) {
 				}
 				continue
 			}
-			perMillion, err := parseMoney(part.text)
+			perMillion, err := chat.ParseMoney(part.text)
 			if err == nil && perMillion%1e6 != 0 {
 				err = errors.New("has more than three digits after the point")
 			}
@@ -113,27 +112,4 @@ func parsePricing(path string, data []byte) (*chat.PriceList, error) {
 		return nil, errors.Join(problems...)
 	}
 	return list, nil
-}
-
-// moneyMax bounds amounts, in whole units of the currency.
-const moneyMax = 1_000_000_000
-
-// parseMoney reads an amount such as "12.50" exactly.
-func parseMoney(text string) (chat.Money, error) {
-	wrong := fmt.Errorf("wants an amount such as 12.50, got %q", clip(text))
-	whole, rest, _ := strings.Cut(text, ".")
-	if len(rest) > 9 || whole == "" {
-		return 0, wrong
-	}
-	units, err := strconv.ParseUint(whole, 10, 32)
-	if err != nil || units > moneyMax {
-		return 0, wrong
-	}
-	parts := uint64(0)
-	if rest != "" {
-		if parts, err = strconv.ParseUint(rest, 10, 32); err != nil {
-			return 0, wrong
-		}
-	}
-	return chat.Money(units)*1e9 + chat.Money(parts)*chat.Money(math.Pow10(9-len(rest))), nil // #nosec G115 -- bounded
 }

@@ -87,8 +87,8 @@ func (l *Loaded) loadPrices(refuse func(key, format string, args ...any)) error 
 		return err
 	}
 	a.Prices.Models = []chat.ModelRef{{Model: a.Model}}
-	budget, _ := parseMoney(a.BudgetPerMonth)
-	if soft, _ := parseMoney(a.BudgetSoft); soft > budget {
+	budget, _ := chat.ParseMoney(a.BudgetPerMonth)
+	if soft, _ := chat.ParseMoney(a.BudgetSoft); soft > budget {
 		refuse("assistant.budget_soft", "is above assistant.budget_per_month, where nothing is spent any more")
 	}
 	for _, m := range a.Prices.Unpriced(nil) {
@@ -160,7 +160,7 @@ func (s setting) checkText(text string) string {
 		if text == "" {
 			return ""
 		}
-		if _, err := parseMoney(text); err != nil {
+		if _, err := chat.ParseMoney(text); err != nil {
 			return err.Error()
 		}
 		return ""

@@ -40,7 +40,7 @@ const (
 type Options struct {
 	// Keys, Views, People, Sends, Templates, Feed, Commands, Approvals, Links, Marks, Metrics and Log
 	// are required, and so are Channels, Onboarding, Disconnection, TemplateSync, Profiles
-	// and Settings.
+	// and Settings, and the three of assistants.
 	Keys          Keys
 	Views         Views
 	People        People
@@ -57,8 +57,13 @@ type Options struct {
 	TemplateSync  TemplateSync
 	Profiles      Profiles
 	Settings      Settings
-	Metrics       *metrics.API
-	Log           *slog.Logger
+
+	Assistants       Assistants
+	AssistantChanges AssistantChanges
+	AssistantPlaces  AssistantPlaces
+
+	Metrics *metrics.API
+	Log     *slog.Logger
 	// Library has the files. Can be nil: then there are none.
 	Library Library
 	// Home finds the node that answers for a tenant. Can be nil: this one does.
@@ -125,6 +130,9 @@ func New(o Options) (*API, error) {
 	}
 	if o.Channels == nil || o.Onboarding == nil || o.Disconnection == nil || o.TemplateSync == nil || o.Profiles == nil || o.Settings == nil {
 		return nil, chat.E("api.New", chat.KindInvalid, "Channels, Onboarding, Disconnection, TemplateSync, Profiles and Settings are required", nil)
+	}
+	if o.Assistants == nil || o.AssistantChanges == nil || o.AssistantPlaces == nil {
+		return nil, chat.E("api.New", chat.KindInvalid, "Assistants, AssistantChanges and AssistantPlaces are required", nil)
 	}
 	o.EnsureDefaults()
 	live, end := context.WithCancel(context.Background())

@@ -68,6 +68,12 @@ func invalid(code, param, message string) *failure {
 
 // refusals explains the reasons a rule of the engine refuses a request with.
 var refusals = map[string]string{
+	"no_draft":            "The assistant has no draft; write one, or name the version to publish.",
+	"never_published":     "The version is the draft, which never answered; publish it.",
+	"too_many_assistants": "The tenant has as many assistants as a tenant may have.",
+	"too_many_versions":   "The assistant has as many versions as an assistant may have; begin another assistant.",
+	"default_assistant":   "The assistant main answers wherever no other is placed; place another.",
+
 	"same_contact":   "A contact cannot be linked with itself.",
 	"not_linked":     "The two contacts are not linked; a split takes out a direct link.",
 	"too_many_links": "One of the contacts has as many links as a contact may have.",

@@ -153,3 +153,25 @@ type Profiles interface {
 	SetProfile(ctx context.Context, ch chat.Channel, p chat.BusinessProfile) error
 	SetLogo(ctx context.Context, ch chat.Channel, picture []byte) error
 }
+
+// Assistants reads what assistants a tenant has. Safe for concurrent use.
+type Assistants interface {
+	// Heads lists them by id.
+	Heads(ctx context.Context, t chat.TenantID) ([]chat.AssistantHead, error)
+	// Version returns a version with its tag; KindNotFound when there is none.
+	Version(t chat.TenantID, ref chat.AssistantRef) (v chat.Assistant, tag string, err error)
+}
+
+// AssistantChanges changes which assistant answers. The verdict is durable when it is
+// returned without error, and what was published is used by every turn that starts
+// afterwards.
+type AssistantChanges interface {
+	Draft(ctx context.Context, t chat.TenantID, f chat.DraftAssistant) (chat.Verdict, error)
+	Publish(ctx context.Context, t chat.TenantID, f chat.PublishAssistant) (chat.Verdict, error)
+	RollBack(ctx context.Context, t chat.TenantID, f chat.RollBackAssistant) (chat.Verdict, error)
+}
+
+// AssistantPlaces says where assistants answer.
+type AssistantPlaces interface {
+	Place(ctx context.Context, t chat.TenantID, f chat.PlaceAssistant) (chat.Verdict, error)
+}

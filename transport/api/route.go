@@ -10,7 +10,7 @@ import (
 const (
 	scopeRead  = "read"
 	scopeWrite = "write"
-	// scopeManage is for what changes channels, at Meta too.
+	// scopeManage is for what changes channels, at Meta too, and assistants.
 	scopeManage = "manage"
 )
 
@@ -56,6 +56,15 @@ var routes = []route{
 	{"channel_logo", fasthttp.MethodPut, "/v1/channels/{id}/profile/logo", scopeManage, (*call).setLogo},
 	{"channel_settings", fasthttp.MethodGet, "/v1/channels/{id}/settings", scopeRead, (*call).showSettings},
 	{"channel_settings_change", fasthttp.MethodPut, "/v1/channels/{id}/settings", scopeManage, (*call).changeSettings},
+	{"assistants", fasthttp.MethodGet, "/v1/assistants", scopeRead, (*call).listAssistants},
+	{"assistant", fasthttp.MethodGet, "/v1/assistants/{id}", scopeRead, (*call).showAssistant},
+	{"assistant_versions", fasthttp.MethodGet, "/v1/assistants/{id}/versions", scopeRead, (*call).listVersions},
+	{"assistant_draft", fasthttp.MethodPost, "/v1/assistants/{id}/versions", scopeManage, (*call).draftAssistant},
+	{"assistant_publish", fasthttp.MethodPost, "/v1/assistants/{id}/publish", scopeManage, (*call).publishAssistant},
+	{"assistant_rollback", fasthttp.MethodPost, "/v1/assistants/{id}/rollback", scopeManage, (*call).rollBackAssistant},
+	{"assistant_channels", fasthttp.MethodPut, "/v1/assistants/{id}/channels", scopeManage, (*call).placeAssistant},
+	{"assistant_diff", fasthttp.MethodGet, "/v1/assistants/{id}/diff", scopeRead, (*call).diffAssistant},
+	{"assistant_preview", fasthttp.MethodGet, "/v1/assistants/{id}/preview", scopeRead, (*call).previewAssistant},
 	{"channel_templates_sync", fasthttp.MethodPost, "/v1/channels/{id}/templates/sync", scopeManage, (*call).syncTemplates},
 }
 

@@ -45,12 +45,14 @@ type world struct {
 	// linked are the links of contacts, said what clients said about them.
 	linked map[chat.ContactID]map[chat.ContactID]bool
 	said   []chat.Link
+	desk *desk
 	// changed is closed and replaced at every new event.
 	changed chan struct{}
 }
 
 func newWorld() *world {
 	w := &world{
+		desk:    new(desk),
 		events:  map[chat.TenantID][]chat.Event{},
 		owner:   map[chat.ConversationID]chat.TenantID{ada: "acme", bob: "acme", other: "rival"},
 		sends:   map[string]chat.MemberSend{},
@@ -303,7 +305,7 @@ func start(t *testing.T, change func(*api.Options, *edge.Limits)) *site {
 	w := newWorld()
 	log := slog.New(slog.DiscardHandler)
 	set := metrics.New(nil)
-	o := api.Options{Keys: w, Views: w, People: w, Links: w, Sends: w, Templates: w, Feed: w, Commands: w, Approvals: w, Marks: w, Library: newShelf(), Channels: w, Onboarding: w, Disconnection: w, TemplateSync: w, Settings: w, Profiles: w, Metrics: &set.API, Log: log}
+	o := api.Options{Keys: w, Views: w, People: w, Links: w, Sends: w, Templates: w, Feed: w, Commands: w, Approvals: w, Marks: w, Library: newShelf(), Channels: w, Onboarding: w, Disconnection: w, TemplateSync: w, Settings: w, Profiles: w, Assistants: w.desk, AssistantChanges: w.desk, AssistantPlaces: w.desk, Metrics: &set.API, Log: log}
 	limits := edge.DefaultAPILimits
 	if change != nil {
 		change(&o, &limits)
