@@ -387,7 +387,7 @@ func (s *memStore) owed(g chat.Group, until time.Time, max int, live bool) (rows
 }
 
 func orphaned(st *chat.Conversation, epoch chat.Epoch) bool {
-	if st.Turn.Phase == chat.TurnRunning && st.Turn.Epoch != epoch {
+	if (st.Turn.Phase == chat.TurnRunning && st.Turn.Epoch != epoch) || st.Turn.Phase == chat.TurnWorking {
 		return true
 	}
 	return slices.ContainsFunc(st.Outbox, func(e chat.OutboxEntry) bool {
