@@ -63,6 +63,8 @@ func everyEvent() []chat.Event {
 				Content: &chat.Content{Pricing: &chat.Pricing{Category: "service"}}, Raw: []byte("{}")}
 		case payloadTurn:
 			e.Turn = step
+		case payloadChange:
+			e.Change = &chat.DocChange{What: "tool", Put: 1, Deleted: 2, IDs: []string{"book"}, By: "key_1"}
 		case payloadTool:
 			e.Tool = tool
 		case payloadSummary:
