@@ -195,7 +195,7 @@ func TestHTTP_FailsInWordsWithoutSecrets(t *testing.T) {
 		{"arguments_invalid", func() chat.ToolResult { return s.run(s.post(), `{"note":1}`) }},
 		{"arguments_invalid", func() chat.ToolResult { return s.run(s.get(), `{"order":"x","fixed":"2"}`) }},
 		{"answered_error", func() chat.ToolResult {
-			s.answer("application/json", `{"error":"no room, key `+secret+`"}`, 409)
+			s.answer("application/json", `{"error":"no room, key `+secret+` or canary-secret\u00264711"}`, 409)
 			return s.run(s.post(), `{"note":"x"}`)
 		}},
 		{"answer_not_text", func() chat.ToolResult {
