@@ -457,3 +457,27 @@ func rangeGap(text string) int {
 	}
 	return 0
 }
+
+// PriceUnits reads a price that stands alone, as 1299.00 or 1.299,00, in the smallest
+// unit of a currency; ok is false for what is none, or finer than that unit.
+func PriceUnits(text, currency string) (units int64, ok bool) {
+	digits, known := currencies[currency]
+	if !known || text == "" || !isDigit(text[0]) {
+		return 0, false
+	}
+	n := readNumber(text, 0)
+	milli := n.milli
+	if digits == 3 && n.three {
+		milli = n.reads
+	}
+	if n.to != len(text) || milli < 0 {
+		return 0, false
+	}
+	for ; digits < 3; digits++ {
+		if milli%10 != 0 {
+			return 0, false
+		}
+		milli /= 10
+	}
+	return milli, true
+}

@@ -123,8 +123,8 @@ func (c *Client) Run(ctx context.Context, r chat.ToolRun) chat.ToolResult {
 	if err != nil {
 		return result("", failed(wordArguments, "The arguments are "+err.Error()+"."))
 	}
-	if wrong := c.Check(r.Tenant, &r.Tool); wrong != nil {
-		return result("", wrong.failure())
+	if w := c.CheckTool(r.Tenant, &r.Tool); w != nil {
+		return result("", unusable(w))
 	}
 	if r.Tool.Kind == chat.ToolMCP {
 		return result(c.callServer(ctx, &r, args))

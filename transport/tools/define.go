@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -25,26 +24,18 @@ const (
 	headerValueMax = 2000
 	urlMax         = 2000
 	pickMax        = 200
-	// SecretMax bounds a secret, in bytes.
-	SecretMax = 4096
 )
 
-// Wrong says which part of a definition may not stand, and what to do about it.
-type Wrong struct{ Param, Code, Message string }
+func wrong(param, code, message string) *chat.LimitError {
+	return &chat.LimitError{Param: param, Code: code, Message: message}
+}
 
-func wrong(param, code, message string) *Wrong { return &Wrong{param, code, message} }
-
-// failure is what a model is told when a stored definition may not stand any more.
-func (w *Wrong) failure() error {
+// unusable is what a model is told when a stored definition may not stand any more.
+func unusable(w *chat.LimitError) error {
 	if w.Code == wordHost {
 		return failed(wordHost, "The tool is not allowed to do this.")
 	}
 	return failed(wordDefined, "The tool cannot be used as it is defined.")
-}
-
-// Limit is w in the shape the API answers with.
-func (w *Wrong) Limit() *chat.LimitError {
-	return &chat.LimitError{Param: w.Param, Code: w.Code, Message: w.Message}
 }
 
 func digest(parts ...[]byte) string {
@@ -56,23 +47,10 @@ func digest(parts ...[]byte) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// ValidName reports whether a name may be that of a tool, a server or a secret.
-func ValidName(name string) bool {
-	if name == "" || len(name) > nameMax {
-		return false
-	}
-	for _, c := range []byte(name) {
-		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-') {
-			return false
-		}
-	}
-	return true
-}
-
-// Check looks at the definition of a tool of a tenant; nil when it may stand. It is
+// CheckTool looks at the definition of a tool of a tenant; nil when it may stand. It is
 // asked when a tool is written, and again at each call.
-func (c *Client) Check(t chat.TenantID, tool *chat.Tool) *Wrong {
-	if !ValidName(tool.Name) {
+func (c *Client) CheckTool(t chat.TenantID, tool *chat.Tool) *chat.LimitError {
+	if !chat.ValidToolName(tool.Name) {
 		return wrong("name", "parameter_invalid", "name must hold letters, digits, _ and - only, at most 64.")
 	}
 	if _, ours := chat.EngineTool(tool.Name); ours {
@@ -91,7 +69,7 @@ func (c *Client) Check(t chat.TenantID, tool *chat.Tool) *Wrong {
 		}
 		return c.checkHTTP(t, tool)
 	case tool.Kind == chat.ToolMCP && tool.MCP != nil && tool.HTTP == nil:
-		if !ValidName(tool.MCP.Server) {
+		if !chat.ValidToolName(tool.MCP.Server) {
 			return wrong("mcp.server", "parameter_invalid", "mcp.server must name a tool server; see GET /v1/tool-servers.")
 		}
 		if tool.MCP.Tool == "" || len(tool.MCP.Tool) > descriptionMax {
@@ -105,7 +83,7 @@ func (c *Client) Check(t chat.TenantID, tool *chat.Tool) *Wrong {
 // methods are those a tool may use; those that change nothing need no acts.
 var methods = map[string]bool{http.MethodGet: false, http.MethodPost: true, http.MethodPut: true, http.MethodPatch: true, http.MethodDelete: true}
 
-func (c *Client) checkHTTP(t chat.TenantID, tool *chat.Tool) *Wrong {
+func (c *Client) checkHTTP(t chat.TenantID, tool *chat.Tool) *chat.LimitError {
 	h := tool.HTTP
 	if _, ok := methods[h.Method]; !ok {
 		return wrong("http.method", "parameter_invalid", "http.method must be GET, POST, PUT, PATCH or DELETE.")
@@ -127,7 +105,7 @@ func (c *Client) checkHTTP(t chat.TenantID, tool *chat.Tool) *Wrong {
 }
 
 // checkURL checks where a definition leads.
-func (c *Client) checkURL(t chat.TenantID, param, raw string) *Wrong {
+func (c *Client) checkURL(t chat.TenantID, param, raw string) *chat.LimitError {
 	u, err := c.opt.CheckURL(raw)
 	if err != nil {
 		return wrong(param, "url_unsafe", param+" must be an https URL of a public host, without a user and on port 443 or 8443.")
@@ -150,7 +128,7 @@ var heldHeaders = []string{"host", "content-length", "content-type", "transfer-e
 // credentialHeaders hold a credential by their name: it must be a secret.
 var credentialHeaders = []string{"authorization", "x-api-key", "api-key", "apikey", "x-auth-token", "x-access-token", "x-token", "token", "x-shopify-access-token", "x-secret"}
 
-func (c *Client) checkHeaders(param string, headers map[string]string) *Wrong {
+func (c *Client) checkHeaders(param string, headers map[string]string) *chat.LimitError {
 	if len(headers) > headersMax {
 		return wrong(param, "parameter_too_many", "A tool may set at most 20 headers.")
 	}
@@ -192,7 +170,7 @@ func withoutSecrets(value string) (plain, wrong string) {
 			return out.String(), ""
 		}
 		name, rest, closed := strings.Cut(after, secretClose)
-		if !closed || !ValidName(name) {
+		if !closed || !chat.ValidToolName(name) {
 			return "", "a secret is written {{secret:NAME}}, with letters, digits, _ and - in its name."
 		}
 		value = rest
@@ -200,8 +178,8 @@ func withoutSecrets(value string) (plain, wrong string) {
 }
 
 // CheckServer looks at the definition of a tool server; nil when it may stand.
-func (c *Client) CheckServer(t chat.TenantID, s *chat.ToolServer) *Wrong {
-	if !ValidName(s.Name) {
+func (c *Client) CheckServer(t chat.TenantID, s *chat.ToolServer) *chat.LimitError {
+	if !chat.ValidToolName(s.Name) {
 		return wrong("name", "parameter_invalid", "name must hold letters, digits, _ and - only, at most 64.")
 	}
 	if w := c.checkHeaders("headers", s.Headers); w != nil {
@@ -211,33 +189,4 @@ func (c *Client) CheckServer(t chat.TenantID, s *chat.ToolServer) *Wrong {
 		return wrong("url", "url_unsafe", "url must be the plain URL of a streamable HTTP endpoint.")
 	}
 	return c.checkURL(t, "url", s.URL)
-}
-
-// CheckHost says why something cannot stand on the list of hosts; empty when it can.
-func CheckHost(host string) string {
-	name, below := strings.CutPrefix(host, "*.")
-	u, err := url.Parse("https://" + name)
-	labels := strings.Split(name, ".")
-	switch {
-	case err != nil || u.Hostname() != name || name != strings.ToLower(name) || len(name) > 253 || strings.ContainsAny(name, "*_/:@[] "):
-		return "a host is a name in small letters such as api.example.com, without a scheme, a port or a path; *.example.com is all below it."
-	case len(labels) < 2:
-		return "a host has at least two labels, such as example.com."
-	case below && len(labels) < 2:
-		return "a star stands for what is below a domain of at least two labels."
-	}
-	return ""
-}
-
-// CheckSecret says why something cannot be a secret; empty when it can.
-func CheckSecret(secret string) string {
-	switch {
-	case len(secret) < 8:
-		return "a secret has at least 8 characters: answers are searched for it."
-	case len(secret) > SecretMax:
-		return "a secret has at most 4096 bytes."
-	case strings.ContainsFunc(secret, func(r rune) bool { return r < ' ' || r == 0x7f || r > 0x7e }):
-		return "a secret holds printable ASCII only: it goes into a header."
-	}
-	return ""
 }

@@ -87,7 +87,7 @@ func (b *bounded) Read(p []byte) (int, error) {
 // files, no questions to people.
 func (c *Client) session(ctx context.Context, t chat.TenantID, s *chat.ToolServer) (*mcp.ClientSession, []string, error) {
 	if w := c.CheckServer(t, s); w != nil {
-		return nil, nil, w.failure()
+		return nil, nil, unusable(w)
 	}
 	headers, secrets, err := c.secrets(t, s.Headers)
 	if err != nil {
@@ -117,20 +117,24 @@ func (c *Client) unserved(ctx context.Context, err error) error {
 }
 
 // Discover asks a server for its tools, as they would be pinned. What cannot be used
-// is left out and named.
-func (c *Client) Discover(ctx context.Context, t chat.TenantID, s *chat.ToolServer) (tools []chat.PinnedTool, unusable []string, err error) {
+// is left out and named. The reason of a KindConflict is the word of a failed call.
+func (c *Client) Discover(ctx context.Context, t chat.TenantID, s *chat.ToolServer) (tools []chat.PinnedTool, left []string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, DefaultTimeout)
 	defer cancel()
 	open, _, err := c.session(ctx, t, s)
-	if err != nil {
-		return nil, nil, err
+	if err == nil {
+		defer func() { _ = open.Close() }()
+		tools, left, err = c.toolsOf(ctx, open)
 	}
-	defer func() { _ = open.Close() }()
-	return c.toolsOf(ctx, open)
+	var f *failure
+	if errors.As(err, &f) {
+		err = chat.E("tools.Discover", chat.KindConflict, f.word, nil)
+	}
+	return tools, left, err
 }
 
 // toolsOf lists the tools of a session.
-func (c *Client) toolsOf(ctx context.Context, open *mcp.ClientSession) (tools []chat.PinnedTool, unusable []string, err error) {
+func (c *Client) toolsOf(ctx context.Context, open *mcp.ClientSession) (tools []chat.PinnedTool, left []string, err error) {
 	cursor := ""
 	for range listPagesMax {
 		page, err := open.ListTools(ctx, &mcp.ListToolsParams{Cursor: cursor})
@@ -140,7 +144,7 @@ func (c *Client) toolsOf(ctx context.Context, open *mcp.ClientSession) (tools []
 		for _, tool := range page.Tools {
 			pinned, ok := c.pin(tool)
 			if !ok || len(tools) == serverToolsMax {
-				unusable = append(unusable, cut(clean(tool.Name, nil), 100))
+				left = append(left, cut(clean(tool.Name, nil), 100))
 				continue
 			}
 			tools = append(tools, pinned)
@@ -150,7 +154,7 @@ func (c *Client) toolsOf(ctx context.Context, open *mcp.ClientSession) (tools []
 		}
 	}
 	slices.SortFunc(tools, func(a, b chat.PinnedTool) int { return strings.Compare(a.Name, b.Name) })
-	return tools, unusable, nil
+	return tools, left, nil
 }
 
 // pin is a tool as it would be approved.

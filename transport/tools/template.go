@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/chumiai/chumi/chat"
 )
 
 // template is the URL of a tool in its parts: fixed text, and the names of arguments
@@ -61,7 +63,7 @@ func parseTemplate(raw string) (*template, error) {
 			break
 		}
 		name, tail, closed := strings.Cut(after, "}")
-		if !closed || !ValidName(name) {
+		if !closed || !chat.ValidToolName(name) {
 			return nil, errTemplateBrace
 		}
 		t.names, raw = append(t.names, name), tail

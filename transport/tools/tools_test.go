@@ -293,7 +293,7 @@ func TestCheck_RefusesWhatCouldReachMore(t *testing.T) {
 	} {
 		tool := s.get()
 		spoil(&tool)
-		if w := s.client.Check("acme", &tool); w == nil || w.Param != param || w.Message == "" {
+		if w := s.client.CheckTool("acme", &tool); w == nil || w.Param != param || w.Message == "" {
 			t.Errorf("%s: %+v", param, w)
 		}
 	}
@@ -302,20 +302,20 @@ func TestCheck_RefusesWhatCouldReachMore(t *testing.T) {
 		"https://other.example/", "https://sub.127.0.0.1.evil.example/"} {
 		tool := s.get()
 		tool.HTTP.URL = u
-		if w := s.client.Check("acme", &tool); w == nil {
+		if w := s.client.CheckTool("acme", &tool); w == nil {
 			t.Errorf("%s may stand", u)
 		}
 	}
 	tool := s.get()
-	if w := s.client.Check("acme", &tool); w != nil {
+	if w := s.client.CheckTool("acme", &tool); w != nil {
 		t.Errorf("the good one: %+v", w)
 	}
-	if w := s.client.Check("bolt", &tool); w == nil || w.Code != "host_not_allowed" {
+	if w := s.client.CheckTool("bolt", &tool); w == nil || w.Code != "host_not_allowed" {
 		t.Errorf("the list of another tenant counts: %+v", w)
 	}
 	for _, name := range []string{"handoff", "order_status"} {
 		tool.Name = name
-		if w := s.client.Check("acme", &tool); w == nil {
+		if w := s.client.CheckTool("acme", &tool); w == nil {
 			t.Errorf("%s is the engine's", name)
 		}
 	}
@@ -323,17 +323,17 @@ func TestCheck_RefusesWhatCouldReachMore(t *testing.T) {
 
 func TestCheckHostAndSecret(t *testing.T) {
 	for _, good := range []string{"api.example.com", "*.example.com", "xn--bcher-kva.example"} {
-		if why := tools.CheckHost(good); why != "" {
+		if why := chat.CheckToolHost(good); why != "" {
 			t.Errorf("%s: %s", good, why)
 		}
 	}
 	for _, bad := range []string{"", "*", "*.com", "com", "https://a.example", "a.example:443", "a.example/x", "A.example", "a@b.example", "*.*.example.com", "a b.example"} {
-		if tools.CheckHost(bad) == "" {
+		if chat.CheckToolHost(bad) == "" {
 			t.Errorf("%q may stand", bad)
 		}
 	}
 	for _, bad := range []string{"", "short", "with\nline-break", "ümlautümlaut", strings.Repeat("x", 5000)} {
-		if tools.CheckSecret(bad) == "" {
+		if chat.CheckToolSecret(bad) == "" {
 			t.Errorf("%q may stand", bad)
 		}
 	}
