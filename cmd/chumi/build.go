@@ -148,6 +148,10 @@ func (s *Server) buildActors(context.Context) error {
 	if s.node != nil {
 		o.Node, o.Leaders, o.Peers, o.Places, o.Refresher = s.node.Self(), s.node, s.node, s.node, s.node
 	}
+	if err := s.buildToolbox(); err != nil {
+		return err
+	}
+	o.Toolbox = s.workbench
 	s.system, err = actors.New(o)
 	return err
 }
@@ -172,6 +176,7 @@ func (s *Server) buildAPI(context.Context) error {
 		o.Console, o.Simulator = console.Asset, s.opt.Simulator.handler()
 	}
 	o.Assistants, o.AssistantChanges, o.AssistantPlaces = s.system.Assistants(), s.system.Assistants(), s.system.Assistants()
+	o.Tooling = s.tooling()
 	o.Library, o.UploadMax = s.system.Library(), s.opt.Config.Media.UploadBytesMax
 	if s.node != nil {
 		o.Home = s.node

@@ -32,6 +32,8 @@ type Config struct {
 	Meta      MetaConfig      `koanf:"meta" doc:"Where Graph is."`
 	Media     MediaConfig     `koanf:"media" doc:"Where files of messages are kept."`
 	Assistant AssistantConfig `koanf:"assistant" doc:"The model that answers, and its limits."`
+	Egress    EgressConfig    `koanf:"egress" doc:"Requests to where tenants say: websites, HTTP tools, tool servers."`
+	Tools     ToolsConfig     `koanf:"tools" doc:"What assistants may call besides the engine's own tools."`
 	Sends     SendsConfig     `koanf:"sends" doc:"What happens to a send whose outcome is not known."`
 	Engine    EngineConfig    `koanf:"engine" doc:"Limits of the actor system and of the disk."`
 	Keys      KeysConfig      `koanf:"keys" doc:"The key-encryption key."`
@@ -134,6 +136,16 @@ type ProviderConfig struct {
 	APIVersion string      `koanf:"api_version" rule:"optional" doc:"Version of Azure's API; empty for one that is known to work."`
 	Models     []string    `koanf:"models" rule:"optional" doc:"The only models that are asked for; none for any."`
 	HTTP2      bool        `koanf:"http2" doc:"As assistant.http2."`
+}
+
+// EgressConfig bounds where requests for tenants may go.
+type EgressConfig struct {
+	InsideHosts []string `koanf:"inside_hosts" rule:"optional" doc:"Hosts, with or without a port, that such requests may reach although they lie inside: everything else that is not public is refused."`
+}
+
+// ToolsConfig bounds what tools of tenants may reach.
+type ToolsConfig struct {
+	Hosts []string `koanf:"hosts" rule:"optional" doc:"Hosts that tools of any tenant may talk to, *.example.com for all below one; empty leaves it to each tenant's own list."`
 }
 
 // SendsConfig is the policy of ambiguous sends.

@@ -10,6 +10,7 @@ import (
 	"github.com/chumiai/chumi/transport/edge"
 	"github.com/chumiai/chumi/transport/meta"
 	"github.com/chumiai/chumi/transport/openai"
+	"github.com/chumiai/chumi/transport/tools"
 	"github.com/chumiai/chumi/transport/webhook"
 )
 
@@ -48,6 +49,9 @@ var (
 	_ actors.Transcriber = (*openai.Client)(nil)
 	_ actors.Prices      = (*chat.PriceList)(nil)
 	_ actors.Clock       = wallClock{}
+	_ actors.Toolbox     = (*actors.Workbench)(nil)
+	_ actors.RemoteTools = (*tools.Client)(nil)
+	_ tools.Documents    = (*persistence.Store)(nil)
 	_ actors.Leaders     = (*cluster.Node)(nil)
 	_ actors.Peers       = (*cluster.Node)(nil)
 	_ actors.Places      = (*cluster.Node)(nil)
@@ -78,4 +82,14 @@ var (
 	_ api.People           = (*persistence.Views)(nil)
 	_ api.Links            = (*actors.Ingress)(nil)
 	_ api.Disconnection    = (*actors.Channels)(nil)
+	_ api.Tools            = (*actors.Tools)(nil)
+	_ api.ToolServers      = (*actors.Tools)(nil)
+	_ api.ToolSecrets      = (*actors.Tools)(nil)
+	_ api.ToolHosts        = (*actors.Tools)(nil)
+	_ api.ToolDrops        = (*actors.Tools)(nil)
+	_ api.ToolChecks       = (*tools.Client)(nil)
+	_ api.ToolTrials       = (*actors.Workbench)(nil)
+	_ api.Products         = (*actors.Catalog)(nil)
+	_ api.Imports          = (*actors.Catalog)(nil)
+	_ api.Orders           = (*actors.Catalog)(nil)
 )

@@ -21,6 +21,7 @@ import (
 	"github.com/chumiai/chumi/transport/edge"
 	"github.com/chumiai/chumi/transport/meta"
 	"github.com/chumiai/chumi/transport/openai"
+	"github.com/chumiai/chumi/transport/tools"
 	"github.com/chumiai/chumi/transport/webhook"
 )
 
@@ -61,6 +62,10 @@ type Server struct {
 	hooksServer, apiServer, opsServer *edge.Server
 	// peerAddr is nil for a node that is in no cluster.
 	hooksAddr, apiAddr, opsAddr, peerAddr net.Listener
+
+	// tools carries out calls that lead out, workbench all of them.
+	tools     *tools.Client
+	workbench *actors.Workbench
 
 	// endReadmission ends the look through the quarantine, and returns when it has.
 	endReadmission func()

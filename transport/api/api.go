@@ -64,6 +64,8 @@ type Options struct {
 
 	Metrics *metrics.API
 	Log     *slog.Logger
+	// Tooling has tools, products and orders. Can be nil: then there are none.
+	Tooling *Tooling
 	// Library has the files. Can be nil: then there are none.
 	Library Library
 	// Home finds the node that answers for a tenant. Can be nil: this one does.

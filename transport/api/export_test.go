@@ -17,7 +17,7 @@ func RouteList() (list []string) {
 
 // ErrorCodes is every code an error can have.
 func ErrorCodes() (codes []string) {
-	for _, f := range []failure{errNoRoute, errMethod, errNoKey, errBadKey, errScope, errRate, errStreams, errDraining, errVersion, errKeyReused, errNotFound, errNoChannel, errNoAssistant, errNoVersion, errVersionConflict} {
+	for _, f := range []failure{errNoRoute, errMethod, errNoKey, errBadKey, errScope, errRate, errStreams, errDraining, errVersion, errKeyReused, errNotFound, errNoChannel, errNoAssistant, errNoVersion, errVersionConflict, errNoTool, errNoItem, errTooMany} {
 		codes = append(codes, f.code)
 	}
 	for reason := range refusals {
@@ -28,7 +28,8 @@ func ErrorCodes() (codes []string) {
 		codes = append(codes, r.failed(chat.E("x", k, "", context.Canceled)).code)
 	}
 	return append(codes, "parameter_invalid", "parameter_missing", "parameter_unknown", "body_missing", "body_invalid",
-		"cursor_invalid", "idempotency_key_invalid", "parameter_too_long", "parameter_too_many", "type_not_supported", "meta_unavailable", "meta_refused", "model_unpriced")
+		"cursor_invalid", "idempotency_key_invalid", "parameter_too_long", "parameter_too_many", "type_not_supported", "meta_unavailable", "meta_refused", "model_unpriced",
+		"url_unsafe", "host_not_allowed", "header_unsafe", "secret_in_definition", "schema_invalid", "tool_acts", "tool_not_approved", "tool_changed", "tool_server_failed")
 }
 
 // AppendString quotes s.

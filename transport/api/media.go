@@ -40,13 +40,17 @@ var errNoMedia = failure{status: fasthttp.StatusNotFound, kind: kindNotFound, co
 // from its header alone; zero values mean as large and as long as others. Only who
 // may upload gets more than others: such a body is held in memory.
 func (a *API) BodyMax(h *fasthttp.RequestHeader) (size int, d time.Duration) {
-	if a.opt.Library == nil || !h.IsPost() || string(path(h)) != mediaPath {
+	importing := a.opt.Tooling != nil && string(path(h)) == importPath
+	if !h.IsPost() || !importing && (a.opt.Library == nil || string(path(h)) != mediaPath) {
 		return 0, 0
 	}
 	scheme, secret, _ := strings.Cut(string(h.Peek("Authorization")), " ")
 	p, ok := a.opt.Keys.Authenticate(strings.TrimSpace(secret))
 	if !ok || !strings.EqualFold(scheme, "bearer") || !allows(p, scopeWrite) {
 		return 0, 0
+	}
+	if importing {
+		return importMax, uploadTimeout
 	}
 	return a.opt.UploadMax + formMax, uploadTimeout
 }

@@ -45,7 +45,7 @@ type world struct {
 	// linked are the links of contacts, said what clients said about them.
 	linked map[chat.ContactID]map[chat.ContactID]bool
 	said   []chat.Link
-	desk *desk
+	desk   *desk
 	// changed is closed and replaced at every new event.
 	changed chan struct{}
 }

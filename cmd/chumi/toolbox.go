@@ -1,0 +1,38 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/chumiai/chumi/actors"
+	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/transport/api"
+	"github.com/chumiai/chumi/transport/egress"
+	"github.com/chumiai/chumi/transport/tools"
+)
+
+// buildToolbox builds what carries out the calls of assistants.
+func (s *Server) buildToolbox() error {
+	c := s.opt.Config
+	for _, host := range c.Tools.Hosts {
+		if why := chat.CheckToolHost(host); why != "" {
+			return usageError(fmt.Errorf("tools.hosts: %q: %s", clip(host), why))
+		}
+	}
+	guarded, err := egress.New(egress.Options{Inside: c.Egress.InsideHosts})
+	if err != nil {
+		return usageError(fmt.Errorf("egress.inside_hosts: %w", err))
+	}
+	s.onClose(func() error { guarded.Close(); return nil })
+	s.tools, err = tools.New(tools.Options{Documents: s.store, HTTP: guarded.HTTP(), CheckURL: guarded.Check, Hosts: c.Tools.Hosts})
+	if err != nil {
+		return err
+	}
+	s.workbench = actors.NewWorkbench(actors.WorkbenchOptions{Documents: s.store, Contacts: s.store, Remote: s.tools, Logger: s.opt.Log})
+	return nil
+}
+
+// tooling is what the API does with tools, products and orders.
+func (s *Server) tooling() *api.Tooling {
+	t, c := s.system.Tools(), s.system.Catalog()
+	return &api.Tooling{Tools: t, Servers: t, Secrets: t, Hosts: t, Drops: t, Checks: s.tools, Trials: s.workbench, Products: c, Imports: c, Orders: c}
+}
