@@ -33,10 +33,14 @@ func (c *core) countEvent(e *chat.Event) {
 		c.ear.heard(e.Channel)
 	case chat.TurnAnswered:
 		turns.WithLabelValues("answered").Inc()
-		c.met.Turn.Tokens.WithLabelValues("prompt").Add(float64(e.Turn.PromptTokens))
-		c.met.Turn.Tokens.WithLabelValues("output").Add(float64(e.Turn.OutTokens))
+		c.countTokens(e.Turn.PromptTokens, e.Turn.OutTokens)
+	case chat.TurnCalled:
+		c.countTokens(e.Turn.PromptTokens, e.Turn.OutTokens)
+	case chat.SummaryMade:
+		c.countTokens(e.Summary.Tokens.Prompt, e.Summary.Tokens.Output)
 	case chat.TurnFailed:
 		turns.WithLabelValues("failed").Inc()
+		c.countTokens(e.Turn.PromptTokens, e.Turn.OutTokens)
 	case chat.TurnSuperseded:
 		turns.WithLabelValues("superseded").Inc()
 	case chat.TurnAbandoned:
@@ -44,4 +48,9 @@ func (c *core) countEvent(e *chat.Event) {
 	case chat.HandoffRequested, chat.HandoffTaken, chat.HandoffReturned:
 		c.met.Actors.Handoffs.WithLabelValues(e.Handoff.Reason).Inc()
 	}
+}
+
+func (c *core) countTokens(prompt, output int64) {
+	c.met.Turn.Tokens.WithLabelValues("prompt").Add(float64(prompt))
+	c.met.Turn.Tokens.WithLabelValues("output").Add(float64(output))
 }

@@ -293,6 +293,10 @@ func FactsOf(c *Contact, kind ChannelKind, now time.Time, zone *time.Location) [
 	if name := oneLine(c.Name); name != "" {
 		facts = append(facts, "The customer's name there: "+name)
 	}
+	if c.Doubt != nil {
+		facts = append(facts, "Since "+c.Doubt.At.In(zone).Format(time.DateOnly)+" it is not certain that this is the person of before: "+
+			"tell nothing of what was said earlier unless they prove who they are.")
+	}
 	keys := make([]string, 0, len(c.Fields))
 	for k := range c.Fields {
 		keys = append(keys, k)
