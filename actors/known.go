@@ -25,6 +25,13 @@ func (d *draft) known(it *item) (k chat.Known, err error) {
 		}
 	case chat.ModelAnswered:
 		k, err = d.knownAnswer(f)
+	case chat.Summarized:
+		k.Seen, err = d.told(f.Summary.UpTo, func(e *chat.Event) bool { return e.Kind == chat.SummaryMade && e.Summary.UpTo == f.Summary.UpTo })
+	case chat.Transcribed:
+		_, seq, _ := f.Message.Parse()
+		k.Seen, err = d.told(seq, func(e *chat.Event) bool {
+			return e.Kind == chat.MediaTranscribed && e.Media.Message == f.Message && e.Media.Index == f.Index
+		})
 	case chat.Link:
 		k.Contact, err = d.person()
 	case chat.ProfileFetched:

@@ -46,3 +46,24 @@ func (d *draft) toolUses() (map[string]int, error) {
 	}
 	return uses, err
 }
+
+// told reports whether the conversation has an event after one, stored or of the same
+// draft. A result that is brought again because the answer to the first was lost finds
+// itself there.
+func (d *draft) told(after chat.Seq, is func(*chat.Event) bool) (bool, error) {
+	events, err := d.a.core.opt.Journal.Events(d.a.state.Tenant, d.a.state.ID, after, chat.PromptEventMax)
+	if err != nil {
+		return false, err
+	}
+	for i := range events {
+		if is(&events[i]) {
+			return true, nil
+		}
+	}
+	for i := range d.commit.Events {
+		if is(&d.commit.Events[i]) {
+			return true, nil
+		}
+	}
+	return false, nil
+}

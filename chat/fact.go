@@ -307,7 +307,8 @@ type Known struct {
 	Commented time.Time
 	Replied   bool
 	// Seen is true when the inbound's digest (if it has one) or a client's
-	// idempotency key was claimed before; Original is what holds the claim.
+	// idempotency key was claimed before; Original is what holds the claim. Of a summary
+	// and of what is heard in a voice note: that one is recorded.
 	Seen     bool
 	Original Original
 	// Exhausted are counters that refused the commit of an earlier decision about the

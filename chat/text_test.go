@@ -18,13 +18,13 @@ var whole = []string{
 
 // borders are the byte offsets at which text may be cut.
 func borders(chars []string) (text string, at map[int]bool) {
-	at = map[int]bool{}
+	at = map[int]bool{0: true}
+	var b strings.Builder
 	for _, c := range chars {
-		at[len(text)] = true
-		text += c
+		b.WriteString(c)
+		at[b.Len()] = true
 	}
-	at[len(text)] = true
-	return text, at
+	return b.String(), at
 }
 
 func TestSplitText_CutsBetweenCharactersOnly(t *testing.T) {

@@ -87,7 +87,7 @@ func (p *step) startCall() {
 	}
 	r.Reserved = p.set.CallCost.Prompt + p.set.CallCost.Output
 	if r.Reserved > 0 && !p.reserve(Reservation{
-		Counter: budgetCounter(p.now), Amount: int64(r.Reserved), Limit: int64(p.set.Budget)}, "budget") {
+		Counter: BudgetCounter(p.now), Amount: int64(r.Reserved), Limit: int64(p.set.Budget)}, "budget") {
 		return
 	}
 	p.emit(Event{Kind: TurnStarted, At: p.now.Add(p.set.TurnTimeout + CallGrace), Turn: &r})
@@ -120,9 +120,9 @@ func (p *step) spent() string {
 	return ""
 }
 
-// budgetCounter is the tenant's counter of money: of what was spent in the month and
+// BudgetCounter is the tenant's counter of money for the month of a time: of what was spent in the month and
 // of what is reserved.
-func budgetCounter(at time.Time) string { return "budget/" + at.UTC().Format("2006-01") }
+func BudgetCounter(at time.Time) string { return "budget/" + at.UTC().Format("2006-01") }
 
 // estimate is what a call is taken to have cost that was made and whose answer is
 // lost, or not wanted: all of the prompt and nothing of the answer.
@@ -135,15 +135,16 @@ func (p *step) estimate() Money {
 
 // settle replaces what is reserved for the call under way by what it cost.
 func (p *step) settle(cost Money) Money {
-	w := p.c.Work
-	if w == nil || cost == 0 && w.Reserved == 0 {
-		return cost
+	held, at := Money(0), p.now
+	if w := p.c.Work; w != nil {
+		held = w.Reserved
+		if !w.Called.IsZero() {
+			at = w.Called
+		}
 	}
-	at := w.Called
-	if at.IsZero() {
-		at = p.now
+	if cost != held {
+		p.d.Reserve = append(p.d.Reserve, Reservation{Counter: BudgetCounter(at), Amount: int64(cost - held)})
 	}
-	p.d.Reserve = append(p.d.Reserve, Reservation{Counter: budgetCounter(at), Amount: int64(cost - w.Reserved)})
 	return cost
 }
 
@@ -321,6 +322,10 @@ func (p *step) callFailed(f ModelFailed) {
 // summarized keeps a summary.
 func (p *step) summarized(f Summarized) {
 	s := f.Summary
+	if p.in.Known.Seen {
+		p.duplicate()
+		return
+	}
 	if s.UpTo == 0 || s.UpTo > p.c.Seq || strings.TrimSpace(s.Text) == "" {
 		p.refuse("no_summary")
 		return
@@ -331,13 +336,17 @@ func (p *step) summarized(f Summarized) {
 
 // transcribed keeps what is heard in a voice note.
 func (p *step) transcribed(f Transcribed) {
+	if p.in.Known.Seen {
+		p.duplicate()
+		return
+	}
 	p.pay(f.Cost)
-	p.emit(Event{Kind: MediaTranscribed, Media: &MediaRecord{Message: f.Message, Index: f.Index, Transcript: f.Text}})
+	p.emit(Event{Kind: MediaTranscribed, Media: &MediaRecord{Message: f.Message, Index: f.Index, Transcript: f.Text, Cost: f.Cost}})
 }
 
 // pay counts what was not reserved.
 func (p *step) pay(cost Money) {
 	if cost > 0 {
-		p.d.Reserve = append(p.d.Reserve, Reservation{Counter: budgetCounter(p.now), Amount: int64(cost)})
+		p.d.Reserve = append(p.d.Reserve, Reservation{Counter: BudgetCounter(p.now), Amount: int64(cost)})
 	}
 }

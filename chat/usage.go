@@ -57,6 +57,10 @@ func UsageOf(events []Event) []Usage {
 			add(e, "tokens_prompt", e.Summary.Tokens.Prompt)
 			add(e, "tokens_output", e.Summary.Tokens.Output)
 			add(e, "money", int64(e.Summary.Cost))
+		case MediaTranscribed:
+			if e.Media != nil {
+				add(e, "money", int64(e.Media.Cost))
+			}
 		case ToolStarted:
 			add(e, "tools", 1)
 		}

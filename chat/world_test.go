@@ -30,6 +30,7 @@ type world struct {
 	uses      map[string]int
 	// money is the tenant's counter.
 	money int64
+	proof proof
 	registry
 	// queued is the id of every outbound message, in order.
 	queued []chat.MessageID
@@ -172,6 +173,7 @@ func (w *world) do(f chat.Fact) error {
 	w.state.Armed = d.Due
 	for _, seq := range d.Redact {
 		w.events[seq-1] = chat.Redacted(w.events[seq-1])
+		w.proof = proof{} // begun anew: what was looked at is another now
 	}
 	if d.Contact != nil {
 		w.contact = *d.Contact
@@ -205,90 +207,6 @@ func (w *world) do(f chat.Fact) error {
 		}
 	}
 	return w.check()
-}
-
-func (w *world) check() error {
-	var replay chat.Conversation
-	if err := w.checkTurns(); err != nil {
-		return err
-	}
-	started := map[chat.MessageID]int{}
-	queued := map[chat.MessageID]chat.Author{}
-	assistantMayStart := true
-	files := map[string]int{}
-	for i, e := range w.events {
-		if e.Seq != chat.Seq(i+1) {
-			return fmt.Errorf("C1: event %d has seq %d", i+1, e.Seq)
-		}
-		replay.Apply(e)
-		switch e.Kind {
-		case chat.MediaStored, chat.MediaFailed:
-			key := fmt.Sprint(e.Media.Message, e.Media.Index)
-			if files[key]++; files[key] > 1 {
-				return fmt.Errorf("C11: the file %s is told of twice", key)
-			}
-		case chat.MessageQueued:
-			queued[e.Message.ID] = e.Message.Author
-		case chat.HandoffTaken:
-			assistantMayStart = false
-		case chat.HandoffReturned:
-			assistantMayStart = true
-		case chat.AttemptStarted:
-			author, ok := queued[e.Attempt.Message]
-			if !ok {
-				return fmt.Errorf("C5: attempt of %s, which was never queued", e.Attempt.Message)
-			}
-			if author == chat.AuthorAssistant && !assistantMayStart {
-				return fmt.Errorf("C7: attempt of an assistant's message after takeover")
-			}
-			started[e.Attempt.Message]++
-		case chat.MessageAccepted:
-			if started[e.Attempt.Message] == 0 {
-				return fmt.Errorf("C6: %s accepted without an attempt", e.Attempt.Message)
-			}
-		}
-	}
-	if len(w.events) > 0 {
-		replay.Armed = w.state.Armed
-		if !reflect.DeepEqual(replay, w.state.Clone()) {
-			return fmt.Errorf("C2: replay gives\n%+v\nstate is\n%+v", replay, w.state)
-		}
-	}
-	if _, owes := w.state.Owes(); owes == w.state.Armed.IsZero() {
-		return fmt.Errorf("C9: owes %v, armed %v", owes, w.state.Armed)
-	}
-	return nil
-}
-
-// checkTurns holds tools and money to their invariants: a result is recorded once,
-// for a call that was asked for; what is counted is what the calls cost, and what is
-// reserved for the one under way.
-func (w *world) checkTurns() error {
-	var cost, reserved int64
-	ended := map[string]bool{}
-	for _, e := range w.events {
-		switch {
-		case e.Turn != nil:
-			cost, reserved = cost+int64(e.Turn.Cost), 0
-			if e.Kind == chat.TurnStarted {
-				reserved = int64(e.Turn.Reserved)
-			}
-			if e.Kind == chat.TurnCalled {
-				clear(ended)
-			}
-		case e.Kind == chat.ToolEnded && !e.Tool.Late:
-			if ended[e.Tool.ID] {
-				return fmt.Errorf("C12: call %s has two results", e.Tool.ID)
-			}
-			ended[e.Tool.ID] = true
-		case e.Kind == chat.ToolStarted && ended[e.Tool.ID]:
-			return fmt.Errorf("C12: call %s was made again after its result", e.Tool.ID)
-		}
-	}
-	if w.money != cost+reserved {
-		return fmt.Errorf("C13: %d counted, %d spent and %d reserved", w.money, cost, reserved)
-	}
-	return nil
 }
 
 // entry returns the id of the i-th outbox entry, from 0; when there is none, of
