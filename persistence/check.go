@@ -55,6 +55,15 @@ const (
 	// InvariantCounter: a usage counter is what the events add up to. What
 	// erased turns and summaries cost is exempt.
 	InvariantCounter Invariant = "counter"
+	// InvariantTurn: a turn under way has its work, and nobody else has any.
+	InvariantTurn Invariant = "turn"
+	// InvariantTool: a call of a tool that was begun has a result or is waited for, never
+	// two of them; it is not begun again once it has one, nor ever when it changes
+	// something and the other side does not know repetitions.
+	InvariantTool Invariant = "tool"
+	// InvariantBudget: what is counted against a month's budget is what the calls of
+	// models cost, and what is held for those under way. What erased ones cost is exempt.
+	InvariantBudget Invariant = "budget"
 	// InvariantDirectory: a channel has its app, its tenant and an account of
 	// its own; a tenant is in the group that its id leads to.
 	InvariantDirectory Invariant = "directory"

@@ -19,6 +19,7 @@ type checkedJournal struct {
 	pos      chat.Pos
 	// erased counts records without content.
 	erased int
+	turns  checkedTurns
 	// torn is true once an event could not be read: there is nothing to compare.
 	torn bool
 }
@@ -130,6 +131,7 @@ func (k *checker) eventRow(c id16, seq chat.Seq, key, value []byte) error {
 		t.erased = true
 	}
 	j.replayed.Apply(e)
+	k.turn(&j.turns, &e, key)
 	var where [idLen + 8]byte
 	copy(where[:], c[:])
 	binary.BigEndian.PutUint64(where[idLen:], uint64(seq))
@@ -223,13 +225,15 @@ func (k *checker) endJournal() error {
 	if h.keyID == 0 && chat.Seq(j.erased) != h.seq {
 		k.broken(InvariantErased, j.key, "holds records that are no skeletons")
 	}
-	if j.erased > 0 || j.torn {
-		return nil
-	}
 	stored, err := decodeState(t.known.pepper, t.known.id, j.conversation.conversationID(), record)
 	if err != nil {
 		return nil // noted at the state row
 	}
+	k.endTurns(j, &stored)
+	if j.erased > 0 || j.torn {
+		return nil
+	}
+	j.turns.older(&j.replayed, &stored)
 	if differ := differences(j.replayed, stored); differ != "" {
 		k.broken(InvariantReplay, j.key, "replay gives another "+differ)
 	}

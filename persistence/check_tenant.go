@@ -137,7 +137,7 @@ func (k *checker) beginTenant(r realm, key []byte) error {
 }
 
 // ofErased are the counters of what an erased event no longer says.
-var ofErased = map[string]bool{"turns": true, "calls_lost": true, "tokens_prompt": true, "tokens_output": true, "money": true}
+var ofErased = map[string]bool{"turns": true, "calls_lost": true, "tokens_prompt": true, "tokens_output": true, "money": true, "budget": true}
 
 // endTenant finishes the journal and compares the counters.
 func (k *checker) endTenant() error {
@@ -152,24 +152,33 @@ func (k *checker) endTenant() error {
 	if t.known == nil {
 		return nil
 	}
+	delete(t.counted, "")
 	for name, n := range t.counted {
 		if _, ok := t.stored[name]; !ok && n != 0 {
-			k.broken(InvariantCounter, t.realm.counter(nil, name), "missing")
+			k.broken(counterRule(name), t.realm.counter(nil, name), "missing")
 		}
 	}
 	for name, n := range t.stored {
 		what, rest, _ := strings.Cut(name, "/")
-		if !strings.Contains(rest, "/") {
-			continue // a budget: reserved amounts are no events
+		if !strings.Contains(rest, "/") && what != "budget" {
+			continue // a limit: what is reserved is no event
 		}
 		if t.erased && ofErased[what] && n >= t.counted[name] {
 			continue
 		}
 		if n != t.counted[name] {
-			k.broken(InvariantCounter, t.realm.counter(nil, name), "is not what the events add up to")
+			k.broken(counterRule(name), t.realm.counter(nil, name), "is not what the events add up to")
 		}
 	}
 	return nil
+}
+
+// counterRule is the rule that a counter keeps.
+func counterRule(name string) Invariant {
+	if strings.HasPrefix(name, "budget/") {
+		return InvariantBudget
+	}
+	return InvariantCounter
 }
 
 func (k *checker) addressRow(key, value []byte) error {
