@@ -134,13 +134,17 @@ func (d *strict) walkList(n *yaml.Node, v reflect.Value, key string, depth int) 
 		return
 	}
 	leaf := d.leaf
-	d.leaf = nil
+	// A list of words is one value; one of structs has values of its own.
+	words := v.Type().Elem().Kind() == reflect.String
+	if words {
+		d.leaf = nil
+	}
 	for i, item := range n.Content {
 		e := reflect.New(v.Type().Elem()).Elem()
 		d.walk(item, e, fmt.Sprintf("%s[%d]", key, i), depth+1)
 		v.Set(reflect.Append(v, e))
 	}
-	if d.leaf = leaf; leaf != nil {
+	if d.leaf = leaf; words && leaf != nil {
 		leaf(key, v.Interface(), n.Line)
 	}
 }
