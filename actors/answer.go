@@ -15,7 +15,7 @@ const (
 	// passagesMax bounds what of the knowledge a prompt is given unasked, questionMax the
 	// bytes of the question for it.
 	passagesMax = 5
-	questionMax    = 2000
+	questionMax = 2000
 	// knowledgeWait is how long a prompt waits for the knowledge.
 	knowledgeWait = 3 * time.Second
 )
@@ -55,6 +55,7 @@ func (a *modelCall) complete() error {
 	}
 	a.answer = answer
 	a.answer.Saw, a.answer.Facts, a.answer.Horizon = a.talk.Saw, a.talk.Facts, a.talk.Horizon()
+	a.answer.PromptHash, a.answer.Made = prompt.Hash(), a.talk.Made(&prompt)
 	a.answer.Cost = sys.costOf(&a.answer, prompt.Models)
 	return nil
 }
@@ -62,11 +63,7 @@ func (a *modelCall) complete() error {
 // gather reads what the prompt is made of.
 func (a *modelCall) gather() error {
 	c, sys := a.call, a.turns.sys
-	after := chat.Seq(0)
-	if back := chat.Seq(chat.PromptEventMax - promptAhead); c.effect.UpTo > back {
-		after = c.effect.UpTo - back
-	}
-	events, err := sys.opt.Journal.Events(c.tenant, c.conversation, after, chat.PromptEventMax)
+	events, err := a.events()
 	if err != nil {
 		return &chat.ModelError{Reason: "no_history", RetryAfter: time.Second}
 	}
@@ -86,6 +83,15 @@ func (a *modelCall) gather() error {
 	a.addresses = contact.Addresses
 	a.talk.Facts = chat.FactsOf(&contact, c.kind, a.started(), zoneOf(settings.Profile))
 	return nil
+}
+
+// events are the latest of the conversation that a prompt looks at.
+func (a *modelCall) events() ([]chat.Event, error) {
+	c, after := a.call, chat.Seq(0)
+	if back := chat.Seq(chat.PromptEventMax - promptAhead); c.effect.UpTo > back {
+		after = c.effect.UpTo - back
+	}
+	return a.turns.sys.opt.Journal.Events(c.tenant, c.conversation, after, chat.PromptEventMax)
 }
 
 // started is when the call was decided: the time that its prompt speaks of.
@@ -166,7 +172,7 @@ func (a *modelCall) sumUp() {
 		return
 	}
 	sys.insist(a.call.tenant, a.call.group, a.call.conversation, chat.Summarized{Summary: chat.Summary{
-		UpTo: upTo, Text: strings.TrimSpace(answer.Text), Model: answer.Model, Tokens: answer.Tokens,
+		PromptHash: prompt.Hash(), Version: a.call.effect.Version, First: a.answer.Made.First, Horizon: a.answer.Horizon, UpTo: upTo, Text: strings.TrimSpace(answer.Text), Model: answer.Model, Tokens: answer.Tokens,
 		Cost: sys.costOf(&answer, prompt.Models), Simulated: answer.Simulated}})
 }
 

@@ -11,7 +11,6 @@ import (
 
 // What of files a model is shown.
 const (
-	picturesMax     = 4
 	pictureBytesMax = 4 << 20
 	voiceBytesMax   = 16 << 20
 	voiceWait       = 30 * time.Second
@@ -24,7 +23,8 @@ func (a *modelCall) hear() {
 	if p := a.talk.Settings.Profile; p == nil || !p.Voice || sys.opt.Transcriber == nil || sys.opt.Opener == nil {
 		return
 	}
-	for _, f := range a.files("audio", "voice") {
+	heard := false
+	for _, f := range a.talk.Files("audio", "voice") {
 		if a.heard(f) {
 			continue
 		}
@@ -35,9 +35,19 @@ func (a *modelCall) hear() {
 		}
 		sys.insist(a.call.tenant, a.call.group, a.call.conversation,
 			chat.Transcribed{Message: f.Message, Index: f.Index, Text: text, Cost: cost})
-		a.talk.Events = append(a.talk.Events, chat.Event{Kind: chat.MediaTranscribed, Seq: a.talk.Horizon(),
-			Media: &chat.MediaRecord{Message: f.Message, Index: f.Index, Transcript: text}})
+		heard = true
 	}
+	if !heard {
+		return
+	}
+	// The prompt is made of what the journal holds, so that it can be made again: a
+	// voice note that was not recorded is not known.
+	events, err := a.events()
+	if err != nil {
+		sys.opt.Logger.Warn("a turn goes without what was heard", "tenant", a.call.tenant, "error", err)
+		return
+	}
+	a.talk.Events = events
 }
 
 func (a *modelCall) heard(f *chat.MediaRecord) bool {
@@ -75,8 +85,8 @@ func (a *modelCall) look() {
 	if p := a.talk.Settings.Profile; p == nil || !p.Vision || sys.opt.Opener == nil {
 		return
 	}
-	files := a.files("image")
-	for i := len(files) - 1; i >= 0 && len(files)-i <= picturesMax; i-- {
+	files := a.talk.Files("image")
+	for i := len(files) - 1; i >= 0 && len(files)-i <= chat.PicturesMax; i-- {
 		f := files[i]
 		if f.Size > pictureBytesMax {
 			continue
@@ -90,27 +100,6 @@ func (a *modelCall) look() {
 		if err != nil || len(raw) > pictureBytesMax {
 			continue
 		}
-		_, seq, _ := f.Message.Parse()
-		if a.talk.Pictures == nil {
-			a.talk.Pictures = map[chat.Seq][]chat.Picture{}
-		}
-		a.talk.Pictures[seq] = append(a.talk.Pictures[seq], chat.Picture{MIME: f.MIME, SHA256: f.SHA256, Bytes: raw})
+		a.talk.Show(f, raw)
 	}
-}
-
-// files are the stored files, of some kinds, of the messages that the call answers.
-func (a *modelCall) files(kinds ...string) (list []*chat.MediaRecord) {
-	wanted := map[chat.MessageID]bool{}
-	for i := range a.talk.Events {
-		e := &a.talk.Events[i]
-		switch {
-		case e.Kind == chat.MessageReceived && e.Seq >= a.talk.From && e.Seq <= a.talk.UpTo && !e.Message.Revoked:
-			for _, k := range kinds {
-				wanted[e.Message.ID] = wanted[e.Message.ID] || e.Message.Type == k
-			}
-		case e.Kind == chat.MediaStored && wanted[e.Media.Message] && e.Media.Key != nil:
-			list = append(list, e.Media)
-		}
-	}
-	return list
 }

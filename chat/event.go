@@ -215,9 +215,11 @@ type TurnRecord struct {
 	// Response is what the answer says, in TurnAnswered.
 	Response *Response
 	// Saw and Facts are in the prompt, Horizon is the last event it was made of.
+	// Made names what else it was made of.
 	Saw     []Passage
 	Facts   []string
 	Horizon Seq
+	Made    *Made
 }
 
 // ToolRecord is one step of a tool call.
@@ -242,6 +244,11 @@ type ToolRecord struct {
 type Summary struct {
 	UpTo Seq
 	Text string
+	// PromptHash names the prompt. It was made of the events First..Horizon, for the
+	// assistant Version.
+	PromptHash     string
+	Version        AssistantRef
+	First, Horizon Seq
 	// Model, Tokens and Cost are of the call that made it.
 	Model     string
 	Tokens    Tokens

@@ -40,6 +40,8 @@ type Answer struct {
 	Saw     []Passage
 	Facts   []string
 	Horizon Seq
+	// Made names what else it was made of; nil when nobody said.
+	Made *Made
 }
 
 // ModelFailed is a model call that ended without a usable answer.

@@ -17,7 +17,7 @@ import (
 // preceded by its length, and every list by its own: no two prompts share the bytes
 // that are hashed.
 func (p *Prompt) Hash() string {
-	c := chain{hash: sha256.New()}
+	c := newChain()
 	c.text("chumi prompt 1")
 	c.number(uint64(len(p.Tools)))
 	for i := range p.Tools {
@@ -46,6 +46,8 @@ type chain struct {
 	hash hash.Hash
 	last [sha256.Size]byte
 }
+
+func newChain() *chain { return &chain{hash: sha256.New()} }
 
 // link ends what was hashed since the link before.
 func (c *chain) link() {

@@ -26,7 +26,7 @@ func Redacted(e Event) Event {
 	case e.Turn != nil:
 		// The answer is the text of all the messages that it was cut into.
 		t := *e.Turn
-		t.Answer, t.Reason, t.Response, t.Saw, t.Facts = "", "message_revoked", nil, nil, nil
+		t.Answer, t.Reason, t.Response, t.Saw, t.Facts, t.Made = "", "message_revoked", nil, nil, nil, nil
 		e.Turn = &t
 	}
 	return e

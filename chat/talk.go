@@ -43,7 +43,7 @@ func (t *Talk) Prompt() Prompt {
 		p.Models, p.Structured, p.OutTokens = a.Models, !a.Plain, a.Limits.OutTokens
 		for _, g := range a.Tools {
 			if tool, ok := t.Settings.Tools[g.Name]; ok {
-				p.Tools = append(p.Tools, ToolSpec{Name: tool.Name, Description: tool.Description, Parameters: tool.Parameters})
+				p.Tools = append(p.Tools, tool.Spec())
 			}
 		}
 	}

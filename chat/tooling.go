@@ -118,6 +118,9 @@ func (p *step) toolsPut(f ToolsPut) {
 			change.Deleted++
 		default:
 			change.Put++
+			if text, ok := toolText(doc.Value); ok && doc.Noun == DocTool {
+				p.setDoc(text)
+			}
 		}
 		change.name(doc.ID)
 		p.d.Docs = append(p.d.Docs, doc)

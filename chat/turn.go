@@ -214,7 +214,7 @@ func (p *step) record(a *Answer) *TurnRecord {
 		ID: p.c.TurnID(), Call: t.Call, Epoch: t.Epoch, From: t.From, UpTo: t.UpTo, Answer: a.Text, Model: a.Model,
 		PromptHash: a.PromptHash, PromptTokens: a.PromptTokens, OutTokens: a.OutTokens, Simulated: a.Simulated,
 		Tokens: a.Tokens, Provider: a.Provider, Request: a.Request, Cost: p.settle(a.Cost), Calls: a.Calls,
-		Saw: a.Saw, Facts: a.Facts, Horizon: a.Horizon,
+		Saw: a.Saw, Facts: a.Facts, Horizon: a.Horizon, Made: a.Made,
 	}
 }
 

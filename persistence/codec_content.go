@@ -85,16 +85,26 @@ type turnMore struct {
 	Saw      []chat.Passage    `json:"saw,omitempty"`
 	Facts    []string          `json:"facts,omitempty"`
 	Horizon  chat.Seq          `json:"horizon,omitempty"`
+	Made     *chat.Made        `json:"made,omitempty"`
+}
+
+// summaryMore is what a summary has beside what recordpb.Summary holds.
+type summaryMore struct {
+	chat.Tokens
+	Digest  string            `json:"digest,omitempty"`
+	Version chat.AssistantRef `json:"version,omitempty"`
+	First   chat.Seq          `json:"first,omitempty"`
+	Horizon chat.Seq          `json:"horizon,omitempty"`
 }
 
 // turnExtra is turnMore as JSON; nil when there is none of it.
 func turnExtra(r *chat.TurnRecord) ([]byte, error) {
 	if r.Version == "" && r.Reserved == 0 && r.Cost == 0 && r.Tokens == (chat.Tokens{}) && r.Provider == "" && r.Request == "" &&
-		len(r.Calls) == 0 && r.Response == nil && len(r.Saw) == 0 && len(r.Facts) == 0 && r.Horizon == 0 {
+		len(r.Calls) == 0 && r.Response == nil && len(r.Saw) == 0 && len(r.Facts) == 0 && r.Horizon == 0 && r.Made == nil {
 		return nil, nil
 	}
 	more := turnMore{Version: r.Version, Reserved: r.Reserved, Cost: r.Cost, Provider: r.Provider, Request: r.Request,
-		Calls: r.Calls, Response: r.Response, Saw: r.Saw, Facts: r.Facts, Horizon: r.Horizon}
+		Calls: r.Calls, Response: r.Response, Saw: r.Saw, Facts: r.Facts, Horizon: r.Horizon, Made: r.Made}
 	if r.Tokens != (chat.Tokens{}) {
 		more.Tokens = &r.Tokens
 	}
@@ -115,7 +125,7 @@ func readTurnExtra(b []byte, r *chat.TurnRecord) error {
 		return err
 	}
 	r.Version, r.Reserved, r.Cost, r.Provider, r.Request = more.Version, more.Reserved, more.Cost, more.Provider, more.Request
-	r.Calls, r.Response, r.Saw, r.Facts, r.Horizon = more.Calls, more.Response, more.Saw, more.Facts, more.Horizon
+	r.Calls, r.Response, r.Saw, r.Facts, r.Horizon, r.Made = more.Calls, more.Response, more.Saw, more.Facts, more.Horizon, more.Made
 	if more.Tokens != nil {
 		r.Tokens = *more.Tokens
 	}

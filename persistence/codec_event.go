@@ -76,7 +76,8 @@ func private(w *wire, e *chat.Event) (err error) {
 		}
 	case e.Summary != nil:
 		w.text(1, e.Summary.Text)
-		content, err = json.Marshal(e.Summary.Tokens)
+		content, err = json.Marshal(summaryMore{Tokens: e.Summary.Tokens, Digest: e.Summary.PromptHash,
+			Version: e.Summary.Version, First: e.Summary.First, Horizon: e.Summary.Horizon})
 	case e.Handoff != nil:
 		w.text(1, e.Handoff.Note)
 		w.text(11, e.Handoff.Member)
@@ -284,12 +285,12 @@ func (row eventRow) event(t chat.TenantID, c chat.ConversationID, p *recordpb.Pr
 		}
 	}
 	if k := r.Summary; k != nil {
-		tokens, err := decodeJSON[chat.Tokens](p.Content)
+		more, err := decodeJSON[summaryMore](p.Content)
 		if err != nil {
 			return chat.Event{}, err
 		}
-		e.Summary = &chat.Summary{UpTo: chat.Seq(k.UpTo), Text: string(p.Text), Model: string(k.Model), Tokens: *tokens,
-			Cost: chat.Money(k.Cost), Simulated: k.Simulated}
+		e.Summary = &chat.Summary{UpTo: chat.Seq(k.UpTo), Text: string(p.Text), Model: string(k.Model), Tokens: more.Tokens,
+			PromptHash: more.Digest, Version: more.Version, First: more.First, Horizon: more.Horizon, Cost: chat.Money(k.Cost), Simulated: k.Simulated}
 	}
 	if h := r.Handoff; h != nil {
 		e.Handoff = &chat.Handoff{Reason: string(h.Reason), Member: string(p.Member), Note: string(p.Text), Until: unstamp(h.Until)}

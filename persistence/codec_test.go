@@ -34,10 +34,11 @@ func everyEvent() []chat.Event {
 		Tokens: chat.Tokens{Prompt: 100, Cached: 3, Output: 7, Reasoning: 2, Estimated: true}, Provider: "p", Request: "req-1",
 		Calls:    []chat.ToolCall{{ID: "2.0", Name: "look", Args: []byte(`{"who":"Ada"}`)}},
 		Response: &chat.Response{Messages: []string{"hello"}, Sentiment: "neutral", Confidence: 0.5, Sources: []string{"k1"}},
-		Saw:      []chat.Passage{{Chunk: "k1", Version: 2, Source: "faq", Text: "we open at 9"}}, Facts: []string{"Ada is here"}, Horizon: 10}
+		Saw:      []chat.Passage{{Chunk: "k1", Version: 2, Source: "faq", Text: "we open at 9"}}, Facts: []string{"Ada is here"}, Horizon: 10,
+		Made: &chat.Made{First: 1, Instructions: "hello", Tools: []string{"t1"}, Pictures: []string{"p1"}}}
 	tool := &chat.ToolRecord{Turn: turn, ID: "2.0", Name: "look", N: 2, Epoch: 9, Acts: true, Repeatable: true, Late: true, Approved: true,
 		Member: "eve@acme.test", Result: &chat.ToolResult{Content: "hello Ada", Error: "timeout"}}
-	summary := &chat.Summary{UpTo: 9, Text: "Ada said hello", Model: "m-1", Tokens: chat.Tokens{Prompt: 3}, Cost: 5, Simulated: true}
+	summary := &chat.Summary{UpTo: 9, PromptHash: "ab12", Version: "main@3", First: 1, Horizon: 10, Text: "Ada said hello", Model: "m-1", Tokens: chat.Tokens{Prompt: 3}, Cost: 5, Simulated: true}
 	handoff := &chat.Handoff{Reason: "requested", Member: "eve@acme.test", Note: "Ada wants", Until: at}
 	update := &chat.Update{Type: "reaction", Remote: "wamid.3", Revision: "edit-1", Reason: "panic", Text: "hm", ProviderTime: at, Content: content, Raw: []byte("{}")}
 	person := &chat.Contact{ID: testContact, Name: "Ada", Addresses: []chat.Address{{Kind: chat.WaID, Value: "4915112345678"}, {Kind: chat.BSUID, Value: "DE.1"}},
@@ -84,6 +85,8 @@ func everyEvent() []chat.Event {
 			e.Media = &chat.MediaRecord{Message: id, Index: 1, Blob: "b", Size: 9, SHA256: "ab12", MIME: "image/png", Key: []byte{1}}
 		case payloadAssistant:
 			e.Assistant = &chat.AssistantChange{Assistant: "main", Version: 3, Before: 2, By: "eve@acme.test", Note: "hello", Channels: []chat.ChannelID{"wa"}}
+		case payloadChange:
+			e.Change = &chat.DocChange{What: "tool", Put: 1, IDs: []string{"look"}, By: "eve@acme.test"}
 		case payloadNone, payloadUnknown:
 		}
 		out = append(out, e)
