@@ -29,6 +29,8 @@ type road struct {
 	sys   *actors.System
 	model *model
 	graph *graph
+	// tune changes the options of the actors; can be nil.
+	tune func(*actors.Options)
 }
 
 type clock struct{}
@@ -98,8 +100,10 @@ func (g *graph) await(t *testing.T, n int) []chat.Outbound {
 	}
 }
 
-func newRoad(t *testing.T) *road {
-	r := &road{t: t, fs: vfs.NewMem(), model: &model{}, graph: &graph{news: make(chan struct{})}}
+func newRoad(t *testing.T) *road { return newTunedRoad(t, nil) }
+
+func newTunedRoad(t *testing.T, tune func(*actors.Options)) *road {
+	r := &road{t: t, fs: vfs.NewMem(), model: &model{}, graph: &graph{news: make(chan struct{})}, tune: tune}
 	r.open()
 	t.Cleanup(r.close)
 	return r
@@ -135,10 +139,13 @@ func (r *road) open() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.sys, err = actors.New(actors.Options{Journal: r.store, Pairs: r.store, Index: r.store, Contacts: r.store, Documents: r.store, Barrier: r.store,
+	o := actors.Options{Journal: r.store, Pairs: r.store, Index: r.store, Contacts: r.store, Documents: r.store, Barrier: r.store,
 		Directory: r.dir, Quarantine: r.dir.Quarantine(), Leadership: r.store, Elections: r.store, Agenda: r.store,
-		Model: r.model, Graph: r.graph, Clock: clock{}})
-	if err != nil {
+		Model: r.model, Graph: r.graph, Clock: clock{}}
+	if r.tune != nil {
+		r.tune(&o)
+	}
+	if r.sys, err = actors.New(o); err != nil {
 		r.t.Fatal(err)
 	}
 	if err := r.sys.Start(r.t.Context()); err != nil {
