@@ -85,8 +85,6 @@ func everyEvent() []chat.Event {
 			e.Media = &chat.MediaRecord{Message: id, Index: 1, Blob: "b", Size: 9, SHA256: "ab12", MIME: "image/png", Key: []byte{1}}
 		case payloadAssistant:
 			e.Assistant = &chat.AssistantChange{Assistant: "main", Version: 3, Before: 2, By: "eve@acme.test", Note: "hello", Channels: []chat.ChannelID{"wa"}}
-		case payloadChange:
-			e.Change = &chat.DocChange{What: "tool", Put: 1, IDs: []string{"look"}, By: "eve@acme.test"}
 		case payloadNone, payloadUnknown:
 		}
 		out = append(out, e)
