@@ -70,6 +70,9 @@ const (
 	// InvariantReach: a person of a portfolio is counted in the quarter that the
 	// person's row names, and a quarter counts the persons in it.
 	InvariantReach Invariant = "reach"
+	// InvariantKnowledge: a chunk and a batch of vectors belong to a source that there
+	// is, and a source that was read has the chunks that it says.
+	InvariantKnowledge Invariant = "knowledge"
 	// InvariantRecord: every row has the form of its kind.
 	InvariantRecord Invariant = "record"
 )

@@ -20,8 +20,9 @@ type checkedTenant struct {
 	// counted is what the events add up to, stored what the counters say.
 	counted, stored map[string]int64
 	// erased is true once a record without content was met.
-	erased  bool
-	journal *checkedJournal
+	erased    bool
+	journal   *checkedJournal
+	knowledge checkedKnowledge
 }
 
 // tenantRow checks one row of a tenant's range.
@@ -71,9 +72,12 @@ func (k *checker) tenantRow(r realm, kind byte, rest, key, value []byte) error {
 		}
 		t.stored[string(rest)] = n
 	case kindDoc:
-		if _, err := t.known.openDoc(id16(rest[1:]), value); err != nil {
+		d, err := t.known.openDoc(id16(rest[1:]), value)
+		if err != nil {
 			k.broken(InvariantSealed, key, "does not open")
+			return nil
 		}
+		k.knowledgeDoc(chat.DocNoun(rest[0]), d, key)
 	case kindSends:
 		return k.sendsRow(id16(rest), key)
 	case kindView:
@@ -148,6 +152,7 @@ func (k *checker) endTenant() error {
 	if err := k.endJournal(); err != nil {
 		return err
 	}
+	k.endKnowledge()
 	k.tenant = nil
 	if t.known == nil {
 		return nil

@@ -2,6 +2,7 @@ package persistence
 
 import (
 	"encoding/binary"
+	"encoding/json"
 	"strings"
 	"testing"
 	"time"
@@ -68,6 +69,22 @@ func (v *vandal) value(key []byte) []byte {
 		v.Fatalf("no row %s: %v", prettyKey(key), err)
 	}
 	return value
+}
+
+// know writes a document of the knowledge.
+func (v *vandal) know(noun chat.DocNoun, id string, value any) {
+	v.Helper()
+	plain, err := json.Marshal(value)
+	mustPut(v.T, err)
+	w, err := docWrite(v.tenant, &chat.Doc{Noun: noun, ID: id, Value: plain})
+	mustPut(v.T, err)
+	v.put(w.Key, w.Value)
+}
+
+// soundSource is a source that was read into chunks.
+func soundSource(chunks int) chat.Source {
+	return chat.Source{ID: chat.SourceIDFrom("aaaaaaaaaaaaaaaaaaaaaaaaaa"), Kind: chat.SourceText, Blob: "blob", Revision: 1, Live: 1,
+		State: chat.SourceReady, Chunks: chunks, Stored: chunks}
 }
 
 // restate replaces the state, and the due time in its head with it.
@@ -182,6 +199,24 @@ func TestCheck_NamesTheBrokenInvariant(t *testing.T) {
 		}},
 		"reach damaged":    {InvariantSealed, func(v *vandal) { v.put(appendReach(nil, id16{1}), []byte("not sealed at all, but long enough")) }},
 		"portfolio's what": {InvariantKeyspace, func(v *vandal) { v.put(appendPortfolio(nil, 'z', id16{1}), nil) }},
+		"chunk of no source": {InvariantKnowledge, func(v *vandal) {
+			v.know(chat.DocChunk, "src_b/0@1", chat.Chunk{ID: "src_b/0", Version: 1, Source: "src_b", Revision: 1})
+		}},
+		"vectors of no source": {InvariantKnowledge, func(v *vandal) {
+			v.know(chat.DocVectors, "src_b/0@1", chat.VectorBatch{Source: "src_b", Dims: 1, Chunks: []string{"src_b/0@1"}, Data: make([]byte, 4)})
+		}},
+		"vectors cut": {InvariantKnowledge, func(v *vandal) {
+			v.know(chat.DocSource, string(soundSource(0).ID), soundSource(0))
+			v.know(chat.DocVectors, "c@1", chat.VectorBatch{Source: soundSource(0).ID, Dims: 2, Chunks: []string{"c@1"}, Data: make([]byte, 4)})
+		}},
+		"chunk lost": {InvariantKnowledge, func(v *vandal) {
+			v.know(chat.DocSource, string(soundSource(2).ID), soundSource(2))
+			v.know(chat.DocChunk, "c@1", chat.Chunk{ID: "c", Version: 1, Source: soundSource(2).ID, Revision: 1})
+		}},
+		"chunk of the future": {InvariantKnowledge, func(v *vandal) {
+			v.know(chat.DocSource, string(soundSource(0).ID), soundSource(0))
+			v.know(chat.DocChunk, "c@1", chat.Chunk{ID: "c", Version: 1, Source: soundSource(0).ID, Revision: 9})
+		}},
 		"quarantine": {InvariantSealed, func(v *vandal) {
 			v.put(appendQuarantine(nil, 0, "meta", id16{1}), []byte("not sealed at all, but long enough"))
 		}},

@@ -22,7 +22,8 @@
 //	0x02 group16 'T' tenant word               all that a tenant owns, one range:
 //	    'a' h16(channel, kind, address)        -> conv, contact; how often it was given up, see lead
 //	    'c' conv                               state: header, then recordpb.State
-//	    'd' noun h16(noun, id)                 document: of a channel, its settings, a template, a message's files, an upload
+//	    'd' noun h16(noun, id)                 document: of a channel, its settings, a template, a message's files, an upload,
+//	                                           a source of knowledge, a chunk, vectors
 //	    'e' conv seq64                         event: pos64, then recordpb.Event
 //	    'f' pos64                              feed: conv seq64; empty for 'x' events
 //	    'i' h16(claim kind, key)               claims: idempotency, digests
