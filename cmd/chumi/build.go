@@ -148,7 +148,11 @@ func (s *Server) buildActors(context.Context) error {
 	if s.node != nil {
 		o.Node, o.Leaders, o.Peers, o.Places, o.Refresher = s.node.Self(), s.node, s.node, s.node, s.node
 	}
-	if err := s.buildToolbox(); err != nil {
+	if err := s.openEgress(); err != nil {
+		return err
+	}
+	s.giveKnowledge(&o)
+	if err := s.buildToolbox(o.Knowledge); err != nil {
 		return err
 	}
 	o.Toolbox = s.workbench
@@ -178,6 +182,7 @@ func (s *Server) buildAPI(context.Context) error {
 	o.Assistants, o.AssistantChanges, o.AssistantPlaces = s.system.Assistants(), s.system.Assistants(), s.system.Assistants()
 	o.Tooling = s.tooling()
 	o.Library, o.UploadMax = s.system.Library(), s.opt.Config.Media.UploadBytesMax
+	o.Sources, o.CheckURL = s.system.Sources(), func(url string) error { _, err := s.egress.Check(url); return err }
 	if s.node != nil {
 		o.Home = s.node
 	}

@@ -66,13 +66,18 @@ func (a *apiClient) call(ctx context.Context, method, path string, body, answer 
 		}
 		sent = bytes.NewReader(b)
 	}
+	return a.send(ctx, method, path, "application/json", sent, answer)
+}
+
+// send is call for a body of any type; nil for none.
+func (a *apiClient) send(ctx context.Context, method, path, kind string, sent io.Reader, answer any) error {
 	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(a.base, "/")+path, sent)
 	if err != nil {
 		return usageError(err)
 	}
 	req.Header.Set("Authorization", "Bearer "+a.key)
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+	if sent != nil {
+		req.Header.Set("Content-Type", kind)
 	}
 	resp, err := a.client.Do(req)
 	if err != nil {

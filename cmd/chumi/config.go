@@ -104,7 +104,7 @@ type AssistantConfig struct {
 
 	Providers map[string]ProviderConfig `koanf:"providers" doc:"Further servers of models, by a name that lists of models use."`
 
-	EmbeddingModel        string `koanf:"embedding_model" doc:"Model that makes vectors of knowledge and questions."`
+	EmbeddingModel        string `koanf:"embedding_model" rule:"optional" doc:"Model that makes vectors of knowledge and questions; empty for none: knowledge is then found by words and a built-in list of ideas."`
 	EmbeddingProvider     string `koanf:"embedding_provider" rule:"optional" doc:"Name of its provider; empty for base_url."`
 	TranscriptionModel    string `koanf:"transcription_model" doc:"Model that writes down voice notes."`
 	TranscriptionProvider string `koanf:"transcription_provider" rule:"optional" doc:"Name of its provider; empty for base_url."`

@@ -19,6 +19,7 @@ import (
 	"github.com/chumiai/chumi/persistence/blob"
 	"github.com/chumiai/chumi/transport/api"
 	"github.com/chumiai/chumi/transport/edge"
+	"github.com/chumiai/chumi/transport/egress"
 	"github.com/chumiai/chumi/transport/meta"
 	"github.com/chumiai/chumi/transport/openai"
 	"github.com/chumiai/chumi/transport/tools"
@@ -56,6 +57,7 @@ type Server struct {
 	graph     *meta.Client
 	// model is nil when none is configured.
 	model     *openai.Client
+	egress    *egress.Client
 	sightings *webhook.Sightings
 	api       *api.API
 

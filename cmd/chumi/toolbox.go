@@ -6,28 +6,23 @@ import (
 	"github.com/chumiai/chumi/actors"
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/transport/api"
-	"github.com/chumiai/chumi/transport/egress"
 	"github.com/chumiai/chumi/transport/tools"
 )
 
 // buildToolbox builds what carries out the calls of assistants.
-func (s *Server) buildToolbox() error {
+func (s *Server) buildToolbox(k actors.Knowledge) error {
 	c := s.opt.Config
 	for _, host := range c.Tools.Hosts {
 		if why := chat.CheckToolHost(host); why != "" {
 			return usageError(fmt.Errorf("tools.hosts: %q: %s", clip(host), why))
 		}
 	}
-	guarded, err := egress.New(egress.Options{Inside: c.Egress.InsideHosts})
-	if err != nil {
-		return usageError(fmt.Errorf("egress.inside_hosts: %w", err))
-	}
-	s.onClose(func() error { guarded.Close(); return nil })
-	s.tools, err = tools.New(tools.Options{Documents: s.store, HTTP: guarded.HTTP(), CheckURL: guarded.Check, Hosts: c.Tools.Hosts})
+	var err error
+	s.tools, err = tools.New(tools.Options{Documents: s.store, HTTP: s.egress.HTTP(), CheckURL: s.egress.Check, Hosts: c.Tools.Hosts})
 	if err != nil {
 		return err
 	}
-	s.workbench = actors.NewWorkbench(actors.WorkbenchOptions{Documents: s.store, Contacts: s.store, Remote: s.tools, Logger: s.opt.Log})
+	s.workbench = actors.NewWorkbench(actors.WorkbenchOptions{Documents: s.store, Contacts: s.store, Knowledge: k, Remote: s.tools, Logger: s.opt.Log})
 	return nil
 }
 

@@ -13,9 +13,9 @@
 //     makes that a chunk is written in (analyze.go);
 //   - by meaning: cosine over vectors, all of them looked at, see vector.go. The
 //     vectors are those of the tenant's embedding model, stored with the chunks.
-//     Without such a model they are made here, of a small list of concepts and of
-//     parts of words (local.go): far from what a model knows, and better than words
-//     alone;
+//     Without such a model, while it does not answer, and until most chunks have a
+//     vector, they are made here, of a small list of concepts and of parts of words
+//     (local.go): far from what a model knows, and better than words alone;
 //   - both: reciprocal rank fusion, see fuse.go.
 //
 // The order is the same for the same chunks and the same query.

@@ -9,14 +9,16 @@ import (
 type index struct {
 	// chunks are those that are searched, by key.
 	chunks map[string]*entry
-	// words and local have a row for each chunk; local is nil where a model made
-	// vectors. keys are by row, "" for one that is not used any more.
+	// words and local have a row for each chunk. keys are by row, "" for one that is not
+	// used any more.
 	words *words
 	local *sparse
 	keys  []string
-	// meaning holds the vectors of a model, one for each of vectorKeys.
+	// meaning holds the vectors of a model, one for each of vectorKeys; embedded are
+	// those in use.
 	meaning    vectors
 	vectorKeys []string
+	embedded   int
 	// model made the vectors; "" for none.
 	model string
 	// size is about what it takes, in bytes.
@@ -33,11 +35,7 @@ type entry struct {
 }
 
 func newIndex(model string) *index {
-	x := &index{chunks: map[string]*entry{}, words: newWords(), model: model}
-	if model == "" {
-		x.local = newSparse()
-	}
-	return x
+	return &index{chunks: map[string]*entry{}, words: newWords(), local: newSparse(), model: model}
 }
 
 // add has a chunk searched.
@@ -46,10 +44,7 @@ func (x *index) add(e *entry, vector []float32) {
 	e.row, e.vector = len(x.keys), -1
 	x.keys = append(x.keys, e.chunk.Key())
 	x.chunks[e.chunk.Key()] = e
-	x.size += int64(2*len(text)) + 256 + x.words.add(e.chunk.Language, text)
-	if x.local != nil {
-		x.size += x.local.add(text)
-	}
+	x.size += int64(2*len(text)) + 256 + x.words.add(e.chunk.Language, text) + x.local.add(text)
 	x.see(e, vector)
 }
 
@@ -59,6 +54,7 @@ func (x *index) see(e *entry, v []float32) {
 		return
 	}
 	e.vector = len(x.vectorKeys)
+	x.embedded++
 	x.vectorKeys = append(x.vectorKeys, e.chunk.Key())
 	x.size += int64(4 * x.meaning.dims)
 }
@@ -72,11 +68,10 @@ func (x *index) remove(key string) {
 	}
 	text := e.chunk.Content()
 	x.words.drop(e.chunk.Language, text)
-	if x.local != nil {
-		x.local.drop(text)
-	}
+	x.local.drop(text)
 	x.keys[e.row] = ""
 	if e.vector >= 0 {
+		x.embedded--
 		x.vectorKeys[e.vector] = ""
 	}
 	delete(x.chunks, key)
@@ -91,16 +86,14 @@ func (x *index) byWords(text string, n int) []hit {
 	return ranked(x.keys, n, func(row int) float64 { return scores[row] })
 }
 
-// byMeaning ranks by cosine: of v, or of text where no model makes vectors.
+// byMeaning ranks by cosine: of v, the query's vector by the model, or of what is
+// made here of text when there is no such vector, or most chunks have none yet.
 func (x *index) byMeaning(text string, v []float32, n int) []hit {
-	switch {
-	case x.local != nil:
-		scores := x.local.scores(text)
-		return ranked(x.keys, n, func(row int) float64 { return float64(scores[row]) })
-	case len(v) == x.meaning.dims && normalize(v):
+	if len(v) > 0 && len(v) == x.meaning.dims && 2*x.embedded >= len(x.chunks) && normalize(v) {
 		return ranked(x.vectorKeys, n, func(row int) float64 { return float64(dot(v, x.meaning.row(row))) })
 	}
-	return nil
+	scores := x.local.scores(text)
+	return ranked(x.keys, n, func(row int) float64 { return float64(scores[row]) })
 }
 
 // ranked are the n rows in use with the highest scores above zero.

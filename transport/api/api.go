@@ -68,6 +68,10 @@ type Options struct {
 	Tooling *Tooling
 	// Library has the files. Can be nil: then there are none.
 	Library Library
+	// Sources has the knowledge, and CheckURL says whether a website may be fetched. Can
+	// be nil, both: then there is none.
+	Sources  Sources
+	CheckURL func(url string) error
 	// Home finds the node that answers for a tenant. Can be nil: this one does.
 	Home Home
 	// Console returns an asset of the console by its path ("/", "/app.js").

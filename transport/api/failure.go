@@ -84,6 +84,7 @@ var refusals = map[string]string{
 	"template_not_approved": "The template's status is not APPROVED; see GET /v1/templates.",
 	"opted_out":             "The customer does not want marketing messages.",
 	"groups_only":           "Messages are pinned in groups only.",
+	"too_many_sources":      "There are as many sources of knowledge as a tenant may have; remove one first.",
 	"comment_unknown":       "No such comment came in this conversation.",
 	"comment_answered":      "This comment has had its private reply; there is one for each.",
 	"outbox_full":           "Too many messages of this conversation wait to be sent; try again when some have gone.",

@@ -40,22 +40,36 @@ var errNoMedia = failure{status: fasthttp.StatusNotFound, kind: kindNotFound, co
 // from its header alone; zero values mean as large and as long as others. Only who
 // may upload gets more than others: such a body is held in memory.
 func (a *API) BodyMax(h *fasthttp.RequestHeader) (size int, d time.Duration) {
-	importing := a.opt.Tooling != nil && string(path(h)) == importPath
-	if !h.IsPost() || !importing && (a.opt.Library == nil || string(path(h)) != mediaPath) {
+	needs := a.uploads(h)
+	if needs == "" {
 		return 0, 0
 	}
 	scheme, secret, _ := strings.Cut(string(h.Peek("Authorization")), " ")
 	p, ok := a.opt.Keys.Authenticate(strings.TrimSpace(secret))
-	if !ok || !strings.EqualFold(scheme, "bearer") || !allows(p, scopeWrite) {
+	if !ok || !strings.EqualFold(scheme, "bearer") || !allows(p, needs) {
 		return 0, 0
 	}
-	if importing {
+	if string(path(h)) == importPath {
 		return importMax, uploadTimeout
 	}
 	return a.opt.UploadMax + formMax, uploadTimeout
 }
 
 const mediaPath = "/v1/media"
+
+// uploads is the scope of a request that may carry a file, "" for others.
+func (a *API) uploads(h *fasthttp.RequestHeader) string {
+	switch at := string(path(h)); {
+	case h.IsPost() && a.opt.Tooling != nil && at == importPath:
+		return scopeWrite
+	case a.opt.Library == nil:
+	case h.IsPost() && at == mediaPath:
+		return scopeWrite
+	case h.IsPost() && at == knowledgePath, h.IsPut() && strings.HasPrefix(at, knowledgePath+"/"):
+		return scopeManage
+	}
+	return ""
+}
 
 // path is a request's, without its query.
 func path(h *fasthttp.RequestHeader) []byte {

@@ -72,6 +72,33 @@ type Library interface {
 	Upload(ctx context.Context, t chat.TenantID, key string, info chat.FileInfo, body io.Reader) (u chat.Upload, replayed bool, err error)
 }
 
+// Sources is a tenant's knowledge, and its search. Every change is durable when it
+// returns; what was given is read behind it. An unknown source is KindNotFound, also
+// when another tenant has it. Safe for concurrent use.
+type Sources interface {
+	SourceReads
+	SourceWrites
+	// Search returns up to n passages, best first.
+	Search(ctx context.Context, t chat.TenantID, query string, n int) ([]chat.Passage, error)
+}
+
+// SourceReads looks at sources.
+type SourceReads interface {
+	// List returns them in the order they were given.
+	List(ctx context.Context, t chat.TenantID) ([]chat.Source, error)
+	Source(t chat.TenantID, id chat.SourceID) (chat.Source, error)
+	// Reindex has a source read again.
+	Reindex(ctx context.Context, t chat.TenantID, id chat.SourceID) (chat.Source, error)
+}
+
+// SourceWrites gives, replaces and removes sources.
+type SourceWrites interface {
+	// Add gives a source; with the same key the first comes again, replayed then true.
+	Add(ctx context.Context, t chat.TenantID, key string, given chat.Given) (s chat.Source, replayed bool, err error)
+	Replace(ctx context.Context, t chat.TenantID, id chat.SourceID, given chat.Given) (chat.Source, error)
+	Remove(ctx context.Context, t chat.TenantID, id chat.SourceID) error
+}
+
 // Home knows which node of a cluster answers for a tenant. Safe for concurrent use.
 type Home interface {
 	// Home returns the node that answers for t; 0 for this one, which then shows
