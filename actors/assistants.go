@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -156,6 +157,11 @@ func (a *Assistants) fits(t chat.TenantID, v *chat.Assistant) (*chat.LimitError,
 	for _, ch := range slices.Sorted(maps.Keys(v.Channels)) {
 		if wrong := a.channel(t, "channels", ch); wrong != nil {
 			return wrong, nil
+		}
+	}
+	for i, m := range v.Models {
+		if a.sys.opt.Models != nil && !a.sys.opt.Models.Knows(m) {
+			return unknownName("models["+strconv.Itoa(i)+"]", "No provider "+m.Provider+" is configured that is asked for the model "+m.Model+"."), nil
 		}
 	}
 	for _, g := range v.Tools {

@@ -55,6 +55,8 @@ type Options struct {
 	Media       Media
 	Files       Files
 	Opener      Opener
+	// Models may be nil: any model is then taken for known.
+	Models Models
 	// Prices may be nil: nothing then costs money.
 	Prices Prices
 	// Persons may be nil: no profile is then fetched.

@@ -235,6 +235,13 @@ type Model interface {
 	Complete(ctx context.Context, p chat.Prompt) (chat.Answer, error)
 }
 
+// Models knows which models can be asked.
+type Models interface {
+	// Knows reports whether there is a provider of the model's name, and it may be asked
+	// for the model.
+	Knows(m chat.ModelRef) bool
+}
+
 // Prices knows what models cost.
 type Prices interface {
 	// CallCost is the most that one call of any of the models costs within limits; no

@@ -30,6 +30,7 @@ func TestRoad_Assistants(t *testing.T) {
 		"hours.zone": func(a *chat.Assistant) { a.Hours = &chat.Hours{Zone: "Europe/Bielefeld"} },
 		"channels":   func(a *chat.Assistant) { a.Channels = map[chat.ChannelID]chat.AssistantVariant{"other": {}} },
 		"tools":      func(a *chat.Assistant) { a.Tools = []chat.ToolGrant{{Name: "orders"}} },
+		"models[1]":  func(a *chat.Assistant) { a.Models = []chat.ModelRef{{Model: "m"}, {Provider: "elsewhere", Model: "m"}} },
 		"tone":       func(a *chat.Assistant) { a.Tone = "\xff" },
 	} {
 		if v := draft("x", change); v.Kind != chat.VerdictRefused || v.Limit == nil || v.Limit.Param != want {

@@ -33,6 +33,12 @@ type road struct {
 	tune func(*actors.Options)
 }
 
+// unnamed knows the models of the provider without a name.
+type unnamed struct{}
+
+// Knows implements actors.Models.
+func (unnamed) Knows(m chat.ModelRef) bool { return m.Provider == "" }
+
 type clock struct{}
 
 // Now implements actors.Clock.
@@ -141,7 +147,7 @@ func (r *road) open() {
 	}
 	o := actors.Options{Journal: r.store, Pairs: r.store, Index: r.store, Contacts: r.store, Documents: r.store, Barrier: r.store,
 		Directory: r.dir, Quarantine: r.dir.Quarantine(), Leadership: r.store, Elections: r.store, Agenda: r.store,
-		Model: r.model, Graph: r.graph, Clock: clock{}}
+		Model: r.model, Graph: r.graph, Clock: clock{}, Models: unnamed{}}
 	if r.tune != nil {
 		r.tune(&o)
 	}

@@ -8,11 +8,13 @@ import (
 	"reflect"
 	"strconv"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/persistence"
 )
 
-// Bootstrap declares apps, tenants, channels, API keys and members. Applying
+// Bootstrap declares apps, tenants, channels, API keys, members and assistants. Applying
 // the same file again changes nothing; what is not in it is left alone.
 type Bootstrap struct {
 	Apps     []BootstrapApp     `yaml:"apps"`
@@ -20,6 +22,11 @@ type Bootstrap struct {
 	Channels []BootstrapChannel `yaml:"channels"`
 	APIKeys  []BootstrapKey     `yaml:"api_keys"`
 	Members  []BootstrapMember  `yaml:"members"`
+	// Assistants have a tenant, an id (main) and the content of an assistant as the API
+	// takes it; answers_on lists the channels of one that is not main.
+	Assistants []yaml.Node `yaml:"assistants"`
+
+	declared []declaredAssistant
 }
 
 // BootstrapApp is a Meta app.
@@ -99,6 +106,13 @@ func parseBootstrap(path string, data []byte) (*Bootstrap, error) {
 			out = append(out, p)
 		}
 		return nil, errors.Join(out...)
+	}
+	for i := range b.Assistants {
+		d, err := declared(path, &b.Assistants[i])
+		if err != nil {
+			return nil, err
+		}
+		b.declared = append(b.declared, d)
 	}
 	return &b, nil
 }

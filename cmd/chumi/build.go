@@ -142,6 +142,7 @@ func (s *Server) buildActors(context.Context) error {
 	if s.model != nil {
 		o.Model, o.Transcriber = s.model, s.model
 	}
+	o.Models = &c.Assistant
 	if c.Assistant.Prices != nil {
 		o.Prices = c.Assistant.Prices
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/transport/openai"
 )
@@ -37,6 +39,15 @@ func (c *AssistantConfig) providers() map[string]openai.ProviderOptions {
 			Models: p.Models, HTTP2: p.HTTP2}
 	}
 	return out
+}
+
+// Knows implements actors.Models.
+func (c *AssistantConfig) Knows(m chat.ModelRef) bool {
+	if m.Provider == "" {
+		return true
+	}
+	p, found := c.Providers[m.Provider]
+	return found && (len(p.Models) == 0 || slices.Contains(p.Models, m.Model))
 }
 
 // connectionsMax leaves half of the descriptors to everything else: calls of models

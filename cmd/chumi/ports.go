@@ -64,6 +64,8 @@ var (
 	_ knowledge.Documents = (*persistence.Store)(nil)
 	_ knowledge.Embedder  = (*embedder)(nil)
 
+	_ actors.Models = (*AssistantConfig)(nil)
+
 	_ webhook.Apps    = (*persistence.Directory)(nil)
 	_ webhook.Ingress = (*actors.Ingress)(nil)
 

@@ -36,7 +36,7 @@ Without assistant.base_url or assistant.api_key, messages are handed to people.`
 			return c.serve(cmd.Context(), o, nil)
 		}}
 	c.configFlags(cmd, listenKeys...)
-	cmd.Flags().StringVar(&bootstrap, "bootstrap", "", "YAML file of apps, tenants, channels, API keys and members; applied at every start")
+	cmd.Flags().StringVar(&bootstrap, "bootstrap", "", "YAML file of apps, tenants, channels, API keys, members and assistants; applied at every start")
 	cmd.Flags().StringSliceVar(&seeds, "join", nil, "peer addresses of members of a cluster to join, HOST:PORT; harmless on a member")
 	cmd.Flags().BoolVar(&found, "found", false, "make an empty data directory the first of a new cluster; refused on a member")
 	return cmd
@@ -56,6 +56,9 @@ func (c *cli) serve(ctx context.Context, o ServerOptions, started func(*Server))
 	}
 	if err = s.Start(ctx); err == nil {
 		err = s.awaitLeaders(ctx)
+	}
+	if err == nil {
+		err = s.declareAssistants(ctx)
 	}
 	if err == nil {
 		if started != nil {

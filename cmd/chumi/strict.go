@@ -79,6 +79,8 @@ func (d *strict) walk(n *yaml.Node, v reflect.Value, key string, depth int) {
 		return
 	}
 	switch {
+	case v.Type() == reflect.TypeFor[yaml.Node]():
+		v.Set(reflect.ValueOf(*n))
 	case v.Kind() == reflect.Struct:
 		d.walkStruct(n, v, key, depth)
 	case v.Kind() == reflect.Map:
