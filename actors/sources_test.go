@@ -268,6 +268,46 @@ func TestSources_ReadingGoesOnAfterACrashAtEveryStep(t *testing.T) {
 	})
 }
 
+// Chunks of a revision that was never shown, because its reading died and another
+// was given, are gone with the next that is.
+func TestSources_LeavesNothingOfARevisionThatWasNeverShown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newBookshop(t)
+		s := h.system(t)
+		src, _, err := s.Sources().Add(t.Context(), "acme", "k", given(paragraphs(10)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		settle(time.Second)
+		var mu sync.Mutex
+		left := 3 // the source, two parts of its chunks; then the process dies
+		h.setBefore(func(chat.Commit) (chat.Receipt, bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			left--
+			return chat.Receipt{Answer: chat.StaleEpoch}, left < 0
+		})
+		if _, err := s.Sources().Replace(t.Context(), "acme", src.ID, given(paragraphs(300))); err != nil {
+			t.Fatal(err)
+		}
+		settle(time.Second)
+		ended(t, s)
+		if chunks, _, _ := h.state(t); len(chunks) <= 100 {
+			t.Fatalf("%d chunks: it died too early for this test", len(chunks))
+		}
+		s = h.system(t)
+		h.setBefore(nil)
+		if _, err := s.Sources().Replace(t.Context(), "acme", src.ID, given(paragraphs(12))); err != nil {
+			t.Fatal(err)
+		}
+		settle(2 * time.Hour)
+		if chunks, vectors, done := h.state(t); len(chunks) != 12 || vectors != 12 || done.State != chat.SourceReady || done.Live != done.Revision {
+			t.Errorf("%d chunks, %d vectors, %+v", len(chunks), vectors, done)
+		}
+		ended(t, s)
+	})
+}
+
 func TestSources_EmbedsAnewForAnotherModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newBookshop(t)
