@@ -35,6 +35,8 @@ type core struct {
 	reigns []atomic.Int64
 	// profiles knows which assistant answers.
 	profiles *profiles
+	// purse takes notice of money; nil for nobody.
+	purse purse
 	// ear hears for the senders what customers write.
 	ear *ear
 	// files takes files that are wanted, or wanted no more; nil for none.
@@ -346,7 +348,10 @@ func (a *activation) commit(m *mail, d *draft, out sink) (chat.Receipt, error) {
 	failpoint.Hit(failpoint.CommitAnswered)
 	switch receipt.Answer {
 	case chat.Applied:
-	case chat.Duplicate, chat.LimitReached:
+	case chat.LimitReached:
+		a.counted(d, receipt.Counter, true)
+		return receipt, nil
+	case chat.Duplicate:
 		return receipt, nil
 	case chat.Unknown:
 		a.dead = true
@@ -369,6 +374,7 @@ func (a *activation) commit(m *mail, d *draft, out sink) (chat.Receipt, error) {
 	}
 	failpoint.Hit(failpoint.EffectsReleased)
 	a.core.count(d)
+	a.money(d)
 	a.settleWaiters()
 	return receipt, nil
 }

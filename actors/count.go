@@ -38,6 +38,8 @@ func (c *core) countEvent(e *chat.Event) {
 		c.countTokens(e.Turn.PromptTokens, e.Turn.OutTokens)
 	case chat.SummaryMade:
 		c.countTokens(e.Summary.Tokens.Prompt, e.Summary.Tokens.Output)
+	case chat.BudgetReached:
+		c.met.Turn.Budgets.WithLabelValues(string(e.Budget.Level)).Inc()
 	case chat.TurnFailed:
 		turns.WithLabelValues("failed").Inc()
 		c.countTokens(e.Turn.PromptTokens, e.Turn.OutTokens)

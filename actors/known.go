@@ -68,6 +68,8 @@ func (d *draft) known(it *item) (k chat.Known, err error) {
 		k.Docs, err = d.assistants(f.ID, f.Target)
 	case chat.PlaceAssistant:
 		k.Docs, err = d.every(chat.DocAssistant)
+	case chat.BudgetSeen:
+		k.Original, k.Seen, err = d.claimed(chat.ClaimDigest, f.Key())
 	case chat.ToolsPut:
 		k.Docs, err = d.stored(f.Docs)
 	case chat.CatalogPut:

@@ -55,10 +55,11 @@ type Options struct {
 	Media       Media
 	Files       Files
 	Opener      Opener
-	// Models may be nil: any model is then taken for known.
-	Models Models
-	// Prices may be nil: nothing then costs money.
-	Prices Prices
+	// Models may be nil: any model is then taken for known. Prices may be nil: nothing
+	// then costs money. Counters may be nil: nobody is then told when money runs out.
+	Models   Models
+	Prices   Prices
+	Counters Counters
 	// Persons may be nil: no profile is then fetched.
 	Persons Persons
 	// Texts may be nil: nobody then reads what a business gives of its knowledge. It

@@ -62,6 +62,12 @@ type Documents interface {
 	Docs(ctx context.Context, t chat.TenantID, noun chat.DocNoun) ([]chat.Doc, error)
 }
 
+// Counters reads what a tenant has used. It may see what is not yet durable.
+type Counters interface {
+	// Counter is the value of a counter; 0 for one that was never counted.
+	Counter(t chat.TenantID, name string) (int64, error)
+}
+
 // Barrier waits until all that can be read of a tenant now is durable. A reader
 // that answers "duplicate" from a row must wait first: rows are visible before
 // their fsync returned.

@@ -76,6 +76,9 @@ func New(o Options) (*System, error) {
 	s.core = newCore(&s.opt)
 	s.turns = newTurns(s)
 	s.core.runner, s.core.linker = s.turns, s
+	if s.opt.Counters != nil {
+		s.core.purse = newAlarms(s)
+	}
 	if s.opt.Files != nil {
 		s.files = newFetches(s)
 		s.core.files = s.files

@@ -53,6 +53,7 @@ const (
 	AssistantPublished  EventKind = 61 // Assistant: a version answers from now on
 	AssistantRolledBack EventKind = 62 // Assistant: a version answers again that did before
 	AssistantPlaced     EventKind = 63 // Assistant: the channels it answers on
+	BudgetReached       EventKind = 64 // Budget: the money of the month has reached a bound
 	ToolsChanged        EventKind = 50 // Change: tools, their servers, secrets or hosts
 	CatalogChanged      EventKind = 51 // Change: products
 	OrdersChanged       EventKind = 52 // Change: orders; it names none
@@ -81,7 +82,8 @@ var eventWords = [...]string{
 	MediaTranscribed: "media_transcribed",
 	AssistantDrafted: "assistant_drafted", AssistantPublished: "assistant_published",
 	AssistantRolledBack: "assistant_rolled_back", AssistantPlaced: "assistant_placed",
-	ToolsChanged: "tools_changed", CatalogChanged: "catalog_changed", OrdersChanged: "orders_changed",
+	BudgetReached: "budget_reached",
+	ToolsChanged:  "tools_changed", CatalogChanged: "catalog_changed", OrdersChanged: "orders_changed",
 }
 
 // String returns the API word, or "" for an unknown kind.
@@ -145,6 +147,7 @@ type Event struct {
 	// Assistant is a change of an assistant of the tenant.
 	Assistant *AssistantChange
 	Change    *DocChange
+	Budget    *BudgetNews
 }
 
 // Attempt is what happened to an outbound message at Graph.

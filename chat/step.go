@@ -100,6 +100,8 @@ func Step(s *Conversation, in Input) Decision {
 		p.rollBackAssistant(f)
 	case PlaceAssistant:
 		p.placeAssistant(f)
+	case BudgetSeen:
+		p.budgetSeen(f)
 	case ToolsPut:
 		p.toolsPut(f)
 	case CatalogPut:
@@ -121,7 +123,7 @@ func starts(f Fact) bool {
 		return true
 	case *Inbound, Poison, ChannelRefused, ChannelChecked, ChannelHeard, TemplatesFetched, FileUploaded, FileLent, SettingsChange,
 		DraftAssistant, PublishAssistant, RollBackAssistant, PlaceAssistant,
-		ToolsPut, CatalogPut, OrdersPut, KnowledgeChanged:
+		ToolsPut, CatalogPut, OrdersPut, KnowledgeChanged, BudgetSeen:
 		return true
 	}
 	return false

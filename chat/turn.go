@@ -120,10 +120,6 @@ func (p *step) spent() string {
 	return ""
 }
 
-// BudgetCounter is the tenant's counter of money for the month of a time: of what was spent in the month and
-// of what is reserved.
-func BudgetCounter(at time.Time) string { return "budget/" + at.UTC().Format("2006-01") }
-
 // estimate is what a call is taken to have cost that was made and whose answer is
 // lost, or not wanted: all of the prompt and nothing of the answer.
 func (p *step) estimate() Money {

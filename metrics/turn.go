@@ -15,6 +15,8 @@ type Turn struct {
 	Errors *prometheus.CounterVec
 	// Tools counts tool calls by outcome: done, failed.
 	Tools *prometheus.CounterVec
+	// Budgets counts months of tenants whose money reached a bound: soft, hard.
+	Budgets *prometheus.CounterVec
 	// Blocked counts answers that the guard held back, by reason.
 	Blocked *prometheus.CounterVec
 }
@@ -27,6 +29,7 @@ func newTurn(reg prometheus.Registerer) Turn {
 		Tokens:   counters(reg, "chumi_model_tokens_total", "Model tokens by direction.", "direction"),
 		Errors:   counters(reg, "chumi_model_errors_total", "Failed model calls by reason.", "reason"),
 		Tools:    counters(reg, "chumi_tool_calls_total", "Tool calls of assistants by outcome.", "outcome"),
+		Budgets:  counters(reg, "chumi_budgets_reached_total", "Months of tenants whose money reached a bound, by bound.", "kind"),
 		Blocked:  counters(reg, "chumi_answers_blocked_total", "Answers that a guard held back, by reason.", "reason"),
 	}
 }

@@ -100,6 +100,8 @@ func private(w *wire, e *chat.Event) (err error) {
 		content, err = json.Marshal(e.Assistant)
 	case e.Change != nil:
 		content, err = json.Marshal(e.Change)
+	case e.Budget != nil:
+		content, err = json.Marshal(e.Budget)
 	}
 	w.bytes(13, content)
 	return err
@@ -198,7 +200,7 @@ func public(w *wire, e *chat.Event) error {
 		w.text(2, u.Reason)
 		w.stamp(3, u.ProviderTime)
 		w.close(at)
-	case payloadNone, payloadState, payloadTemplate, payloadMedia, payloadSettings, payloadAssistant, payloadChange:
+	case payloadNone, payloadState, payloadTemplate, payloadMedia, payloadSettings, payloadAssistant, payloadChange, payloadBudget:
 		// All of it is private.
 	case payloadUnknown:
 		return chat.E("persistence.encode", chat.KindInvalid, "an event has an unknown kind", nil)
@@ -315,6 +317,8 @@ func (row eventRow) event(t chat.TenantID, c chat.ConversationID, p *recordpb.Pr
 		e.Assistant, err = decodeJSON[chat.AssistantChange](p.Content)
 	case payloadChange:
 		e.Change, err = decodeJSON[chat.DocChange](p.Content)
+	case payloadBudget:
+		e.Budget, err = decodeJSON[chat.BudgetNews](p.Content)
 	}
 	return e, err
 }
@@ -326,7 +330,8 @@ func payloadIn(e *chat.Event) payload {
 		payloadAttempt: e.Attempt != nil, payloadStatus: e.Status != nil, payloadTurn: e.Turn != nil,
 		payloadHandoff: e.Handoff != nil, payloadUpdate: e.Update != nil, payloadState: e.State != nil,
 		payloadTemplate: e.Template != nil, payloadMedia: e.Media != nil, payloadSettings: e.Settings != nil,
-		payloadTool: e.Tool != nil, payloadSummary: e.Summary != nil, payloadAssistant: e.Assistant != nil, payloadChange: e.Change != nil} {
+		payloadTool: e.Tool != nil, payloadSummary: e.Summary != nil, payloadAssistant: e.Assistant != nil, payloadChange: e.Change != nil,
+		payloadBudget: e.Budget != nil} {
 		if set {
 			found, n = payload(p), n+1
 		}
@@ -358,6 +363,7 @@ const (
 	payloadSummary
 	payloadAssistant
 	payloadChange
+	payloadBudget
 )
 
 func payloadOf(k chat.EventKind) payload {
@@ -392,6 +398,8 @@ func payloadOf(k chat.EventKind) payload {
 		return payloadAssistant
 	case chat.ToolsChanged, chat.CatalogChanged, chat.OrdersChanged:
 		return payloadChange
+	case chat.BudgetReached:
+		return payloadBudget
 	case chat.Erased:
 		return payloadNone
 	}

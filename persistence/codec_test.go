@@ -85,6 +85,8 @@ func everyEvent() []chat.Event {
 			e.Media = &chat.MediaRecord{Message: id, Index: 1, Blob: "b", Size: 9, SHA256: "ab12", MIME: "image/png", Key: []byte{1}}
 		case payloadAssistant:
 			e.Assistant = &chat.AssistantChange{Assistant: "main", Version: 3, Before: 2, By: "eve@acme.test", Note: "hello", Channels: []chat.ChannelID{"wa"}}
+		case payloadBudget:
+			e.Budget = &chat.BudgetNews{Level: chat.BudgetSoft, Month: "2026-11", Counted: 81, Bound: 80}
 		case payloadNone, payloadUnknown:
 		}
 		out = append(out, e)

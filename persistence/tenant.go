@@ -188,3 +188,17 @@ func (s *signal) wake() {
 		s.ch = nil
 	}
 }
+
+// Counter returns one of a tenant's counters, 0 for one that was never counted. It
+// may see what is not yet durable.
+func (s *Store) Counter(id chat.TenantID, name string) (int64, error) {
+	t, err := s.tenantAt(id)
+	if err != nil {
+		return 0, err
+	}
+	v, found, err := s.get(t.realm.counter(nil, name))
+	if err != nil || !found {
+		return 0, err
+	}
+	return readCounter(v)
+}

@@ -69,6 +69,8 @@ func AppendEvent(dst []byte, e *chat.Event) []byte {
 		dst = appendJSON(dst, "settings", e.Settings)
 	case e.Change != nil:
 		dst = appendJSON(dst, "change", e.Change)
+	case e.Budget != nil:
+		dst = appendJSON(dst, "budget", e.Budget)
 	case e.Media != nil:
 		shown := *e.Media
 		shown.Key = nil

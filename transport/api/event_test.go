@@ -86,6 +86,7 @@ func sampleEvents() []chat.Event {
 		{Kind: chat.MediaTranscribed, Media: &chat.MediaRecord{Message: in.ID, Transcript: "hello"}},
 		{Kind: chat.HandoffRequested, Handoff: &chat.Handoff{Reason: "requested", Note: "wants a person"}},
 		{Kind: chat.ContactLinked, Contact: &chat.Contact{ID: "contact_1", Fields: map[string]string{"size": "M"}}},
+		{Kind: chat.BudgetReached, Budget: &chat.BudgetNews{Level: chat.BudgetSoft, Month: "2026-11", Counted: 81, Bound: 80}},
 		{Kind: chat.ToolsChanged, Change: &chat.DocChange{What: "tool", Put: 1, IDs: []string{"book"}, By: "key_1"}},
 		{Kind: chat.CatalogChanged, Change: &chat.DocChange{What: "product", Put: 3, Deleted: 1}},
 		{Kind: chat.OrdersChanged, Change: &chat.DocChange{What: "order", Deleted: 1}},
