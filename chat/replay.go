@@ -18,7 +18,7 @@ type RecordedCall struct {
 	// Record is what a turn recorded; of a summary Summary is set instead.
 	Record  *TurnRecord
 	Summary *Summary
-	channel ChannelID
+	Channel ChannelID
 }
 
 // Why a prompt cannot be made again. Each is somebody's decision or an engine of old,
@@ -43,9 +43,9 @@ func RecordedCalls(events []Event) (calls []RecordedCall) {
 			versions[e.Turn.ID] = e.Turn.Version
 		case e.Turn != nil && modelSaid(e):
 			calls = append(calls, RecordedCall{Turn: e.Turn.ID, Call: e.Turn.Call, Seq: e.Seq, Hash: e.Turn.PromptHash,
-				Version: versions[e.Turn.ID], Record: e.Turn, channel: e.Channel})
+				Version: versions[e.Turn.ID], Record: e.Turn, Channel: e.Channel})
 		case e.Kind == SummaryMade && e.Summary != nil:
-			calls = append(calls, RecordedCall{Seq: e.Seq, Hash: e.Summary.PromptHash, Version: e.Summary.Version, Summary: e.Summary, channel: e.Channel})
+			calls = append(calls, RecordedCall{Seq: e.Seq, Hash: e.Summary.PromptHash, Version: e.Summary.Version, Summary: e.Summary, Channel: e.Channel})
 		}
 	}
 	return calls
@@ -145,7 +145,7 @@ func (p *Past) then(c *RecordedCall, m *Made) (s *Settings, lost string) {
 		}
 		tools[spec.Name] = Tool{Name: spec.Name, Description: spec.Description, Parameters: spec.Parameters}
 	}
-	return (&Settings{}).Answering(a, c.channel, tools, CallCost{}), ""
+	return (&Settings{}).Answering(a, c.Channel, tools, CallCost{}), ""
 }
 
 // window are the events that a prompt looked at.
@@ -168,7 +168,7 @@ func (c *RecordedCall) Talk(events []Event, past *Past) (t Talk, lost string) {
 		m := Made{First: s.First}
 		if a := past.versions[s.Version]; a != nil {
 			// Tools are no part of a summary.
-			t.Settings = (&Settings{}).Answering(a, c.channel, nil, CallCost{})
+			t.Settings = (&Settings{}).Answering(a, c.Channel, nil, CallCost{})
 		} else if t.Settings, lost = past.then(c, &m); lost != "" {
 			return t, lost
 		}
