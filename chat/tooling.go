@@ -14,7 +14,7 @@ const (
 	DocToolHosts   DocNoun = 'h' // ToolHosts, by "hosts"
 	DocCatalogHead DocNoun = 'j' // CatalogHead, by "head"
 	DocOrder       DocNoun = 'r' // OrderRecord, by id
-	DocOrders      DocNoun = 'w' // OrderBook, by OrderOwner
+	DocOrders      DocNoun = 'e' // OrderBook, by OrderOwner
 )
 
 // HeadID and HostsID name the only document of their noun.
