@@ -74,36 +74,38 @@ func (p *step) startCall() {
 	}
 	if t.Call == 0 {
 		r.ID = TurnIDAt(p.c.ID, p.next())
-		if max := p.set.TurnsPerDayMax; max > 0 && !p.reserve(Reservation{
-			Counter: "turns/" + p.now.Format(time.DateOnly), Amount: 1, Limit: max}, "turn_limit") {
-			return
-		}
-	} else if reason := p.spent(); reason != "" {
+	}
+	r.Reserved = p.set.CallCost.Prompt + p.set.CallCost.Output
+	daily := Reservation{Counter: "turns/" + p.now.Format(time.DateOnly), Amount: 1, Limit: p.set.TurnsPerDayMax}
+	money := Reservation{Counter: BudgetCounter(p.now), Amount: int64(r.Reserved), Limit: int64(p.set.Budget)}
+	counts, costs := t.Call == 0 && daily.Limit > 0, r.Reserved > 0
+	// What is counted is counted once, so nothing may be before all is known to be had.
+	switch reason := p.spent(); {
+	case t.Call > 0 && reason != "":
 		p.giveUp(reason)
 		return
+	case counts && p.exhausted(daily):
+		p.giveUp("turn_limit")
+		return
+	case costs && p.exhausted(money):
+		p.giveUp("budget")
+		return
+	}
+	if counts {
+		p.d.Reserve = append(p.d.Reserve, daily)
 	}
 	if t.Phase == TurnRunning {
 		r.Cost = p.settle(p.estimate())
 	}
-	r.Reserved = p.set.CallCost.Prompt + p.set.CallCost.Output
-	if r.Reserved > 0 && !p.reserve(Reservation{
-		Counter: BudgetCounter(p.now), Amount: int64(r.Reserved), Limit: int64(p.set.Budget)}, "budget") {
-		return
+	if costs {
+		p.d.Reserve = append(p.d.Reserve, money)
 	}
 	p.emit(Event{Kind: TurnStarted, At: p.now.Add(p.set.TurnTimeout + CallGrace), Turn: &r})
 	p.effect(StartTurn{Turn: r.ID, Call: r.Call, From: r.From, UpTo: r.UpTo, Version: p.c.Version(), Timeout: p.set.TurnTimeout})
 }
 
-// reserve makes a reservation part of the commit. When the counter is known to be
-// used up the turn is given up instead.
-func (p *step) reserve(r Reservation, reason string) bool {
-	if slices.Contains(p.in.Known.Exhausted, r.Counter) {
-		p.giveUp(reason)
-		return false
-	}
-	p.d.Reserve = append(p.d.Reserve, r)
-	return true
-}
+// exhausted reports whether a reservation is known not to be had.
+func (p *step) exhausted(r Reservation) bool { return slices.Contains(p.in.Known.Exhausted, r.Counter) }
 
 // spent tells which limit forbids another call of the turn; empty for none.
 func (p *step) spent() string {
