@@ -3,6 +3,7 @@ package actors
 import (
 	"errors"
 	"hash/fnv"
+	"slices"
 	"sync"
 	"time"
 
@@ -158,7 +159,7 @@ func (d *draft) take(fact chat.Fact, decision chat.Decision) {
 	if decision.Contact != nil {
 		c.Contact = decision.Contact
 	}
-	d.effects = adopt(d.effects, decision.Effects)
+	d.effects = withdrawn(adopt(d.effects, decision.Effects))
 	d.verdicts = append(d.verdicts, decision.Verdict)
 	d.duplicate = d.duplicate || decision.Verdict.Kind == chat.VerdictDuplicate
 	switch f := fact.(type) {
@@ -204,6 +205,27 @@ func (d *draft) setRow(row chat.RemoteRow) {
 		}
 	}
 	d.commit.Rows = append(d.commit.Rows, row)
+}
+
+// withdrawn leaves out the calls of a turn that an effect behind them ends: nothing of
+// them has begun, and their end is part of the commit that says that they began.
+func withdrawn(effects []chat.Effect) []chat.Effect {
+	for i := 1; i < len(effects); i++ {
+		end, ok := effects[i].(chat.CancelTurn)
+		if !ok {
+			continue
+		}
+		kept := slices.DeleteFunc(slices.Clone(effects[:i]), func(e chat.Effect) bool {
+			turn, isTurn := e.(chat.StartTurn)
+			tool, isTool := e.(chat.StartTool)
+			return isTurn && turn.Turn == end.Turn || isTool && tool.Turn == end.Turn
+		})
+		if len(kept) < i {
+			effects = append(kept, effects[i:]...)
+			i = len(kept)
+		}
+	}
+	return effects
 }
 
 // recorded names the steps of a message's life that this commit completed.
