@@ -84,7 +84,10 @@ cluster: build ## run three nodes and one simulator on this machine, in ./cluste
 	tools/cluster.sh $(BIN)/chumi cluster
 
 KILLS ?= 2000
-torture: build ## kill the engine KILLS times (default 2000) at every step and compare what it promised with what it kept
+TURN_KILLS ?= 200
+torture: build ## kill the engine KILLS times (default 2000) and simulated turns TURN_KILLS times (default 200) at every step and compare what it promised with what it kept
+	CGO_ENABLED=0 $(GO) test -tags planted -run TestSimulator_NoticesPlantedToolBugs ./persistence/replica
+	CHUMI_TURN_KILLS=$(TURN_KILLS) CGO_ENABLED=0 $(GO) test -count 1 -timeout 120m -v -run TestSimulator_TurnsSurviveEveryStep ./persistence/replica
 	$(BUILD) -tags torture -o $(BIN)/chumi-torture ./cmd/chumi
 	$(BUILD) -tags 'torture planted' -o $(BIN)/chumi-planted ./cmd/chumi
 	CGO_ENABLED=0 $(GO) test -tags torture -run TestPoison_ ./cmd/chumi

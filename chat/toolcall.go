@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/chumiai/chumi/metrics/failpoint"
 )
 
 // Limits of tool calls.
@@ -178,6 +180,10 @@ func (p *step) toolFinished(f ToolFinished) {
 		}
 		return
 	}
+	if failpoint.Planted(failpoint.BugForgetToolResult) && k.N == 1 {
+		p.startTool(f.Call, k.Tool, k.N+1)
+		return
+	}
 	p.endTool(f.Call, k.Tool, f.Result)
 	p.nextStep()
 }
@@ -210,7 +216,7 @@ func (p *step) tickTools() {
 		overdue := !k.At.After(p.now)
 		switch {
 		case k.State == CallStarted && k.Epoch != p.in.Epoch:
-			if _, granted := p.set.Tools[k.Tool]; granted && (!k.Acts || k.Repeatable) {
+			if _, granted := p.set.Tools[k.Tool]; granted && (!k.Acts || k.Repeatable || failpoint.Planted(failpoint.BugRepeatActingTool)) {
 				p.startTool(k.ID, k.Tool, k.N+1)
 			} else {
 				p.endTool(k.ID, k.Tool, failedTool("unknown", ""))

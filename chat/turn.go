@@ -94,7 +94,7 @@ func (p *step) startCall() {
 	if counts {
 		p.d.Reserve = append(p.d.Reserve, daily)
 	}
-	if t.Phase == TurnRunning {
+	if t.Phase == TurnRunning && !failpoint.Planted(failpoint.BugBudgetLeak) {
 		r.Cost = p.settle(p.estimate())
 	}
 	if costs {

@@ -85,7 +85,17 @@ const (
 	BugDuplicateNotDurable Bug = "duplicate-not-durable" // a duplicate is answered before the original is durable
 )
 
-// Bugs lists every bug.
+// The bugs of turns that call tools. Only an assistant with tools shows them.
+const (
+	BugForgetToolResult Bug = "forget-tool-result" // a result is thrown away and the tool called again
+	BugRepeatActingTool Bug = "repeat-acting-tool" // a call that changes something is made again after a crash
+	BugBudgetLeak       Bug = "budget-leak"        // what was reserved for a call that was lost is never given back
+)
+
+// ToolBugs lists those.
+func ToolBugs() []Bug { return []Bug{BugForgetToolResult, BugRepeatActingTool, BugBudgetLeak} }
+
+// Bugs lists every bug that a talk without tools shows.
 func Bugs() []Bug {
 	return []Bug{BugAckBeforeCommit, BugNoSync, BugSkipDedupe, BugEffectsFirst, BugRetryUnknown,
 		BugUnknownIsSent, BugForgetQueued, BugAnswerTwice, BugBodyAliased, BugBatchTailDropped,

@@ -5,12 +5,16 @@ import (
 
 	"github.com/chumiai/chumi/actors"
 	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/metrics/failpoint"
 )
 
 // walk looks at the agenda of every group that the node leads, as the walkers do.
 func (e *engine) walk() {
 	e.after(e.town.sim.between(50*time.Millisecond, 200*time.Millisecond), func() {
 		for _, g := range e.town.groups() {
+			if !e.alive() {
+				return
+			}
 			e.look(g)
 			if e.epochs[g] == 0 || e.town.lapse == lapseNoAgenda && e.reigns > len(e.town.groups()) {
 				continue
@@ -18,6 +22,9 @@ func (e *engine) walk() {
 			if e.resumed[g] != e.epochs[g] {
 				e.resumed[g] = e.epochs[g]
 				e.resume(g)
+			}
+			if !e.alive() {
+				return
 			}
 			e.fire(g, e.node.store.Due)
 		}
@@ -51,6 +58,9 @@ func (e *engine) fire(g chat.Group, list func(chat.Group, time.Time, []byte, int
 				continue
 			}
 			e.flying[firing{g, row.Conversation}] = now.Add(time.Minute)
+			if e.hit(nil, failpoint.AgendaFired, g) {
+				return
+			}
 			l := e.solos.Write(row.Tenant, row.Conversation, chat.Tick{})
 			l.Then(func(r actors.Reply) { e.landed(firing{g, row.Conversation}, r) })
 			e.town.total.ticks++

@@ -7,6 +7,7 @@ import (
 
 	"github.com/chumiai/chumi/actors"
 	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/metrics/failpoint"
 )
 
 // engine is what runs in one process above its store: what actors.System is, with
@@ -26,6 +27,7 @@ type engine struct {
 	// calls are model calls under way, flying rows of the agenda that are fired and
 	// not to be fired again before a time.
 	calls  map[chat.TurnID]*modelCall
+	tools  map[toolUse]*toolCall
 	flying map[firing]time.Time
 	// resumed is the epoch under which a group's agenda was looked through for what
 	// died with whoever led before; reigns counts the epochs seen.
@@ -46,9 +48,11 @@ type firing struct {
 // resident is the actor of a conversation: mail that waits, and a fiber while
 // there is any.
 type resident struct {
-	group   chat.Group
-	solo    *actors.Solo
-	queue   []*actors.Letter
+	group chat.Group
+	solo  *actors.Solo
+	queue []*actors.Letter
+	// fiber is the one that handles mail.
+	fiber   *fiber
 	running bool
 	// leaving is true once another epoch rules or the activation is dead: new mail
 	// is held for whoever comes next.
@@ -58,7 +62,7 @@ type resident struct {
 
 func newEngine(w *town, n *simNode) *engine {
 	e := &engine{town: w, node: n, life: n.life, residents: map[chat.ConversationID]*resident{},
-		epochs: map[chat.Group]chat.Epoch{}, senders: map[chat.ChannelID]*simSender{}, calls: map[chat.TurnID]*modelCall{},
+		epochs: map[chat.Group]chat.Epoch{}, senders: map[chat.ChannelID]*simSender{}, calls: map[chat.TurnID]*modelCall{}, tools: map[toolUse]*toolCall{},
 		flying: map[firing]time.Time{}, resumed: map[chat.Group]chat.Epoch{}, underWay: map[chat.RemoteID]bool{}}
 	port := simStore{e}
 	solos, err := actors.NewSolos(actors.Options{Journal: port, Pairs: port, Index: port, Contacts: port, Documents: port, Barrier: port, Leadership: port,
@@ -143,6 +147,7 @@ func (e *engine) run(id chat.ConversationID, r *resident) {
 			}
 			var list []*actors.Letter
 			list, r.queue = r.queue, nil
+			r.fiber = f
 			if r.solo == nil {
 				r.solo = e.solos.Activate(func(st *chat.Conversation, effects []chat.Effect) { e.release(r, st, effects) })
 			}
@@ -180,6 +185,12 @@ func (e *engine) look(g chat.Group) {
 			delete(e.calls, id)
 		}
 	}
+	for id, c := range e.tools {
+		if c.group == g {
+			c.cancelled = true
+			delete(e.tools, id)
+		}
+	}
 	for _, ch := range e.town.channels {
 		if e.node.store.Group(ch.Tenant) == g {
 			delete(e.senders, ch.ID)
@@ -203,6 +214,14 @@ func (e *engine) release(r *resident, st *chat.Conversation, effects []chat.Effe
 				c.cancelled = true
 				delete(e.calls, effect.Turn)
 			}
+			for id, c := range e.tools {
+				if id.turn == effect.Turn && !c.acts {
+					c.cancelled = true
+					delete(e.tools, id)
+				}
+			}
+		case chat.StartTool:
+			e.useTool(st.Tenant, st.ID, effect)
 		case chat.WakeSender, chat.StartAttempt, chat.ReleaseSend:
 			was := st.Clone()
 			e.after(0, func() {
@@ -212,6 +231,7 @@ func (e *engine) release(r *resident, st *chat.Conversation, effects []chat.Effe
 			})
 		}
 	}
+	e.hit(r.fiber, failpoint.EffectsReleased, r.group, r.fiber.what...)
 }
 
 // asking is somebody who waits for replies.

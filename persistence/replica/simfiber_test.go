@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/metrics/failpoint"
 	"github.com/chumiai/chumi/persistence"
 	"github.com/chumiai/chumi/persistence/recordpb"
 )
@@ -23,6 +24,8 @@ type fiber struct {
 	yield func(struct{}) bool
 	ctx   context.Context
 	over  bool
+	// what are the steps of a turn in the commit under way.
+	what []string
 }
 
 type fiberKey struct{}
@@ -118,6 +121,13 @@ func (p simProposer) Propose(ctx context.Context, g chat.Group, c *recordpb.Comm
 	}
 	w := &pending{fiber: f, proposal: &Proposal{group: g, commit: c, done: make(chan struct{}, 1)}}
 	n.core.propose(w.proposal)
+	if len(f.what) > 0 {
+		t := tag{g, f.what}
+		n.appending, n.tags[w.proposal] = append(n.appending, t), t
+		if n.engine.hit(nil, failpoint.CommitQueued, g, f.what...) {
+			return persistence.Outcome{}, errDown
+		}
+	}
 	n.give(w, n.sim.between(time.Second, 8*time.Second))
 	return w.outcome, nil
 }

@@ -23,6 +23,10 @@ func (e *engine) call(t chat.TenantID, id chat.ConversationID, turn chat.StartTu
 	}
 	c := &modelCall{group: e.node.store.Group(t), number: turn.Call}
 	e.calls[turn.Turn] = c
+	if e.town.turns != nil {
+		e.askModel(t, id, c, turn)
+		return
+	}
 	s := e.town.sim
 	d := s.between(20*time.Millisecond, 1500*time.Millisecond)
 	var fact chat.Fact = chat.ModelAnswered{Turn: turn.Turn, Call: turn.Call,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/metrics"
+	"github.com/chumiai/chumi/metrics/failpoint"
 	"github.com/chumiai/chumi/persistence"
 	"github.com/chumiai/chumi/persistence/seal"
 )
@@ -46,6 +47,11 @@ type simNode struct {
 	// flights are on their way to the disk, in order.
 	flights []*flight
 	pending []*pending
+	// appending are commits proposed since the last pass, tags all that have no answer
+	// yet, flying those on their way to the disk: for the traps of a town.
+	appending []tag
+	tags      map[*Proposal]tag
+	flying    map[*flight][]tag
 	// receiving are snapshots that were offered to Raft, told when they end.
 	receiving []offered
 	// received, which can be nil, sees every snapshot before Raft does.
@@ -110,6 +116,7 @@ func (n *simNode) open() {
 	}
 	n.fs.honest = false
 	s.Serve(simProposer{n, n.life})
+	n.appending, n.tags, n.flying = nil, map[*Proposal]tag{}, map[*flight][]tag{}
 	n.doomed, n.ends = false, map[chat.Group]uint64{}
 	n.up, n.poked, n.crashNext, n.flights, n.pending, n.receiving = true, false, false, nil, nil, nil
 	n.poke()
@@ -185,6 +192,9 @@ func (n *simNode) pass() {
 		return
 	}
 	n.sim.book.turned(n, f)
+	if n.hitBatch(failpoint.BatchStaged, f) {
+		return
+	}
 	size := f.batch.Len()
 	if !f.batch.Empty() {
 		// The disk is told to sync and says that it did; see simDisk.
@@ -260,6 +270,9 @@ func (n *simNode) landed() {
 		if err := n.fs.sync(); err != nil {
 			n.sim.violate("n%d: %v", n.id, err)
 		}
+	}
+	if n.hitBatch(failpoint.BatchSynced, f) {
+		return
 	}
 	n.sim.book.landing(n, f)
 	f.round.Landed()

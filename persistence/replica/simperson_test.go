@@ -53,7 +53,7 @@ func (p *simPerson) message() chat.Inbound {
 	p.said++
 	return chat.Inbound{Kind: chat.InboundMessage, App: townApp, ChannelKind: p.channel.Kind, Account: p.channel.Account,
 		Remote: p.remote(p.said), Type: chat.TypeText, Text: fmt.Sprintf("%d/%d", p.id, p.said),
-		Customer: []chat.Address{p.address}, Name: "Ada", Time: simBegan.Add(p.town.sim.now)}
+		Customer: []chat.Address{p.address}, Name: "Ada", Time: simBegan.Add(p.town.sim.now).Truncate(time.Millisecond)}
 }
 
 // locate finds out where the person's messages belong.
@@ -79,6 +79,9 @@ func (w *town) desk(f *fiber) {
 	s := w.sim
 	for number := 1; !s.ended; number++ {
 		f.sleep(s.between(200*time.Millisecond, 2*time.Second))
+		if w.turns != nil {
+			f.sleep(s.between(0, 4*time.Second)) // turns that call tools take longer
+		}
 		p := w.people[s.rng.IntN(len(w.people))]
 		n := s.leader(w.groupOf(p.channel))
 		if s.ended || n == nil || !p.locate() {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/chumiai/chumi/actors"
 	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/metrics/failpoint"
 )
 
 // simStore is a process's store as its activations see it: nothing of it is there
@@ -36,6 +37,12 @@ func (p simStore) Append(ctx context.Context, c chat.Commit) (chat.Receipt, erro
 	if !p.alive() {
 		return chat.Receipt{}, errDown
 	}
+	f, _ := ctx.Value(fiberKey{}).(*fiber)
+	if p.town.turns != nil {
+		if f.what = whatOf(c.Events); p.hit(f, failpoint.StepDecided, p.Group(c.Tenant), f.what...) {
+			return chat.Receipt{}, errDown
+		}
+	}
 	r, err := p.node.store.Append(ctx, c)
 	p.town.sim.note("n%d g%d epoch %d: %d events of %.12s to %d are %v %v", p.node.id, p.Group(c.Tenant), c.Epoch, len(c.Events),
 		c.Conversation, c.Expected, r.Answer, err)
@@ -47,6 +54,10 @@ func (p simStore) Append(ctx context.Context, c chat.Commit) (chat.Receipt, erro
 	}
 	if p.town.lapse == lapseKeepsState && (r.Answer == chat.StaleEpoch || r.Answer == chat.WrongSeq) {
 		r.Answer = chat.Applied
+	}
+	if g := p.Group(c.Tenant); p.town.turns != nil && r.Answer == chat.Applied && err == nil &&
+		(p.hit(f, failpoint.CommitAnswered, g, f.what...) || p.recorded(f, g, c.Events)) {
+		return chat.Receipt{}, errDown
 	}
 	return r, err
 }

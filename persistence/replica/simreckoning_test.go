@@ -71,11 +71,17 @@ func (w *town) reckon() {
 		}
 	}
 	w.ordered(stories)
+	if w.turns != nil {
+		w.turns.reckon()
+	}
 }
 
 // tell takes an event into a story.
 func (w *town) tell(st *story, e *chat.Event) {
 	p := st.person
+	if w.turns != nil {
+		w.turns.tell(e)
+	}
 	switch e.Kind {
 	case chat.MessageReceived:
 		st.received[e.Message.RemoteID]++

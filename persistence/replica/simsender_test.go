@@ -5,6 +5,7 @@ import (
 
 	"github.com/chumiai/chumi/actors"
 	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/metrics/failpoint"
 )
 
 // simSender is the shell of one SenderCore, as the actor of a channel is.
@@ -87,7 +88,11 @@ const attemptTimeout = 6 * time.Second
 
 // attempt makes the request and brings the outcome to the conversation.
 func (e *engine) attempt(at time.Time, st *chat.Conversation, start chat.StartAttempt) {
+	g := e.node.store.Group(st.Tenant)
 	finish := func(o chat.SendOutcome) {
+		if e.hit(nil, failpoint.SendAnswered, g) {
+			return
+		}
 		e.insist(st.Tenant, st.ID, chat.AttemptFinished{Message: start.Message, N: start.N, Outcome: o})
 	}
 	begins := e.town.sim.between(0, 3*time.Millisecond)
@@ -95,6 +100,9 @@ func (e *engine) attempt(at time.Time, st *chat.Conversation, start chat.StartAt
 		begins = e.town.sim.between(0, 4*time.Second) // a process that is starved
 	}
 	e.after(begins, func() {
+		if e.hit(nil, failpoint.AttemptCommitted, g) {
+			return
+		}
 		out, unsent := e.solos.Request(st, start, at)
 		if unsent.Result != 0 {
 			e.town.total.unsent++

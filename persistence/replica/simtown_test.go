@@ -31,6 +31,10 @@ type town struct {
 	// closed ends the engines.
 	closed bool
 	total  townTotals
+	// turns are those that call tools, trap what waits for them; nil in a town whose
+	// assistant only talks.
+	turns *turnTown
+	trap  *trap
 }
 
 type acknowledged struct {
@@ -119,6 +123,10 @@ func (w *town) begin() {
 		w.sim.start(p.live)
 	}
 	w.sim.start(w.desk)
+	if w.turns != nil {
+		w.sim.start(w.approver)
+		w.sim.start(w.trapper)
+	}
 	if !w.sim.plan.calm {
 		w.sim.start(w.jumps)
 	}
