@@ -176,13 +176,19 @@ func TestDev_FirstReply(t *testing.T) {
 		if resp.StatusCode != http.StatusCreated {
 			t.Fatalf("%s: the simulator answered %s", ch.Kind, resp.Status)
 		}
-		seen := until(t, events, func(ev apiEvent) bool { return ev.Kind == "message_accepted" })
-		labelled := false
-		for _, ev := range seen {
+		// First the person is told that an assistant answers, then it answers, labelled.
+		told, labelled, accepted := false, false, 0
+		for _, ev := range until(t, events, func(ev apiEvent) bool {
+			if ev.Kind == "message_accepted" {
+				accepted++
+			}
+			return accepted == 2
+		}) {
+			told = told || ev.Kind == "message_queued" && strings.Contains(ev.Message.Text, "assistant of Demo Shop")
 			labelled = labelled || ev.Kind == "message_queued" && ev.Message.Simulated
 		}
-		if !labelled {
-			t.Errorf("%s: the answer is not labelled as simulated", ch.Kind)
+		if !told || !labelled {
+			t.Errorf("%s: told that an assistant answers: %v; the answer labelled as simulated: %v", ch.Kind, told, labelled)
 		}
 	}
 	e.stop()

@@ -83,6 +83,9 @@ func (c *cli) dev(cmd *cobra.Command, loaded *Loaded) error {
 		Config: cfg, Log: newLog(c.stderr, cfg.Log), Bootstrap: bootstrap, Simulator: sims,
 	}, func(s *Server) {
 		hooks, api, _ := s.Addresses()
+		if err := s.furnish(cmd.Context()); err != nil {
+			s.opt.Log.Warn("the demo business is not complete", "error", err)
+		}
 		sims.meta.SetHooks("http://" + hooks)
 		fmt.Fprintf(c.stdout, "\n  chumi dev: everything is simulated, nothing leaves this machine\n\n"+
 			"  page      http://%[1]s/\n"+
@@ -100,7 +103,12 @@ func demoBootstrap(dataDir string) (*Bootstrap, error) {
 	if err != nil {
 		return nil, err
 	}
+	assistant, err := demoAssistant()
+	if err != nil {
+		return nil, err
+	}
 	return &Bootstrap{
+		declared: []declaredAssistant{assistant},
 		Apps:    []BootstrapApp{{ID: demoApp, AppSecret: "app_" + secret, VerifyToken: "verify_" + secret}},
 		Tenants: []BootstrapTenant{{ID: demoTenant, Name: demoName}},
 		Channels: []BootstrapChannel{
@@ -116,7 +124,7 @@ func demoBootstrap(dataDir string) (*Bootstrap, error) {
 // demoPage is what the page needs to know.
 func demoPage(b *Bootstrap) console.Config {
 	page := console.Config{APIKey: b.APIKeys[0].Secret.Reveal(),
-		Contact: console.Contact{Name: "Ada", WhatsApp: "4915550100001", Instagram: "6270000000000001"}}
+		Contact: console.Contact{Name: "Ada", WhatsApp: demoCustomer, Instagram: "6270000000000001"}}
 	for i := range b.Channels {
 		ch := b.Channels[i].channel()
 		page.Channels = append(page.Channels, console.Channel{ID: string(ch.ID), Kind: ch.Kind.String(), Name: demoName, Account: ch.Account})

@@ -108,7 +108,7 @@ func post(t *testing.T, payloads []payload, times int) *result {
 	dir := t.TempDir()
 	// One app for both tenants, so that one POST may be for both.
 	oneApp := strings.ReplaceAll(twoTenants, "app: bolt-app", "app: acme-app")
-	e := startEngine(t, dir, write(t, "b.yaml", oneApp), append(args, "--set", "assistant.quiet_period=10m")...)
+	e := startEngine(t, dir, write(t, "b.yaml", oneApp), append(args, "--set", "assistant.quiet_period=10m", "--set", "edge.deliver_timeout=1m")...)
 	for _, p := range payloads {
 		for range times {
 			if status := e.post("acme-app", "secret-of-acme", p.body); status != 200 {

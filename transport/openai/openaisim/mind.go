@@ -94,13 +94,24 @@ func lookUp(a *Asked, about topic, text string) (ToolCall, bool) {
 	return ToolCall{ID: fmt.Sprintf("call_sim_%d", len(a.Messages)), Name: name, Arguments: filled(t.Parameters, map[string]any{"": hint})}, true
 }
 
-// readable is what a tool found, as a person can read it: of JSON the values. It must
-// not look like a token of the customer.
+// readable is what a tool found, as a person can read it: of passages, a line of JSON
+// each, the text of the first; of other JSON the values. It must not look like a token
+// of the customer.
 func readable(found string) string {
 	const most = 300
 	text := found
+	for line := range strings.Lines(found) {
+		var passage struct{ Text string }
+		if json.Unmarshal([]byte(line), &passage) == nil && passage.Text != "" {
+			text = passage.Text
+			break
+		}
+	}
 	var value any
-	if json.Unmarshal([]byte(found), &value) == nil {
+	if json.Unmarshal([]byte(text), &value) == nil {
+		if product, ok := value.(map[string]any); ok {
+			delete(product, "id")
+		}
 		text = strings.Join(leaves(value, nil), ", ")
 	}
 	runes := []rune(strings.Join(strings.Fields(strings.ReplaceAll(text, "#", "")), " "))
