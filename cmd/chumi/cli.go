@@ -90,7 +90,8 @@ Exit codes: 0 success, 1 the operation failed, 2 wrong usage or configuration,
 	root.AddCommand(c.serveCommand(), c.devCommand(), c.simulateCommand(),
 		c.tailCommand(), c.exportCommand(), c.checkCommand(), c.eraseCommand(), c.replayCommand(),
 		c.tortureCommand(), c.benchCommand(), c.configCommand(), c.clusterCommand(),
-		c.appCommand(), c.channelCommand(), c.assistantCommand(), c.knowledgeCommand(), c.versionCommand())
+		c.appCommand(), c.channelCommand(), c.assistantCommand(), c.knowledgeCommand(),
+		c.toolCommand(), c.catalogCommand(), c.versionCommand())
 	return root
 }
 
