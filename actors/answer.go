@@ -145,7 +145,7 @@ func shortened(text string, n int) string {
 // guard says why the answer may not go out; empty when it may. Only an assistant of
 // the tenant's own is held to the tenant's texts: without one there are none.
 func (a *modelCall) guard(err error) string {
-	if err != nil || a.talk.Settings.Profile == nil || len(a.answer.Calls) > 0 {
+	if err != nil || a.talk.Settings.Profile == nil {
 		return ""
 	}
 	response, bad := chat.ReadResponse(a.answer.Text)

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unicode"
 )
 
 // Response is what a model says to a customer, with what it makes of the talk.
@@ -56,7 +57,7 @@ func structured(text string) string {
 func ReadResponse(text string) (r Response, bad string) {
 	raw := structured(text)
 	if raw == "" {
-		if text = strings.TrimSpace(text); text != "" {
+		if text = strings.TrimSpace(text); visible(text) {
 			r.Messages = []string{text}
 		}
 		return r, ""
@@ -71,7 +72,7 @@ func ReadResponse(text string) (r Response, bad string) {
 	}
 	kept := r.Messages[:0]
 	for _, m := range r.Messages {
-		if m = strings.TrimSpace(m); m != "" {
+		if m = strings.TrimSpace(m); visible(m) {
 			kept = append(kept, m)
 		}
 	}
@@ -86,4 +87,15 @@ func ReadResponse(text string) (r Response, bad string) {
 		return Response{}, "not_the_schema"
 	}
 	return r, ""
+}
+
+// blanks are letters and symbols that show nothing: fillers of Hangul, and the Braille
+// pattern without dots.
+const blanks = "\u115f\u1160\u3164\uffa0\u2800"
+
+// visible reports whether a person sees anything of a text.
+func visible(text string) bool {
+	return strings.ContainsFunc(text, func(r rune) bool {
+		return unicode.In(r, unicode.L, unicode.N, unicode.P, unicode.S) && !strings.ContainsRune(blanks, r)
+	})
 }

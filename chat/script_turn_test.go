@@ -20,7 +20,7 @@ import (
 //	uses NAME N                  how often a tool was called lately
 //	calls NAME [NAME ...] [cost=N] [text="..."]  the model asks for tools, ids "1", "2", ...
 //	invalid NAME                 it asks for one with arguments that are not valid
-//	handoff "note"               it asks for the engine's tool
+//	handoff "note" [text=x] [blocked=WORD]  it asks for the engine's tool
 //	result ID "text" [error=word] [turn=old] [acts]
 //	decide ID yes|no
 //	blocked "text" WORD          an answer that breaks a rule
@@ -89,6 +89,7 @@ func turning(w *world, words []string, opt map[string]string) (f chat.Fact, know
 		p.Tools = append(p.Tools[:len(p.Tools):len(p.Tools)], chat.ToolGrant{Name: chat.ToolHandoff})
 		w.set.Profile = &p
 		m := call(chat.ToolHandoff)
+		m.Blocked = opt["blocked"]
 		m.Answer.Calls[0].Args, _ = json.Marshal(map[string]string{"reason": arg(1)})
 		return m, true
 	case "result":

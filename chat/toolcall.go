@@ -72,13 +72,13 @@ type StartTool struct {
 func (StartTool) effect() {}
 
 // toolsCalled records what the model asks for and begins it.
-func (p *step) toolsCalled(a Answer) {
-	p.emit(Event{Kind: TurnCalled, Turn: p.record(&a)})
-	for i := range a.Calls {
+func (p *step) toolsCalled(f ModelAnswered) {
+	p.emit(Event{Kind: TurnCalled, Turn: p.record(&f.Answer)})
+	for i := range f.Answer.Calls {
 		if p.c.Turn.Phase != TurnWorking {
 			return
 		}
-		p.toolCalled(&a, &a.Calls[i])
+		p.toolCalled(&f, &f.Answer.Calls[i])
 	}
 	p.nextStep()
 }
@@ -91,13 +91,13 @@ func (p *step) nextStep() {
 }
 
 // toolCalled decides about one call.
-func (p *step) toolCalled(a *Answer, k *ToolCall) {
+func (p *step) toolCalled(f *ModelAnswered, k *ToolCall) {
 	grant, word := p.granted(k)
 	switch {
 	case word != "":
 		p.endTool(k.ID, k.Name, failedTool(word, k.Invalid))
 	case k.Name == ToolHandoff:
-		p.handoffCalled(a, k)
+		p.handoffCalled(f, k)
 	case k.Name == ToolSetContact:
 		p.endTool(k.ID, k.Name, p.setContact(k.Args))
 	case grant.Approval:
@@ -243,15 +243,24 @@ func (p *step) dropCalls(string) {
 }
 
 // handoffCalled ends the turn: people are asked, and the customer is told once.
-func (p *step) handoffCalled(a *Answer, k *ToolCall) {
+// What may not go out as an answer may not go out with the call either.
+func (p *step) handoffCalled(f *ModelAnswered, k *ToolCall) {
 	var args struct{ Reason, Note string }
 	_ = json.Unmarshal(k.Args, &args) // checked against the schema before
 	p.endTool(k.ID, k.Name, ToolResult{Content: "A person of the team will take over."})
-	said := SplitText(p.c.Kind, a.Text)
+	var said []string
+	if response, bad := ReadResponse(f.Answer.Text); bad == "" && f.Blocked == "" {
+		for _, text := range response.Messages {
+			said = append(said, SplitText(p.c.Kind, text)...)
+		}
+	}
 	turn := p.c.TurnID()
-	for _, text := range said {
+	for i, text := range said {
+		if i == 0 {
+			p.disclose(turn)
+		}
 		if p.c.Owing() < OutboxMax {
-			p.queue(Message{Author: AuthorAssistant, Text: text, Turn: turn, Simulated: a.Simulated})
+			p.queue(Message{Author: AuthorAssistant, Text: text, Turn: turn, Simulated: f.Answer.Simulated})
 		}
 	}
 	note := strings.TrimSpace(args.Note)

@@ -199,7 +199,7 @@ func (p *step) modelAnswered(f ModelAnswered) {
 	case !p.current(f.Turn, f.Call):
 		p.duplicate()
 	case len(f.Answer.Calls) > 0:
-		p.toolsCalled(f.Answer)
+		p.toolsCalled(f)
 	default:
 		p.answered(f)
 	}
@@ -248,8 +248,10 @@ func (p *step) answered(f ModelAnswered) {
 		p.giveUp("outbox_full")
 		return
 	}
-	p.disclose(id)
-	for _, text := range parts {
+	for i, text := range parts {
+		if i == 0 {
+			p.disclose(id)
+		}
 		p.queue(Message{Author: AuthorAssistant, Text: text, Turn: id, Simulated: f.Answer.Simulated})
 	}
 	if response.Handoff != "" {
