@@ -60,6 +60,8 @@ type Options struct {
 	Models   Models
 	Prices   Prices
 	Counters Counters
+	// Talks may be nil: no training data is then made.
+	Talks Talks
 	// Persons may be nil: no profile is then fetched.
 	Persons Persons
 	// Texts may be nil: nobody then reads what a business gives of its knowledge. It

@@ -53,6 +53,12 @@ type Contacts interface {
 	Person(t chat.TenantID, id chat.ContactID) (chat.Contact, error)
 }
 
+// Talks lists the conversations of a tenant, latest activity first; next is "" at the
+// end.
+type Talks interface {
+	Conversations(ctx context.Context, t chat.TenantID, cursor string, limit int) (page []chat.ConversationView, next string, err error)
+}
+
 // Documents reads the tenant's documents, unsealed. It may see what is not yet
 // durable.
 type Documents interface {

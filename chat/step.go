@@ -108,6 +108,8 @@ func Step(s *Conversation, in Input) Decision {
 		p.catalogPut(f)
 	case OrdersPut:
 		p.ordersPut(f)
+	case TrainingPut:
+		p.trainingPut(f)
 	}
 	p.d.Due = s.Armed
 	if _, tick := in.Fact.(Tick); tick || len(p.d.Events) > 0 {
@@ -123,7 +125,7 @@ func starts(f Fact) bool {
 		return true
 	case *Inbound, Poison, ChannelRefused, ChannelChecked, ChannelHeard, TemplatesFetched, FileUploaded, FileLent, SettingsChange,
 		DraftAssistant, PublishAssistant, RollBackAssistant, PlaceAssistant,
-		ToolsPut, CatalogPut, OrdersPut, KnowledgeChanged, BudgetSeen:
+		ToolsPut, CatalogPut, OrdersPut, KnowledgeChanged, BudgetSeen, TrainingPut:
 		return true
 	}
 	return false

@@ -37,7 +37,9 @@ func TestAnonymize_KeepsNoCanary(t *testing.T) {
 	var planted []canary
 	for i := range 200 {
 		c := []func() canary{p.phone, p.card, p.iban, p.mail, p.key, p.order, p.user, p.address, func() canary { return bentNames[p.IntN(len(bentNames))] },
-			func() canary { return canary{PersonalUncommon, fmt.Sprintf("zebrafinch%c%c", 'a'+i%26, 'a'+i/26), "zebrafinch"} }}[i%10]()
+			func() canary {
+				return canary{PersonalUncommon, fmt.Sprintf("zebrafinch%c%c", 'a'+i%26, 'a'+i/26), "zebrafinch"}
+			}}[i%10]()
 		planted = append(planted, c)
 		text := "what is the price of the blue bike, this is for " + c.text + " thanks"
 		list = append(list, exchange(i, "price", text, "the price of the blue bike is here, thanks, this is for "+c.text))

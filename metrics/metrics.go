@@ -7,15 +7,16 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // Set is the engine's instruments, one group per part.
 type Set struct {
-	Edge    Edge
-	Actors  Actors
-	Journal Journal
-	Turn    Turn
-	Model   Model
-	Graph   Graph
-	API     API
-	Peer    Peer
-	Media   Media
+	Edge     Edge
+	Actors   Actors
+	Journal  Journal
+	Turn     Turn
+	Training Training
+	Model    Model
+	Graph    Graph
+	API      API
+	Peer     Peer
+	Media    Media
 }
 
 // New builds the instruments and registers them with reg, which may be nil in
@@ -25,15 +26,16 @@ func New(reg prometheus.Registerer) *Set {
 		reg = prometheus.NewRegistry()
 	}
 	return &Set{
-		Edge:    newEdge(reg),
-		Actors:  newActors(reg),
-		Journal: newJournal(reg),
-		Turn:    newTurn(reg),
-		Model:   newModel(reg),
-		Graph:   newGraph(reg),
-		API:     newAPI(reg),
-		Peer:    newPeer(reg),
-		Media:   newMedia(reg),
+		Edge:     newEdge(reg),
+		Actors:   newActors(reg),
+		Journal:  newJournal(reg),
+		Turn:     newTurn(reg),
+		Training: newTraining(reg),
+		Model:    newModel(reg),
+		Graph:    newGraph(reg),
+		API:      newAPI(reg),
+		Peer:     newPeer(reg),
+		Media:    newMedia(reg),
 	}
 }
 

@@ -93,8 +93,8 @@ func TestNew_MatchesGoldenList(t *testing.T) {
 // A label that names a tenant, a person or free text makes the number of
 // series grow with traffic.
 func TestNew_LabelsComeFromClosedSets(t *testing.T) {
-	closed := []string{"answer", "channel", "code", "direction", "index", "kind", "listener", "operation",
-		"outcome", "reason", "receiver", "result", "route"}
+	closed := []string{"answer", "channel", "code", "direction", "entity", "index", "kind", "listener", "operation",
+		"outcome", "reason", "receiver", "result", "route", "state"}
 	_, labels := list(t)
 	for name, ls := range labels {
 		for _, l := range ls {

@@ -133,7 +133,7 @@ func (s *Server) buildActors(context.Context) error {
 		Journal: s.store, Pairs: s.store, Index: s.store, Contacts: s.store, Documents: s.store, Counters: s.store, Barrier: s.store,
 		Directory: s.directory, Quarantine: s.directory.Quarantine(),
 		Leadership: s.store, Elections: s.store, Agenda: s.store,
-		Graph: graph, Presence: graph, Media: graph, Files: s.files, Opener: s.files, Persons: graph, Strikes: s.strikes, Clock: wallClock{}, Rand: rand.Float64,
+		Talks: s.store.Views(), Graph: graph, Presence: graph, Media: graph, Files: s.files, Opener: s.files, Persons: graph, Strikes: s.strikes, Clock: wallClock{}, Rand: rand.Float64,
 		Metrics: s.metrics, Logger: s.opt.Log,
 		ResidentMax: c.Engine.ResidentMax, TurnsInFlightMax: c.Assistant.CallsMax, TenantTurnsMax: c.Assistant.TenantCallsMax,
 		AttemptTimeout: c.Meta.SendTimeout,
@@ -172,6 +172,7 @@ func (s *Server) appSecret(id chat.AppID) (chat.Secret, bool) {
 
 func (s *Server) buildAPI(context.Context) error {
 	o := api.Options{
+		TrainingPolicy: s.system.Training(), Training: s.system.Training(), TrainingReports: s.system.Training(),
 		Keys: s.directory, Views: s.store.Views(), Sends: s.store.Views(), Templates: s.store.Views(), Feed: s.store.Views(), Commands: s.system.Ingress(), Approvals: s.system.Ingress(), Marks: s.system.Ingress(),
 		Channels: s.system.Channels(), Onboarding: s.system.Channels(), Disconnection: s.system.Channels(), TemplateSync: s.system.Channels(), Settings: s.system.Channels(), Profiles: s.graph,
 		People: s.store.Views(), Links: s.system.Ingress(),

@@ -58,6 +58,10 @@ type Options struct {
 	Profiles      Profiles
 	Settings      Settings
 
+	// TrainingPolicy, Training and TrainingReports are required.
+	TrainingPolicy   TrainingPolicy
+	Training         Training
+	TrainingReports  TrainingReports
 	Assistants       Assistants
 	AssistantChanges AssistantChanges
 	AssistantPlaces  AssistantPlaces
@@ -136,6 +140,9 @@ func New(o Options) (*API, error) {
 	}
 	if o.Channels == nil || o.Onboarding == nil || o.Disconnection == nil || o.TemplateSync == nil || o.Profiles == nil || o.Settings == nil {
 		return nil, chat.E("api.New", chat.KindInvalid, "Channels, Onboarding, Disconnection, TemplateSync, Profiles and Settings are required", nil)
+	}
+	if o.TrainingPolicy == nil || o.Training == nil || o.TrainingReports == nil {
+		return nil, chat.E("api.New", chat.KindInvalid, "TrainingPolicy, Training and TrainingReports are required", nil)
 	}
 	if o.Assistants == nil || o.AssistantChanges == nil || o.AssistantPlaces == nil {
 		return nil, chat.E("api.New", chat.KindInvalid, "Assistants, AssistantChanges and AssistantPlaces are required", nil)

@@ -127,6 +127,30 @@ type Approvals interface {
 	Decide(ctx context.Context, t chat.TenantID, id chat.ConversationID, d chat.ToolDecision) error
 }
 
+// TrainingPolicy is what a tenant allows to be made of its talks.
+type TrainingPolicy interface {
+	Policy(t chat.TenantID) (chat.TrainingPolicy, error)
+	// SetPolicy is durable when it returns.
+	SetPolicy(ctx context.Context, t chat.TenantID, p chat.TrainingPolicy) error
+}
+
+// Training makes training data. Both may take minutes; without a policy that allows it
+// there is none.
+type Training interface {
+	Preview(ctx context.Context, t chat.TenantID) ([]chat.TrainingRow, chat.TrainingReport, error)
+	// Export is remembered, with what its rows were made of, when it returns.
+	Export(ctx context.Context, t chat.TenantID, by string) (chat.TrainingExport, error)
+}
+
+// TrainingReports reads what was exported. KindNotFound: there is no such export.
+type TrainingReports interface {
+	Exports(ctx context.Context, t chat.TenantID) ([]chat.TrainingExport, error)
+	// Report returns the lineage of an export, and its contacts that were erased since.
+	Report(ctx context.Context, t chat.TenantID, id string) (x chat.TrainingExport, lineage []chat.TrainingRow, retracted []chat.ContactID, err error)
+	// Rows makes them again. KindConflict: the tenant allows nothing any more.
+	Rows(ctx context.Context, t chat.TenantID, id string) ([]chat.TrainingRow, error)
+}
+
 // Marks tells customers that they were read. Safe for concurrent use.
 type Marks interface {
 	// MarkRead asks Meta, once, to mark the customer's messages as read. It returns

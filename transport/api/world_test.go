@@ -305,7 +305,7 @@ func start(t *testing.T, change func(*api.Options, *edge.Limits)) *site {
 	w := newWorld()
 	log := slog.New(slog.DiscardHandler)
 	set := metrics.New(nil)
-	o := api.Options{Keys: w, Views: w, People: w, Links: w, Sends: w, Templates: w, Feed: w, Commands: w, Approvals: w, Marks: w, Library: newShelf(), Channels: w, Onboarding: w, Disconnection: w, TemplateSync: w, Settings: w, Profiles: w, Assistants: w.desk, AssistantChanges: w.desk, AssistantPlaces: w.desk, Metrics: &set.API, Log: log}
+	o := api.Options{Keys: w, Views: w, People: w, Links: w, Sends: w, Templates: w, Feed: w, Commands: w, Approvals: w, TrainingPolicy: trainer{}, Training: trainer{}, TrainingReports: trainer{}, Marks: w, Library: newShelf(), Channels: w, Onboarding: w, Disconnection: w, TemplateSync: w, Settings: w, Profiles: w, Assistants: w.desk, AssistantChanges: w.desk, AssistantPlaces: w.desk, Metrics: &set.API, Log: log}
 	limits := edge.DefaultAPILimits
 	if change != nil {
 		change(&o, &limits)
