@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"io"
 	"slices"
+	"time"
 
 	"github.com/chumiai/chumi/chat"
 )
@@ -28,6 +29,9 @@ var (
 
 // sourceTries is how often a change is made on a source that changes meanwhile.
 const sourceTries = 8
+
+// sourcePause grows with each of them.
+const sourcePause = 5 * time.Millisecond
 
 // List returns a tenant's sources, in the order they were given.
 func (k *Sources) List(ctx context.Context, t chat.TenantID) ([]chat.Source, error) {
@@ -122,7 +126,7 @@ func (k *Sources) change(ctx context.Context, t chat.TenantID, id chat.SourceID,
 		return chat.Source{}, errDraining
 	}
 	defer k.sys.asking.leave()
-	for range sourceTries {
+	for try := range sourceTries {
 		was, err := k.Source(t, id)
 		if err != nil {
 			return was, err
@@ -141,10 +145,13 @@ func (k *Sources) change(ctx context.Context, t chat.TenantID, id chat.SourceID,
 		}
 		if was.Blob != next.Blob {
 			k.drop(t, next)
-			return was, err // what was given can be read once
 		}
 		if err != errSourceBusy { //nolint:errorlint // learnt returns it as it is
 			return was, err
+		}
+		// Its reading goes on in steps of its own.
+		if !pause(ctx, k.sys.opt.Clock, time.Duration(try+1)*sourcePause) {
+			break
 		}
 	}
 	return chat.Source{}, errSourceBusy
