@@ -267,8 +267,8 @@ type Prices interface {
 
 // Knowledge finds what a business has written down.
 type Knowledge interface {
-	// Search returns up to limit passages of the tenant's own, the best first: the same
-	// for the same knowledge and query, none where there is no knowledge.
+	// Search returns up to limit passages of the tenant's own that bear on the query, the
+	// best first: the same for the same knowledge and query, none where nothing does.
 	Search(ctx context.Context, t chat.TenantID, query string, limit int) ([]chat.Passage, error)
 }
 

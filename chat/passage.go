@@ -12,6 +12,9 @@ type Passage struct {
 	Text  string `json:"text"`
 	// Score is of the search that found it.
 	Score float64 `json:"score,omitempty"`
+	// Weak is true of one that shares little with what was asked: it may answer
+	// something else.
+	Weak bool `json:"weak,omitempty"`
 	// Prices are those that the passage states and the store holds, as printed.
 	Prices []string `json:"prices,omitempty"`
 }

@@ -18,5 +18,7 @@
 //     (local.go): far from what a model knows, and better than words alone;
 //   - both: reciprocal rank fusion, see fuse.go.
 //
+// Of these it keeps what bears on the question, see look.go: nothing is an answer.
+//
 // The order is the same for the same chunks and the same query.
 package knowledge

@@ -80,22 +80,6 @@ func (x *index) remove(key string) {
 // holes tells whether so many rows are unused that the index is better made anew.
 func (x *index) holes() bool { return len(x.keys) > 1000 && 2*len(x.chunks) < len(x.keys) }
 
-// byWords ranks by BM25.
-func (x *index) byWords(text string, n int) []hit {
-	scores := x.words.scores(text)
-	return ranked(x.keys, n, func(row int) float64 { return scores[row] })
-}
-
-// byMeaning ranks by cosine: of v, the query's vector by the model, or of what is
-// made here of text when there is no such vector, or most chunks have none yet.
-func (x *index) byMeaning(text string, v []float32, n int) []hit {
-	if len(v) > 0 && len(v) == x.meaning.dims && 2*x.embedded >= len(x.chunks) && normalize(v) {
-		return ranked(x.vectorKeys, n, func(row int) float64 { return float64(dot(v, x.meaning.row(row))) })
-	}
-	scores := x.local.scores(text)
-	return ranked(x.keys, n, func(row int) float64 { return float64(scores[row]) })
-}
-
 // ranked are the n rows in use with the highest scores above zero.
 func ranked(keys []string, n int, score func(row int) float64) []hit {
 	hits := make([]hit, 0, len(keys))

@@ -88,9 +88,9 @@ func New(o Options) *Indexes {
 // Close drops every index.
 func (x *Indexes) Close() { x.evict(func(*slot, int64) bool { return true }) }
 
-// Search returns up to n passages of a tenant's knowledge, best first: the same for
-// the same knowledge and query. Without knowledge there are none. It sees all that was
-// shown before it was called.
+// Search returns up to n passages of a tenant's knowledge that bear on the text, best
+// first: the same for the same knowledge and query. Without knowledge there are none. It
+// sees all that was shown before it was called.
 func (x *Indexes) Search(ctx context.Context, t chat.TenantID, text string, n int) ([]chat.Passage, error) {
 	text = strings.ToValidUTF8(text, "")
 	if len(text) > chat.QueryMax {
@@ -108,7 +108,8 @@ func (x *Indexes) Search(ctx context.Context, t chat.TenantID, text string, n in
 	if err := x.freshen(ctx, t, s, turn, model); err != nil {
 		return nil, err
 	}
-	hits := fuse(s.index.byWords(text, depth), s.index.byMeaning(text, query, depth), n)
+	look := s.index.look(text, query)
+	hits := look.passages(n)
 	list := make([]chat.Passage, 0, len(hits))
 	for _, h := range hits {
 		e := s.index.chunks[h.key]
@@ -117,7 +118,7 @@ func (x *Indexes) Search(ctx context.Context, t chat.TenantID, text string, n in
 			title = strings.TrimPrefix(title+" > "+e.chunk.Title, " > ")
 		}
 		list = append(list, chat.Passage{Chunk: e.chunk.ID, Version: e.chunk.Version, Source: string(e.chunk.Source),
-			Title: title, URL: e.chunk.URL, Text: e.chunk.Text, Score: h.score})
+			Title: title, URL: e.chunk.URL, Text: e.chunk.Text, Score: h.score, Weak: !look.reaches(h.key, enough)})
 	}
 	return list, nil
 }

@@ -100,12 +100,15 @@ type feature struct {
 	weight float32
 }
 
+// firstHashed is above the number of every idea.
+const firstHashed = 1 << 31
+
 // hashed keeps features of words away from those of ideas.
 func hashed(kind byte, s string) uint32 {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte{kind})
 	_, _ = h.Write([]byte(s))
-	return h.Sum32() | 1<<31
+	return h.Sum32() | firstHashed
 }
 
 // featuresOf is a text as a sparse vector, by id.
@@ -196,21 +199,28 @@ func (s *sparse) drop(text string) {
 // normPower is how much a long text is held back: 1 is the cosine.
 const normPower = 1.0
 
-// scores adds up what every row shares with a query.
-func (s *sparse) scores(query string) []float32 {
-	out := make([]float32, len(s.norm))
+// scores adds up what every row shares with a query, and what of that are ideas: each
+// from 0 to about 1, more the fewer rows are about it, whatever else either text says.
+func (s *sparse) scores(query string) (scores, ideas []float32) {
+	scores, ideas = make([]float32, len(s.norm)), make([]float32, len(s.norm))
+	all := math.Log(1 + float64(s.rows))
 	for _, f := range featuresOf(query) {
 		seen := s.seen[f.id]
 		if seen <= 0 {
 			continue
 		}
-		rare := float32(math.Log(1 + float64(s.rows)/float64(seen)))
+		log := math.Log(1 + float64(s.rows)/float64(seen))
+		rare, part := float32(log), float32(0)
+		if f.id < firstHashed {
+			part = float32(log / all)
+		}
 		for _, p := range s.postings[f.id] {
-			out[p.row] += f.weight * rare * rare * p.weight
+			scores[p.row] += f.weight * rare * rare * p.weight
+			ideas[p.row] += f.weight * part * p.weight
 		}
 	}
-	for i := range out {
-		out[i] /= s.norm[i]
+	for i := range scores {
+		scores[i] /= s.norm[i]
 	}
-	return out
+	return scores, ideas
 }

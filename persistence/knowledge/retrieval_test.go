@@ -3,6 +3,7 @@ package knowledge
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +18,7 @@ func (r recallAt) part() float64 { return float64(r.found) / float64(max(r.asked
 func (r recallAt) String() string { return fmt.Sprintf("%.3f (%d of %d)", r.part(), r.found, r.asked) }
 
 // rankings are how a search may rank.
-var rankings = []string{"words (BM25)", "meaning (built-in vectors)", "both (fusion)"}
+var rankings = []string{"words (BM25)", "meaning (built-in vectors)", "both (fusion)", "both, above the floor"}
 
 // measure asks the questions of one part, in all and by language.
 func measure(t testing.TB, x *index, questions []setLine, apart bool) map[string]map[string]*recallAt {
@@ -31,9 +32,9 @@ func measure(t testing.TB, x *index, questions []setLine, apart bool) map[string
 		if q.Apart != apart || q.Chunk == "" {
 			continue
 		}
-		words := x.byWords(q.Question, depth)
-		meaning := x.byMeaning(q.Question, nil, depth)
-		for i, hits := range [][]hit{words, meaning, fuse(words, meaning, depth)} {
+		l := x.look(q.Question, nil)
+		words, meaning := l.byWords(depth), l.byMeaning(depth)
+		for i, hits := range [][]hit{words, meaning, fuse(words, meaning, depth), l.passages(5)} {
 			found := 0
 			for rank, h := range hits {
 				if h.key == chat.ChunkKey(q.Chunk, 1) {
@@ -93,5 +94,39 @@ func TestRetrieval(t *testing.T) {
 	words, meaning, both := apart[rankings[0]]["all"].part(), apart[rankings[1]]["all"].part(), apart[rankings[2]]["all"].part()
 	if both < max(words, meaning) || both < 0.9 {
 		t.Errorf("fusion finds %.3f; words alone %.3f, meaning alone %.3f; at least the better of the two and 0.9 is promised", both, words, meaning)
+	}
+	for _, language := range []string{"en", "de", "es"} {
+		if shown := apart[rankings[3]][language].part(); shown < 0.9 {
+			t.Errorf("%s: %.3f are found above the floor; 0.9 is promised", language, shown)
+		}
+	}
+}
+
+// TestRetrieval_LeavesOutWhatDoesNotBearOnTheQuestion prints how many of the
+// unanswerable questions get a passage, and how many of both kinds one that is not weak.
+func TestRetrieval_LeavesOutWhatDoesNotBearOnTheQuestion(t *testing.T) {
+	chunks, questions := readSet(t)
+	x := setIndex(t, chunks)
+	for _, apart := range []bool{false, true} {
+		asked, shown, strong := map[bool]int{}, map[bool]int{}, map[bool]int{}
+		for _, q := range questions {
+			if q.Apart != apart {
+				continue
+			}
+			answered, l := q.Chunk != "", x.look(q.Question, nil)
+			asked[answered]++
+			hits := l.passages(5)
+			if len(hits) > 0 {
+				shown[answered]++
+			}
+			if slices.ContainsFunc(hits, func(h hit) bool { return l.reaches(h.key, enough) }) {
+				strong[answered]++
+			}
+		}
+		t.Logf("kept apart %v: a passage is shown for %d of %d unanswerable questions, one that is not weak for %d; for %d and %d of %d answerable ones",
+			apart, shown[false], asked[false], strong[false], shown[true], strong[true], asked[true])
+		if 2*shown[false] > asked[false] || 10*strong[false] > asked[false] {
+			t.Errorf("kept apart %v: the floor leaves out too little", apart)
+		}
 	}
 }

@@ -82,9 +82,10 @@ func (w *words) drop(language, text string) {
 }
 
 // scores is what every row is worth for a query, which is read in every language
-// that there are texts of.
-func (w *words) scores(query string) []float64 {
-	out := make([]float64, len(w.lengths))
+// that there are texts of, and which part of the query it holds: 1 for every word,
+// the rare ones counting more.
+func (w *words) scores(query string) (scores, covered []float64) {
+	scores, covered = make([]float64, len(w.lengths)), make([]float64, len(w.lengths))
 	for _, language := range languages {
 		v := w.by[language]
 		if v == nil || v.rows <= 0 {
@@ -93,18 +94,20 @@ func (w *words) scores(query string) []float64 {
 		average := max(float64(v.total)/float64(v.rows), 1)
 		list := terms(language, query)
 		slices.Sort(list)
-		for _, t := range list {
-			seen := float64(v.seen[t])
-			if seen <= 0 {
-				continue
-			}
-			rare := math.Log(1 + (float64(v.rows)-seen+0.5)/(seen+0.5))
+		rare, all := make([]float64, len(list)), 0.0
+		for i, t := range list {
+			seen := float64(max(v.seen[t], 1)) // what nothing says is as rare as what one says
+			rare[i] = math.Log(1 + (float64(v.rows)-seen+0.5)/(seen+0.5))
+			all += rare[i]
+		}
+		for i, t := range list {
 			for _, p := range v.postings[t] {
 				times := float64(p.times)
 				long := 1 - bm25B + bm25B*float64(w.lengths[p.row])/average
-				out[p.row] += rare * times * (bm25K1 + 1) / (times + bm25K1*long)
+				scores[p.row] += rare[i] * times * (bm25K1 + 1) / (times + bm25K1*long)
+				covered[p.row] += rare[i] / all
 			}
 		}
 	}
-	return out
+	return scores, covered
 }
