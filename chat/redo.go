@@ -38,6 +38,9 @@ type Redo struct {
 	Models []ModelRef
 	// Addresses are the customer's.
 	Addresses []Address
+	// Run is asked before the recording what a call comes to; it changes nothing
+	// anywhere. Can be nil.
+	Run func(*ToolCall) (r ToolResult, known bool)
 
 	talk     Talk
 	tools    *Recording
@@ -152,6 +155,11 @@ func (r *Redo) use(k *ToolCall, most int) ToolResult {
 		return failedTool("too_many", "")
 	case k.Name == ToolHandoff:
 		return ToolResult{}
+	}
+	if r.Run != nil {
+		if result, ok := r.Run(k); ok {
+			return result
+		}
 	}
 	result, _ := r.tools.result(r.talk.Turn, k)
 	return result

@@ -278,13 +278,10 @@ func RecordingOf(events []Event) *Recording {
 	return r
 }
 
-// Put keeps a result for every turn.
-func (r *Recording) Put(name string, args json.RawMessage, result ToolResult) {
-	if r.results == nil {
-		r.results = map[string][]recordedResult{}
-	}
-	key := toolPlace(name, args)
-	r.results[key] = append(r.results[key], recordedResult{"", result})
+// Result is what a call of a turn came to, as far as is recorded.
+func (r *Recording) Result(turn TurnID, name string, args json.RawMessage) ToolResult {
+	result, _ := r.result(turn, &ToolCall{Name: name, Args: args})
+	return result
 }
 
 // result is what a call came to: in its own turn, or else in the latest before it, or

@@ -88,7 +88,7 @@ Exit codes: 0 success, 1 the operation failed, 2 wrong usage or configuration,
 		return usageError(fmt.Errorf("%w (%s --help lists the flags)", err, cmd.CommandPath()))
 	})
 	root.AddCommand(c.serveCommand(), c.devCommand(), c.simulateCommand(),
-		c.tailCommand(), c.exportCommand(), c.checkCommand(), c.eraseCommand(), c.replayCommand(), c.trainingCommand(),
+		c.tailCommand(), c.exportCommand(), c.checkCommand(), c.eraseCommand(), c.replayCommand(), c.evalCommand(), c.trainingCommand(),
 		c.tortureCommand(), c.benchCommand(), c.configCommand(), c.clusterCommand(),
 		c.appCommand(), c.channelCommand(), c.assistantCommand(), c.knowledgeCommand(),
 		c.toolCommand(), c.catalogCommand(), c.versionCommand())

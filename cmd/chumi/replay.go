@@ -106,15 +106,9 @@ func (c *cli) newReplay(ctx context.Context, cfg *Config, s *persistence.Store, 
 	if o.same && (o.assistant != "" || o.version != "" || o.model != "") || o.assistant != "" && o.version != "" {
 		return nil, usageError(errors.New("--same goes with no change, and --assistant not with --version"))
 	}
-	var docs []chat.Doc
-	for _, noun := range []chat.DocNoun{chat.DocVersion, chat.DocTool, chat.DocToolText} {
-		some, err := s.Docs(ctx, chat.TenantID(o.tenant), noun)
-		if err != nil {
-			return nil, err
-		}
-		docs = append(docs, some...)
+	if err := r.readPast(ctx); err != nil {
+		return nil, err
 	}
-	r.past = chat.ReadPast(docs)
 	switch {
 	case o.assistant != "":
 		own, err := readAssistant(o.assistant)
@@ -138,6 +132,20 @@ func (c *cli) newReplay(ctx context.Context, cfg *Config, s *persistence.Store, 
 		return r, nil
 	}
 	return r, r.openModel(cfg)
+}
+
+// readPast reads the tenant's assistants and tools.
+func (r *replay) readPast(ctx context.Context) error {
+	var docs []chat.Doc
+	for _, noun := range []chat.DocNoun{chat.DocVersion, chat.DocTool, chat.DocToolText} {
+		some, err := r.store.Docs(ctx, chat.TenantID(r.opt.tenant), noun)
+		if err != nil {
+			return err
+		}
+		docs = append(docs, some...)
+	}
+	r.past = chat.ReadPast(docs)
+	return nil
 }
 
 // openModel connects the model that is asked: a cassette, a provider, or both.

@@ -342,8 +342,5 @@ func said(o *chat.Outcome) string {
 			parts = append(parts, word+"="+v)
 		}
 	}
-	return strings.Join(parts, " ") + fmt.Sprintf("  (%d calls, %d tokens, %s, %s)", o.Calls, o.Tokens.Prompt+o.Tokens.Output, moneyWord(o.Cost), o.Took.Round(1e6))
+	return strings.Join(parts, " ") + fmt.Sprintf("  (%d calls, %d tokens, %s, %s)", o.Calls, o.Tokens.Prompt+o.Tokens.Output, o.Cost.String(), o.Took.Round(1e6))
 }
-
-// moneyWord is an amount of the price list's currency.
-func moneyWord(m chat.Money) string { return fmt.Sprintf("%d.%06d", m/1e9, m%1e9/1e3) }

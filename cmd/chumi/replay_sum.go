@@ -88,7 +88,7 @@ func (r *replay) tell(s *replaySum) error {
 	fmt.Fprintln(w)
 	if r.model != nil {
 		fmt.Fprintf(w, "answers: %d same, %d changed, %d worse; cost %s, was %s; time %s, was %s\n", s.verdicts[chat.WorthSame], s.verdicts[chat.WorthChanged],
-			s.verdicts[chat.WorthWorse], moneyWord(s.now.Cost), moneyWord(s.was.Cost), s.now.Took.Round(1e6), s.was.Took.Round(1e6))
+			s.verdicts[chat.WorthWorse], s.now.Cost.String(), s.was.Cost.String(), s.now.Took.Round(1e6), s.was.Took.Round(1e6))
 	}
 	switch {
 	case len(s.worse) > 0:
