@@ -11,7 +11,7 @@ import (
 // The nouns of documents about training data.
 const (
 	DocTraining       DocNoun = 'g' // TrainingPolicy, by TrainingPolicyID
-	DocTrainingExport DocNoun = 'e' // TrainingExport, by id; its lineage by id/part
+	DocTrainingExport DocNoun = 'y' // TrainingExport, by id; its lineage by id/part
 )
 
 // TrainingPolicyID names the only document of its noun.
