@@ -69,6 +69,8 @@ type call struct {
 	turnJob
 	ctx    context.Context
 	cancel context.CancelCauseFunc
+	// begun is true once it has a place.
+	begun bool
 	// next is another call of the same turn; nil for most.
 	next *call
 }
@@ -132,12 +134,12 @@ func (t *turns) remove(c *call) {
 }
 
 // cancel ends the calls of a turn; their results are dropped. A tool that changes
-// something goes on: what became of it must be known.
+// something goes on once it has begun: what became of it must be known.
 func (t *turns) cancel(id chat.TurnID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for c := t.calls[id]; c != nil; c = c.next {
-		if !c.tool.Acts {
+		if !c.tool.Acts || !c.begun {
 			c.cancel(errCancelled)
 			t.remove(c)
 		}
@@ -178,6 +180,7 @@ func (t *turns) park() {
 // run works on c in its own goroutine and then on whoever waits. Called with
 // mu held.
 func (t *turns) run(c *call) {
+	c.begun = true
 	t.sys.workers.run(func() {
 		for c != nil {
 			t.work(c)
@@ -192,7 +195,10 @@ func (t *turns) next(c *call) *call {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.remove(c)
-	return t.places.pass(c)
+	if c = t.places.pass(c); c != nil {
+		c.begun = true
+	}
+	return c
 }
 
 // work makes the call and brings the result to the conversation.
