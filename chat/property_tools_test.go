@@ -77,7 +77,7 @@ func workFact(t *rapid.T, w *world, i int) chat.Fact {
 	case 3:
 		return anyFact(t, w, i)
 	case 4:
-		w.alter(rapid.IntRange(0, 4).Draw(t, "alter"))
+		w.alter(rapid.IntRange(0, 6).Draw(t, "alter"))
 	case 5:
 		return anyTool(t, w)
 	case 6:
@@ -129,6 +129,10 @@ func (w *world) alter(how int) {
 		w.uses = map[string]int{"look": 3}
 	case 4:
 		w.uses = nil
+	case 5:
+		w.exhausted = []string{chat.BudgetCounter(w.now)}
+	case 6:
+		w.exhausted = nil
 	}
 }
 

@@ -82,6 +82,9 @@ func newTurns(w *town) {
 	w.settings.Tools[own.Name] = own
 	w.settings.Profile.Tools = append(w.settings.Profile.Tools, chat.ToolGrant{Name: own.Name})
 	w.settings.CallCost, w.settings.Budget = chat.CallCost{Prompt: 70, Output: 30}, 1_000_000
+	if w.sim.seed%5 == 2 {
+		w.settings.Budget = 3000 // it is used up in the course of the day
+	}
 }
 
 // record notes that an engine was told that an answer or a result is durable.
