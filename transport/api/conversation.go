@@ -50,8 +50,14 @@ func (r *call) showConversation() *failure {
 			return r.failed(err)
 		}
 		b = append(appendAttendance(b[:len(b)-1], &a), '}')
+	case "labels":
+		l, err := r.labels(ctx, v.State.Seq)
+		if err != nil {
+			return r.failed(err)
+		}
+		b = append(appendLabels(b[:len(b)-1], l), '}')
 	default:
-		return invalid("parameter_invalid", "include", "include must be participants.")
+		return invalid("parameter_invalid", "include", "include must be participants or labels.")
 	}
 	r.json(b)
 	return nil
@@ -133,7 +139,7 @@ func turnWord(p chat.TurnPhase) string {
 	switch p {
 	case chat.TurnWaiting:
 		return "waiting"
-	case chat.TurnRunning:
+	case chat.TurnRunning, chat.TurnWorking:
 		return "running"
 	case chat.TurnNone:
 	}

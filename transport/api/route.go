@@ -29,6 +29,7 @@ var routes = []route{
 	{"conversations", fasthttp.MethodGet, "/v1/conversations", scopeRead, (*call).listConversations},
 	{"conversation", fasthttp.MethodGet, "/v1/conversations/{id}", scopeRead, (*call).showConversation},
 	{"conversation_events", fasthttp.MethodGet, "/v1/conversations/{id}/events", scopeRead, (*call).listConversationEvents},
+	{"conversation_summary", fasthttp.MethodGet, "/v1/conversations/{id}/summary", scopeRead, (*call).showSummary},
 	{"contact", fasthttp.MethodGet, "/v1/contacts/{id}", scopeRead, (*call).showContact},
 	{"contact_events", fasthttp.MethodGet, "/v1/contacts/{id}/events", scopeRead, (*call).listContactEvents},
 	{"contact_merge", fasthttp.MethodPost, "/v1/contacts/{id}/merge", scopeWrite, (*call).mergeContacts},
