@@ -144,7 +144,7 @@ func (a *Assistants) mayAnswer(t chat.TenantID, id chat.AssistantID, which func(
 	if wrong, err := a.fits(t, &v); err != nil || wrong != nil {
 		return wrong, err
 	}
-	return a.affordable(t, &v), nil
+	return a.affordable(t, &v)
 }
 
 // fits reports what an assistant names that there is not.
@@ -191,14 +191,13 @@ func unknownName(param, message string) *chat.LimitError {
 }
 
 // affordable refuses what a budget could not bound: a model without a price.
-func (a *Assistants) affordable(t chat.TenantID, v *chat.Assistant) *chat.LimitError {
-	bounded := v.Limits.Cost > 0 || a.sys.opt.Directory.Settings(t).Budget > 0
-	if !bounded || a.sys.opt.Prices == nil {
-		return nil
+func (a *Assistants) affordable(t chat.TenantID, v *chat.Assistant) (*chat.LimitError, error) {
+	allowance, err := a.allowance(t)
+	if err != nil {
+		return nil, err
 	}
-	for _, m := range a.sys.opt.Prices.Unpriced(v.Models) {
-		return &chat.LimitError{Param: "models", Code: "model_unpriced", Message: "The price list has no price for the model " + m.Model +
-			", and a budget cannot bound what it costs: add a price, take another model, or set no limit of money."}
+	if v.Limits.Cost <= 0 && a.sys.opt.Directory.Settings(t).Allowing(allowance).Budget <= 0 {
+		return nil, nil
 	}
-	return nil
+	return a.unpriced(t, v.Models), nil
 }

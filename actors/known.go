@@ -66,6 +66,8 @@ func (d *draft) known(it *item) (k chat.Known, err error) {
 		k.Docs, err = d.assistants(f.ID, func(h *chat.AssistantHead) int { return cmp.Or(f.Version, h.Draft) })
 	case chat.RollBackAssistant:
 		k.Docs, err = d.assistants(f.ID, f.Target)
+	case chat.SetAllowance:
+		k.Docs, err = d.documents(chat.DocAllowance, chat.AllowanceKey)
 	case chat.PlaceAssistant:
 		k.Docs, err = d.every(chat.DocAssistant)
 	case chat.BudgetSeen:

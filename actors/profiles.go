@@ -79,7 +79,7 @@ func (p *profiles) forget(t chat.TenantID) { p.tenant(t).known.Store(nil) }
 func (p *profiles) committed(t chat.TenantID, docs []chat.Doc) {
 	for i := range docs {
 		switch docs[i].Noun {
-		case chat.DocAssistant, chat.DocVersion, chat.DocTool:
+		case chat.DocAssistant, chat.DocVersion, chat.DocTool, chat.DocAllowance:
 			p.tenant(t).changed.Add(1)
 			return
 		}
@@ -127,6 +127,11 @@ func (p *profiles) resolve(ctx context.Context, a *answering, t chat.TenantID, b
 
 // read asks the store.
 func (p *profiles) read(ctx context.Context, t chat.TenantID, base *chat.Settings, q asked) (*chat.Settings, error) {
+	allowance, _, err := p.opt.Documents.Doc(t, chat.DocAllowance, chat.AllowanceKey)
+	if err != nil {
+		return nil, err
+	}
+	base = base.Allowing(chat.AllowanceOf(allowance))
 	ref := q.ref
 	if ref == "" {
 		heads, err := p.opt.Documents.Docs(ctx, t, chat.DocAssistant)

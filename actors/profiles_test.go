@@ -185,20 +185,20 @@ func TestProfiles_OldIsNotKept(t *testing.T) {
 	}
 }
 
-// slowDocuments lets something happen once between a head being read and told.
+// slowDocuments lets something happen once between the heads being read and told.
 type slowDocuments struct {
 	*memStore
 	then func()
 }
 
-// Doc implements Documents.
-func (d *slowDocuments) Doc(t chat.TenantID, noun chat.DocNoun, id string) ([]byte, bool, error) {
-	v, found, err := d.memStore.Doc(t, noun, id)
+// Docs implements Documents.
+func (d *slowDocuments) Docs(ctx context.Context, t chat.TenantID, noun chat.DocNoun) ([]chat.Doc, error) {
+	docs, err := d.memStore.Docs(ctx, t, noun)
 	if then := d.then; then != nil {
 		d.then = nil
 		then()
 	}
-	return v, found, err
+	return docs, err
 }
 
 func BenchmarkProfiles_Settings(b *testing.B) {

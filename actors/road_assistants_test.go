@@ -44,6 +44,23 @@ func TestRoad_Assistants(t *testing.T) {
 	if v := verdict(r.sys.Assistants().Publish(ctx, "acme", publish)); v.Version != 1 || v.Kind != chat.VerdictDone {
 		t.Fatalf("published: %+v", v)
 	}
+	if b, err := r.sys.Assistants().Budget(ctx, "acme"); err != nil || b.Bound != 0 || b.Month == "" {
+		t.Errorf("budget %+v, %v", b, err)
+	}
+	five := chat.Money(5e9)
+	allow := chat.SetAllowance{Allowance: chat.Allowance{PerMonth: &five, By: "key_1"}}
+	for _, want := range []chat.VerdictKind{chat.VerdictDone, chat.VerdictDuplicate} {
+		if v := verdict(r.sys.Assistants().SetAllowance(ctx, "acme", allow)); v.Kind != want {
+			t.Errorf("allowing five: %+v, want %v", v, want)
+		}
+	}
+	allow.Allowance.By, allow.Allowance.Fallback = "key_2", chat.BrokeHandoff
+	if v := verdict(r.sys.Assistants().SetAllowance(ctx, "acme", allow)); v.Reason != "version_conflict" {
+		t.Errorf("allowing without having seen: %+v", v)
+	}
+	if b, err := r.sys.Assistants().Budget(ctx, "acme"); err != nil || b.Bound != 5e9 || b.Soft != 4e9 || b.Allowance.Version != 1 {
+		t.Errorf("budget %+v, %v", b, err)
+	}
 	draft("two", nil)
 	verdict(r.sys.Assistants().Publish(ctx, "acme", publish))
 	r.stop()

@@ -54,6 +54,7 @@ const (
 	AssistantRolledBack EventKind = 62 // Assistant: a version answers again that did before
 	AssistantPlaced     EventKind = 63 // Assistant: the channels it answers on
 	BudgetReached       EventKind = 64 // Budget: the money of the month has reached a bound
+	BudgetChanged       EventKind = 65 // Change: what the tenant allows its assistants to spend
 	ToolsChanged        EventKind = 50 // Change: tools, their servers, secrets or hosts
 	CatalogChanged      EventKind = 51 // Change: products
 	OrdersChanged       EventKind = 52 // Change: orders; it names none
@@ -82,8 +83,8 @@ var eventWords = [...]string{
 	MediaTranscribed: "media_transcribed",
 	AssistantDrafted: "assistant_drafted", AssistantPublished: "assistant_published",
 	AssistantRolledBack: "assistant_rolled_back", AssistantPlaced: "assistant_placed",
-	BudgetReached: "budget_reached",
-	ToolsChanged:  "tools_changed", CatalogChanged: "catalog_changed", OrdersChanged: "orders_changed",
+	BudgetReached: "budget_reached", BudgetChanged: "budget_changed",
+	ToolsChanged: "tools_changed", CatalogChanged: "catalog_changed", OrdersChanged: "orders_changed",
 }
 
 // String returns the API word, or "" for an unknown kind.

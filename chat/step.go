@@ -100,6 +100,8 @@ func Step(s *Conversation, in Input) Decision {
 		p.rollBackAssistant(f)
 	case PlaceAssistant:
 		p.placeAssistant(f)
+	case SetAllowance:
+		p.setAllowance(f)
 	case BudgetSeen:
 		p.budgetSeen(f)
 	case ToolsPut:
@@ -124,7 +126,7 @@ func starts(f Fact) bool {
 	case ChannelBound:
 		return true
 	case *Inbound, Poison, ChannelRefused, ChannelChecked, ChannelHeard, TemplatesFetched, FileUploaded, FileLent, SettingsChange,
-		DraftAssistant, PublishAssistant, RollBackAssistant, PlaceAssistant,
+		DraftAssistant, PublishAssistant, RollBackAssistant, PlaceAssistant, SetAllowance,
 		ToolsPut, CatalogPut, OrdersPut, KnowledgeChanged, BudgetSeen, TrainingPut:
 		return true
 	}
@@ -145,6 +147,9 @@ type step struct {
 // emit numbers e, applies it and makes it part of the decision.
 func (p *step) emit(e Event) {
 	e.Time, e.Tenant, e.Channel, e.Conversation = p.now, p.c.Tenant, p.c.Channel, p.c.ID
+	if e.Turn != nil && p.c.Work != nil && e.Kind != TurnStarted {
+		e.Turn.Version = p.c.Work.Version
+	}
 	if p.c.ID != "" {
 		e.Seq = p.next()
 		p.c.Apply(e)

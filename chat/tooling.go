@@ -76,7 +76,7 @@ func (h *ToolHosts) Allows(host string) bool {
 
 // DocChange says what somebody changed of a tenant's documents.
 type DocChange struct {
-	// What is tool, tool_server, tool_secret, tool_hosts, product or order.
+	// What is tool, tool_server, tool_secret, tool_hosts, product, order or budget.
 	What string `json:"what"`
 	// Put and Deleted count; IDs names them, at most DocIDsMax. Orders are not named.
 	Put     int      `json:"put,omitempty"`

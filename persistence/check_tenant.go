@@ -140,6 +140,18 @@ func (k *checker) beginTenant(r realm, key []byte) error {
 	return err
 }
 
+// unversioned sums counters over the versions of assistants.
+func unversioned(counters map[string]int64) map[string]int64 {
+	sums := make(map[string]int64, len(counters))
+	for name, n := range counters {
+		if parts := strings.SplitN(name, "/", 4); len(parts) == 4 {
+			name = strings.Join(parts[:3], "/")
+		}
+		sums[name] += n
+	}
+	return sums
+}
+
 // ofErased are the counters of what an erased event no longer says.
 var ofErased = map[string]bool{"turns": true, "calls_lost": true, "tokens_prompt": true, "tokens_output": true, "money": true, "budget": true}
 
@@ -158,6 +170,10 @@ func (k *checker) endTenant() error {
 		return nil
 	}
 	delete(t.counted, "")
+	if t.erased {
+		// Which version did what is gone with the events.
+		t.counted, t.stored = unversioned(t.counted), unversioned(t.stored)
+	}
 	for name, n := range t.counted {
 		if _, ok := t.stored[name]; !ok && n != 0 {
 			k.broken(counterRule(name), t.realm.counter(nil, name), "missing")

@@ -396,7 +396,7 @@ func payloadOf(k chat.EventKind) payload {
 		return payloadSettings
 	case chat.AssistantDrafted, chat.AssistantPublished, chat.AssistantRolledBack, chat.AssistantPlaced:
 		return payloadAssistant
-	case chat.ToolsChanged, chat.CatalogChanged, chat.OrdersChanged:
+	case chat.ToolsChanged, chat.CatalogChanged, chat.OrdersChanged, chat.BudgetChanged:
 		return payloadChange
 	case chat.BudgetReached:
 		return payloadBudget

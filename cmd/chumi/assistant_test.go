@@ -18,6 +18,8 @@ type desk struct {
 	sims *simulators
 	said int
 	seen <-chan apiEvent
+	// turn is the latest.
+	turn string
 }
 
 // chumi runs a command against the engine's API.
@@ -48,7 +50,11 @@ func (d *desk) ask() string {
 	if err := d.sims.meta.Deliver(d.t.Context(), said); err != nil {
 		d.t.Fatal(err)
 	}
-	until(d.t, d.seen, func(ev apiEvent) bool { return ev.Kind == "message_accepted" })
+	for _, ev := range until(d.t, d.seen, func(ev apiEvent) bool { return ev.Kind == "message_accepted" }) {
+		if ev.Turn != nil {
+			d.turn = ev.Turn.ID
+		}
+	}
 	calls := d.sims.model.Calls()
 	return calls[len(calls)-1].Model
 }
@@ -95,6 +101,10 @@ func TestAssistant_DraftPublishRollbackByCommand(t *testing.T) {
 	d.must("Answer as edited.", "assistant", "preview")
 	d.must("main@2 answers", "assistant", "publish")
 	asked = append(asked, d.ask())
+	if _, turn := get(t, "http://"+d.api+"/v1/turns/"+d.turn+"?include=prompts", "key-of-acme"); !strings.Contains(turn, `"version":"main@2"`) ||
+		!strings.Contains(turn, `"state":"answered"`) || !strings.Contains(turn, "Answer as edited.") || !strings.Contains(turn, `"prompts":[{"call":1`) {
+		t.Errorf("the turn: %s", turn)
+	}
 
 	// The same declaration undoes nothing that came later.
 	d.stop()
@@ -111,16 +121,33 @@ func TestAssistant_DraftPublishRollbackByCommand(t *testing.T) {
 	if n := strings.Count(history, "began to answer"); n != 4 {
 		t.Errorf("%d publications, want 4:\n%s", n, history)
 	}
+	_, usage := get(t, "http://"+d.api+"/v1/usage?by=assistant", "key-of-acme")
+	for _, want := range []string{`{"assistant":"","messages_in":6,`, `{"assistant":"main@1","messages_in":0,"messages_out":0,"turns":3,"model_calls":3,`,
+		`{"assistant":"main@2","messages_in":0,"messages_out":0,"turns":2,`, `"currency":"USD"`} {
+		if !strings.Contains(usage, want) {
+			t.Errorf("usage lacks %s: %s", want, usage)
+		}
+	}
 	if status, _ := get(t, "http://"+d.api+"/v1/assistants/main", "key-of-bolt"); status != http.StatusNotFound {
 		t.Errorf("another tenant gets %d for it", status)
 	}
 	d.stop()
 	kinds := map[string]int{}
+	contact := ""
 	for _, ev := range exported(t, dir, "acme") {
 		kinds[ev.Kind]++
+		if contact == "" && ev.Kind == "conversation_started" {
+			contact = contactOf(t, ev.line)
+		}
 	}
 	if kinds["assistant_drafted"] != 2 || kinds["assistant_published"] != 2 || kinds["assistant_rolled_back"] != 2 {
 		t.Errorf("exported %v", kinds)
+	}
+	checked(t, dir)
+	// What versions did for somebody who is erased still adds up.
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), []string{"erase", "--data-dir", dir, "--tenant", "acme", "--contact", contact}, nil, &out, &errs); code != exitOK {
+		t.Fatalf("erase exited %d: %s", code, errs.String())
 	}
 	checked(t, dir)
 }

@@ -183,6 +183,10 @@ func (s *Server) buildAPI(context.Context) error {
 	}
 	o.Assistants, o.AssistantChanges, o.AssistantPlaces = s.system.Assistants(), s.system.Assistants(), s.system.Assistants()
 	o.Tooling = s.tooling()
+	o.Usage, o.Budgets, o.Pasts = s.store.Views(), s.system.Assistants(), s.system.Assistants()
+	if p := s.opt.Config.Assistant.Prices; p != nil {
+		o.Currency, o.PricesAsOf = p.Currency, p.AsOf
+	}
 	o.Library, o.UploadMax = s.system.Library(), s.opt.Config.Media.UploadBytesMax
 	o.Sources, o.CheckURL = s.system.Sources(), func(url string) error { _, err := s.egress.Check(url); return err }
 	if s.node != nil {

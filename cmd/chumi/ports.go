@@ -66,6 +66,9 @@ var (
 	_ knowledge.Embedder  = (*embedder)(nil)
 
 	_ actors.Models = (*AssistantConfig)(nil)
+	_ api.Usage     = (*persistence.Views)(nil)
+	_ api.Budgets   = (*actors.Assistants)(nil)
+	_ api.Pasts     = (*actors.Assistants)(nil)
 
 	_ webhook.Apps    = (*persistence.Directory)(nil)
 	_ webhook.Ingress = (*actors.Ingress)(nil)

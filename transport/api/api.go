@@ -65,6 +65,13 @@ type Options struct {
 	Assistants       Assistants
 	AssistantChanges AssistantChanges
 	AssistantPlaces  AssistantPlaces
+	// Usage, Budgets and Pasts are required. Currency is that of the price list, PricesAsOf
+	// its day.
+	Usage      Usage
+	Budgets    Budgets
+	Pasts      Pasts
+	Currency   string
+	PricesAsOf string
 
 	Metrics *metrics.API
 	Log     *slog.Logger
@@ -144,8 +151,8 @@ func New(o Options) (*API, error) {
 	if o.TrainingPolicy == nil || o.Training == nil || o.TrainingReports == nil {
 		return nil, chat.E("api.New", chat.KindInvalid, "TrainingPolicy, Training and TrainingReports are required", nil)
 	}
-	if o.Assistants == nil || o.AssistantChanges == nil || o.AssistantPlaces == nil {
-		return nil, chat.E("api.New", chat.KindInvalid, "Assistants, AssistantChanges and AssistantPlaces are required", nil)
+	if o.Assistants == nil || o.AssistantChanges == nil || o.AssistantPlaces == nil || o.Usage == nil || o.Budgets == nil || o.Pasts == nil {
+		return nil, chat.E("api.New", chat.KindInvalid, "Assistants, AssistantChanges, AssistantPlaces, Usage, Budgets and Pasts are required", nil)
 	}
 	o.EnsureDefaults()
 	live, end := context.WithCancel(context.Background())

@@ -18,6 +18,8 @@ import (
 type desk struct {
 	mu   sync.Mutex
 	docs []chat.Doc
+	// talk is the events of the conversation asked.
+	talk []chat.Event
 }
 
 func (d *desk) Heads(_ context.Context, t chat.TenantID) (heads []chat.AssistantHead, err error) {

@@ -17,7 +17,7 @@ func RouteList() (list []string) {
 
 // ErrorCodes is every code an error can have.
 func ErrorCodes() (codes []string) {
-	for _, f := range []failure{errNoRoute, errMethod, errNoKey, errBadKey, errScope, errRate, errStreams, errDraining, errVersion, errKeyReused, errNotFound, errNoChannel, errNoAssistant, errNoVersion, errVersionConflict, errNoTool, errNoItem, errTooMany} {
+	for _, f := range []failure{errNoRoute, errMethod, errNoKey, errBadKey, errScope, errRate, errStreams, errDraining, errVersion, errKeyReused, errNotFound, errNoChannel, errNoAssistant, errNoVersion, errVersionConflict, errNoTurn, errBudgetChanged, errNoTool, errNoItem, errTooMany} {
 		codes = append(codes, f.code)
 	}
 	for reason := range refusals {

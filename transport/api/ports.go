@@ -226,3 +226,22 @@ type AssistantChanges interface {
 type AssistantPlaces interface {
 	Place(ctx context.Context, t chat.TenantID, f chat.PlaceAssistant) (chat.Verdict, error)
 }
+
+// Usage reads what a tenant has used.
+type Usage interface {
+	// Usage sums what was counted from one day until another, both included, as
+	// 2026-11-27 in UTC.
+	Usage(ctx context.Context, t chat.TenantID, from, to string) (map[chat.UsageKey]chat.UsageSum, error)
+}
+
+// Budgets reads and sets what a tenant lets its assistants spend.
+type Budgets interface {
+	Budget(ctx context.Context, t chat.TenantID) (chat.BudgetView, error)
+	SetAllowance(ctx context.Context, t chat.TenantID, f chat.SetAllowance) (chat.Verdict, error)
+}
+
+// Pasts knows what prompts were made of.
+type Pasts interface {
+	// Past is what prompts of the tenant's calls were made of, beside its journals.
+	Past(ctx context.Context, t chat.TenantID) (*chat.Past, error)
+}

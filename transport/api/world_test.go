@@ -29,6 +29,8 @@ const (
 	ada   = chat.ConversationID("conv_aaaaaaaaaaaaaaaaaaaaaaaaaa")
 	bob   = chat.ConversationID("conv_bbbbbbbbbbbbbbbbbbbbbbbbbb")
 	other = chat.ConversationID("conv_cccccccccccccccccccccccccc")
+	// asked is a talk with an assistant.
+	asked = chat.ConversationID("conv_dddddddddddddddddddddddddd")
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -54,7 +56,7 @@ func newWorld() *world {
 	w := &world{
 		desk:    new(desk),
 		events:  map[chat.TenantID][]chat.Event{},
-		owner:   map[chat.ConversationID]chat.TenantID{ada: "acme", bob: "acme", other: "rival"},
+		owner:   map[chat.ConversationID]chat.TenantID{ada: "acme", bob: "acme", other: "rival", asked: "acme"},
 		sends:   map[string]chat.MemberSend{},
 		sent:    map[string]chat.MessageID{},
 		changed: make(chan struct{}),
@@ -193,7 +195,7 @@ func (w *world) ConversationEvents(_ context.Context, t chat.TenantID, c chat.Co
 		return nil, err
 	}
 	var page []chat.Event
-	for _, e := range w.events[t] {
+	for _, e := range append(w.events[t], w.desk.talk...) {
 		if e.Conversation == c && e.Seq > after && len(page) < limit {
 			page = append(page, e)
 		}
@@ -305,7 +307,7 @@ func start(t *testing.T, change func(*api.Options, *edge.Limits)) *site {
 	w := newWorld()
 	log := slog.New(slog.DiscardHandler)
 	set := metrics.New(nil)
-	o := api.Options{Keys: w, Views: w, People: w, Links: w, Sends: w, Templates: w, Feed: w, Commands: w, Approvals: w, TrainingPolicy: trainer{}, Training: trainer{}, TrainingReports: trainer{}, Marks: w, Library: newShelf(), Channels: w, Onboarding: w, Disconnection: w, TemplateSync: w, Settings: w, Profiles: w, Assistants: w.desk, AssistantChanges: w.desk, AssistantPlaces: w.desk, Metrics: &set.API, Log: log}
+	o := api.Options{Keys: w, Views: w, People: w, Links: w, Sends: w, Templates: w, Feed: w, Commands: w, Approvals: w, TrainingPolicy: trainer{}, Training: trainer{}, TrainingReports: trainer{}, Marks: w, Library: newShelf(), Channels: w, Onboarding: w, Disconnection: w, TemplateSync: w, Settings: w, Profiles: w, Assistants: w.desk, AssistantChanges: w.desk, AssistantPlaces: w.desk, Usage: w.desk, Budgets: w.desk, Pasts: w.desk, Currency: "EUR", PricesAsOf: "2026-09-23", Metrics: &set.API, Log: log}
 	limits := edge.DefaultAPILimits
 	if change != nil {
 		change(&o, &limits)
