@@ -9,7 +9,7 @@ const keptConversations = 200;
 const families = [
   ["message_received", "customer"], ["message_failed", "bad"], ["message_cancelled", "quiet"],
   ["message_", "business"], ["attempt_", "quiet"], ["status_", "quiet"],
-  ["turn_failed", "bad"], ["turn_", "turn"], ["handoff_", "handoff"], ["received_quarantined", "bad"],
+  ["turn_failed", "bad"], ["turn_", "turn"], ["tool_", "turn"], ["handoff_", "handoff"], ["received_quarantined", "bad"],
 ];
 
 function family(kind) {
@@ -18,11 +18,15 @@ function family(kind) {
 
 /** One line that says what an event says. */
 export function summary(event) {
-  const { message, status, attempt, turn, handoff, contact, update } = event;
+  const { message, status, attempt, turn, tool, handoff, contact, update } = event;
   if (status?.status) return status.status;
   if (message?.text) return message.text;
   if (message?.type) return `[${message.type}]`;
-  if (turn?.text || turn?.answer) return turn.text ?? turn.answer;
+  if (turn?.tool_calls) return turn.tool_calls.map((call) => `${call.name} ${JSON.stringify(call.args ?? {})}`).join(", ");
+  if (turn?.response) return why(turn);
+  if (turn?.answer) return turn.answer;
+  if (tool) return [tool.name, tool.result?.error ?? tool.result?.content].filter(Boolean).join(": ");
+  if (event.summary) return event.summary.text;
   if (turn?.reason) return turn.reason.replaceAll("_", " ");
   if (turn?.model) return turn.model;
   if (attempt?.reason) return attempt.reason.replaceAll("_", " ");
@@ -31,6 +35,13 @@ export function summary(event) {
   if (update?.type) return update.type;
   if (contact?.name) return contact.name;
   return "";
+}
+
+/** How an answer is meant, and what it rests on. */
+function why({ response, saw }) {
+  const { intent, sentiment, language, sources } = response;
+  const titles = (saw ?? []).filter((p) => sources?.includes(p.chunk)).map((p) => p.title || p.chunk);
+  return [intent, sentiment, language, titles.length ? `rests on ${titles.join(", ")}` : ""].filter(Boolean).join(" · ");
 }
 
 export class Trail {
