@@ -56,6 +56,7 @@ func (a *modelCall) complete() error {
 	a.answer = answer
 	a.answer.Saw, a.answer.Facts, a.answer.Horizon = a.talk.Saw, a.talk.Facts, a.talk.Horizon()
 	a.answer.PromptHash, a.answer.Made = prompt.Hash(), a.talk.Made(&prompt)
+	a.answer.Sources = a.talk.Named(answer.Text)
 	a.answer.Cost = sys.costOf(&a.answer, prompt.Models)
 	return nil
 }

@@ -42,6 +42,9 @@ type Answer struct {
 	Horizon Seq
 	// Made names what else it was made of; nil when nobody said.
 	Made *Made
+	// Sources are those of the response that the model was shown, see Talk.Named:
+	// whatever else the text names is not recorded as a source.
+	Sources []string
 }
 
 // ModelFailed is a model call that ended without a usable answer.

@@ -185,6 +185,7 @@ func (r *Redo) said(a Answer) {
 		r.end(bad)
 		return
 	}
+	response.Sources = r.talk.Named(a.Text)
 	r.out.take(&response, a.Structured())
 	r.done = true
 }

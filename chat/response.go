@@ -23,7 +23,8 @@ type Response struct {
 	// person.
 	Handoff string `json:"handoff"`
 	Note    string `json:"note"`
-	// Sources are the chunks that the messages rest on.
+	// Sources are the chunks that the messages rest on. Of a recorded one they are
+	// chunks that the model was shown, see Talk.Named.
 	Sources []string `json:"sources"`
 }
 

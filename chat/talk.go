@@ -65,13 +65,7 @@ func (t *Talk) system() string {
 	if s := t.summary(); s != nil {
 		b.WriteString("\n\n# The talk so far\n" + s.Text)
 	}
-	if len(t.Saw) > 0 {
-		b.WriteString("\n\n# Texts of the business\nName the ids of those that your answer rests on as sources.")
-		for i := range t.Saw {
-			k := &t.Saw[i]
-			b.WriteString("\n\n[" + k.Chunk + "] " + oneLine(k.Title) + "\n" + strings.TrimSpace(k.Text))
-		}
-	}
+	b.WriteString(t.texts())
 	return b.String()
 }
 

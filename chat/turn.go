@@ -237,6 +237,7 @@ func (p *step) answered(f ModelAnswered) {
 	t, id := p.c.Turn, p.c.TurnID()
 	r := p.record(&f.Answer)
 	if f.Answer.Structured() {
+		response.Sources = append([]string{}, f.Answer.Sources...)
 		r.Response = &response
 	}
 	e := Event{Kind: TurnAnswered, Turn: r}
