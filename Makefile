@@ -101,8 +101,9 @@ nemesis: build ## torture a cluster of three nodes for NEMESIS (default 5m); nee
 bench: build ## measure the engine against bare handlers in the same run
 	$(BIN)/chumi bench
 
-retrieval: ## print how much of the retrieval set a search finds
+retrieval: ## print how much of the retrieval set a search finds, and what is answered from it
 	$(GO) test ./persistence/knowledge -run 'TestRetrieval' -v -count=1
+	$(GO) test ./cmd/chumi -run 'TestGrounded' -v -count=1
 
 FUZZTIME ?= 20s
 fuzz: ## run every fuzz target for FUZZTIME (default 20s)

@@ -39,18 +39,20 @@ func rules(a *Asked) Said {
 			return Said{Calls: []ToolCall{call}}
 		}
 	}
-	said := reply(run)
-	for _, r := range results {
-		if r.name == toolHandoff {
-			continue
+	said, sources := reply(run), []any{}
+	if text, source, looked := a.found(results, about, text); looked {
+		said = book.unknown
+		if text != "" {
+			said = strings.Replace(book.found, "%s", text, 1)
 		}
-		// A result must not look like a token of the customer.
-		said = strings.Replace(book.found, "%s", readable(r.text), 1)
+		if source != "" {
+			sources = append(sources, source)
+		}
 		if covered := tokensOf(run); len(covered) > 0 {
 			said += " (" + strings.Replace(book.covers, "%s", strings.Join(covered, " "), 1) + ")"
 		}
 	}
-	return a.formed(said, book.language, about)
+	return a.formed(said, book.language, about, sources...)
 }
 
 type result struct{ name, text string }
@@ -94,19 +96,10 @@ func lookUp(a *Asked, about topic, text string) (ToolCall, bool) {
 	return ToolCall{ID: fmt.Sprintf("call_sim_%d", len(a.Messages)), Name: name, Arguments: filled(t.Parameters, map[string]any{"": hint})}, true
 }
 
-// readable is what a tool found, as a person can read it: of passages, a line of JSON
-// each, the text of the first; of other JSON the values. It must not look like a token
-// of the customer.
-func readable(found string) string {
-	const most = 300
-	text := found
-	for line := range strings.Lines(found) {
-		var passage struct{ Text string }
-		if json.Unmarshal([]byte(line), &passage) == nil && passage.Text != "" {
-			text = passage.Text
-			break
-		}
-	}
+// readable is a text as a person can read it; of JSON the values. It must not look
+// like a token of the customer.
+func readable(text string) string {
+	const most = 600
 	var value any
 	if json.Unmarshal([]byte(text), &value) == nil {
 		if product, ok := value.(map[string]any); ok {
@@ -142,10 +135,10 @@ var intents = map[topic]string{
 }
 
 // formed says text in the form that is asked for.
-func (a *Asked) formed(text, language string, about topic) Said {
+func (a *Asked) formed(text, language string, about topic, sources ...any) Said {
 	hints := map[string]any{
 		"messages": []any{text}, "intent": intents[about], "sentiment": "neutral", "language": language,
-		"confidence": 0.9, "handoff": "", "note": "", "sources": []any{}, "": "",
+		"confidence": 0.9, "handoff": "", "note": "", "sources": append([]any{}, sources...), "": "",
 	}
 	if about == topicThanks {
 		hints["sentiment"] = "positive"

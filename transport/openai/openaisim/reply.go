@@ -30,7 +30,8 @@ type phrasebook struct {
 	order   string // with %s for the order's number
 	covers  string // with %s for the tokens
 	echo    string // with %s for what was said
-	found   string // with %s for what a tool found
+	found   string // with %s for what was found
+	unknown string // when nothing was found
 	// language is a BCP 47 tag.
 	language string
 }
@@ -59,6 +60,7 @@ var phrasebooks = []phrasebook{
 		covers:   "Antwort auf %s",
 		echo:     "Sie schreiben: „%s“. Das habe ich notiert.",
 		found:    "Ich habe nachgesehen: %s",
+		unknown:  "Das weiß ich leider nicht.",
 		language: "de",
 	},
 	{
@@ -84,6 +86,7 @@ var phrasebooks = []phrasebook{
 		covers:   "respuesta a %s",
 		echo:     "Usted escribe: «%s». He tomado nota.",
 		found:    "He mirado: %s",
+		unknown:  "Eso no lo sé, lo siento.",
 		language: "es",
 	},
 	{
@@ -109,6 +112,7 @@ var phrasebooks = []phrasebook{
 		covers:   "resposta a %s",
 		echo:     "Escreveu: «%s». Tomei nota.",
 		found:    "Verifiquei: %s",
+		unknown:  "Isso não sei, lamento.",
 		language: "pt",
 	},
 	{
@@ -134,6 +138,7 @@ var phrasebooks = []phrasebook{
 		covers:   "réponse à %s",
 		echo:     "Vous écrivez : « %s ». C'est noté.",
 		found:    "J'ai vérifié : %s",
+		unknown:  "Je ne le sais pas, désolé.",
 		language: "fr",
 	},
 	{
@@ -159,6 +164,7 @@ var phrasebooks = []phrasebook{
 		covers:   "answer to %s",
 		echo:     "You wrote: “%s”. I have made a note of it.",
 		found:    "I looked it up: %s",
+		unknown:  "I am sorry, I do not know that.",
 		language: "en",
 	},
 }
