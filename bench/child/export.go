@@ -24,6 +24,9 @@ const (
 	KindHandoff   = "handoff_requested"
 	KindTaken     = "handoff_taken"
 	KindReturned  = "handoff_returned"
+	KindCalled    = "turn_called"
+	KindToolStart = "tool_started"
+	KindToolEnd   = "tool_ended"
 )
 
 // Event is one event as the API, the feed and the export print it. Fields that
@@ -38,6 +41,34 @@ type Event struct {
 	Message      *Message  `json:"message"`
 	Status       *Status   `json:"status"`
 	Attempt      *Attempt  `json:"attempt"`
+	Turn         *Turn     `json:"turn"`
+	Tool         *Tool     `json:"tool"`
+}
+
+// Turn is the turn of an event.
+type Turn struct {
+	ID    string     `json:"id"`
+	Calls []ToolCall `json:"tool_calls"`
+}
+
+// ToolCall is a call of a tool that a turn asks for.
+type ToolCall struct {
+	ID   string          `json:"id"`
+	Name string          `json:"name"`
+	Args json.RawMessage `json:"args"`
+}
+
+// Tool is what an event says of a call of a tool. Late is true of a result that nobody
+// waited for any more.
+type Tool struct {
+	Turn string `json:"turn_id"`
+	Call string `json:"call_id"`
+	Name string `json:"name"`
+	Late bool   `json:"late"`
+	// Result is of a call that has ended.
+	Result struct {
+		Error string `json:"error"`
+	} `json:"result"`
 }
 
 // Message is the message of an event.

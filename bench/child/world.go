@@ -105,6 +105,10 @@ type Config struct {
 	ModelURL string
 	// QuietPeriod and ReconcileAfter are durations as "50ms".
 	QuietPeriod, ReconcileAfter string
+	// InsideHosts are hosts on this machine that tools may talk to, PricingFile says what
+	// the model costs.
+	InsideHosts []string
+	PricingFile string
 	// Node makes the engine a node of a cluster; nil leaves it alone.
 	Node *NodeConfig
 }
@@ -139,12 +143,16 @@ func WriteFiles(dir string, w *World, c Config) (config, bootstrap string, err e
 		set(assistant, "model", "bench")
 	}
 	set(assistant, "quiet_period", c.QuietPeriod)
+	set(assistant, "pricing_file", c.PricingFile)
 	set(sends, "reconcile_after", c.ReconcileAfter)
 	sections := map[string]map[string]any{}
 	for name, m := range map[string]map[string]any{"meta": meta, "assistant": assistant, "sends": sends} {
 		if len(m) > 0 {
 			sections[name] = m
 		}
+	}
+	if len(c.InsideHosts) > 0 {
+		sections["egress"] = map[string]any{"inside_hosts": c.InsideHosts}
 	}
 	if c.Node != nil {
 		c.Node.sections(sections)

@@ -22,6 +22,7 @@ func (b *Book) Audit() *Tally {
 	}
 	a.graph()
 	a.takeovers()
+	a.tools()
 	a.feed()
 	return a.t
 }

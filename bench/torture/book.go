@@ -19,6 +19,8 @@ type Book struct {
 	// Arrivals and Sends are the Graph simulator's ledgers.
 	Arrivals []metasim.Arrival
 	Sends    []metasim.Send
+	// Uses are calls of tools, as the server that carries them out saw them.
+	Uses []Use
 	// Requests are messages sent through the API; Takeovers are spans in which
 	// a person held a conversation.
 	Requests  []Request

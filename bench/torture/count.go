@@ -32,6 +32,10 @@ const (
 	AnsweredTwice Rule = "answered_twice"    // two replies to the same message
 	Unanswered    Rule = "unanswered"        // no reply, apology, person or handoff
 	AfterTakeover Rule = "after_takeover"    // assistant message accepted during a takeover
+	ToolTwice     Rule = "tool_twice"        // tool that must not be called twice was
+	ToolAgain     Rule = "tool_again"        // tool called when its result was recorded
+	ToolUnasked   Rule = "tool_unasked"      // tool called for what no turn began
+	ToolOpen      Rule = "tool_open"         // call begun, and no result in the end
 	FeedMissed    Rule = "feed_missed"       // exported event the feed did not show
 	FeedUndurable Rule = "feed_undurable"    // event the feed showed that is not exported
 	CheckFailed   Rule = "check_failed"      // the engine's own check found something
@@ -57,6 +61,8 @@ const (
 	ChanceAtLeast  = "sends_at_least_once"
 	ChanceAtMost   = "sends_at_most_once"
 	ChanceTakeover = "takeovers"
+	ChanceTools    = "tool_calls"
+	ChanceOnce     = "tool_calls_once"
 
 	ChanceMinority   = "posts_to_minorities"
 	ChanceHistories  = "histories"
@@ -74,6 +80,9 @@ type Tally struct {
 	// needed, which their policy allows; Unknown sends shown as unknown.
 	Doubled int64 `json:"doubled_at_least_once"`
 	Unknown int64 `json:"unknown"`
+	// Repeated counts calls of tools made again before a result was recorded, which the
+	// class of the tool allows.
+	Repeated int64 `json:"tools_repeated"`
 	// Examples describe the first breaches, without personal data: all of it is made up.
 	Examples []string `json:"examples,omitempty"`
 }
@@ -102,6 +111,7 @@ func (t *Tally) Add(other *Tally) {
 	}
 	t.Doubled += other.Doubled
 	t.Unknown += other.Unknown
+	t.Repeated += other.Repeated
 	if room := examplesMax - len(t.Examples); room > 0 {
 		t.Examples = append(t.Examples, other.Examples[:min(room, len(other.Examples))]...)
 	}

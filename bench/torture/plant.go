@@ -55,7 +55,11 @@ func Plant(ctx context.Context, o Options, bugs ...string) (*Report, error) {
 		o.Engines = 1 // a process has one network
 	}
 	if len(bugs) == 0 {
-		for _, b := range failpoint.Bugs() {
+		all := failpoint.Bugs()
+		if o.Nodes == 0 {
+			all = append(all, failpoint.ToolBugs()...)
+		}
+		for _, b := range all {
 			bugs = append(bugs, string(b))
 		}
 	}
@@ -146,6 +150,9 @@ func lure(t *Traffic, bug failpoint.Bug) []string {
 	send := []string{stepGraphReceived, stepGraphReplying, stepGraphAnswered, string(failpoint.SendAnswered),
 		string(failpoint.AttemptCommitted), string(failpoint.TurnRecorded), stepRandom}
 	switch bug {
+	case failpoint.BugForgetToolResult, failpoint.BugRepeatActingTool, failpoint.BugBudgetLeak:
+		return []string{string(failpoint.ToolRequested), string(failpoint.ToolAnswering), stepToolReceived, stepToolReplying,
+			string(failpoint.TurnRequested), stepModelReplying, stepRandom}
 	case failpoint.BugAckBeforeCommit, failpoint.BugNoSync:
 		t.Think = 0
 		return commit

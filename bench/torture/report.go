@@ -178,6 +178,10 @@ func (r *Report) textPromises(b *strings.Builder) {
 	line("double sends, at most once", t.Breaches[DoubleSend], fmt.Sprintf("(%.0f per million)", perMillion(t.Breaches[DoubleSend], most)), most)
 	line("double sends, at least once", t.Doubled, fmt.Sprintf("(%.0f per million, allowed)", perMillion(t.Doubled, least)), least)
 	line("sent after takeover", t.Breaches[AfterTakeover], "takeovers", t.Chances[ChanceTakeover])
+	tools := t.Chances[ChanceTools]
+	line("tools called after a result", t.Breaches[ToolAgain], "calls of tools", tools)
+	line("tools called twice (once)", t.Breaches[ToolTwice], "calls that must not be", t.Chances[ChanceOnce])
+	line("tools called again (allowed)", t.Repeated, "calls of tools", tools)
 	if names := t.Names(); names != "" {
 		fmt.Fprintf(b, "broken: %s\n", names)
 	}

@@ -56,6 +56,9 @@ func runSegment(ctx context.Context, o Options, seed uint64, next nextStep, told
 	}
 	defer s.close()
 	seg := &Segment{Seed: seed, Kills: map[string]int64{}, Unreached: map[string]int64{}}
+	if err := s.equip(ctx); err != nil {
+		return nil, err
+	}
 	t := s.open(ctx, seed)
 	defer s.halt()
 	r := rand.New(rand.NewPCG(seed, 0x6b696c6c))

@@ -29,6 +29,7 @@ type stage struct {
 	world *child.World
 	graph *metasim.Server
 	model *openaisim.Server
+	shop  *shop
 	// config is what an engine must be told to find the simulators.
 	config child.Config
 	// api returns the address of an API to call now, "" while there is none.
@@ -75,7 +76,9 @@ func openStage(o Options, seed uint64, at setting) (*stage, error) {
 		// Post until it is answered: the engine is down half of the time.
 		Attempts: 1 << 20, Backoff: 5 * time.Millisecond, BackoffMax: 100 * time.Millisecond, PostTimeout: at.postTimeout,
 	})
-	s.model = openaisim.New(openaisim.Options{Plan: modelPlan(seed, o.Traffic.ModelFaults, at.modelMedian), OnCall: s.onCall, LedgerMax: 1000})
+	thoughts := modelPlan(seed, o.Traffic.ModelFaults, at.modelMedian)
+	thoughts.Use = func(a *openaisim.Asked) []openaisim.ToolCall { return chooseTools(seed, a) }
+	s.model = openaisim.New(openaisim.Options{Plan: thoughts, OnCall: s.onCall, LedgerMax: 1000})
 	graphAddr, err := s.graph.Start(at.host + ":0")
 	if err != nil {
 		return nil, fmt.Errorf("torture: %w", err)
@@ -85,7 +88,17 @@ func openStage(o Options, seed uint64, at setting) (*stage, error) {
 		s.close()
 		return nil, fmt.Errorf("torture: %w", err)
 	}
+	if s.shop, err = openShop(at.host, at.step); err != nil {
+		s.close()
+		return nil, err
+	}
+	prices := filepath.Join(dir, "prices.yaml")
+	if err := os.WriteFile(prices, []byte(modelPrices), 0o600); err != nil {
+		s.close()
+		return nil, fmt.Errorf("torture: %w", err)
+	}
 	s.config = child.Config{
+		InsideHosts: []string{s.shop.host}, PricingFile: prices,
 		GraphURL: "http://" + graphAddr, InstagramURL: "http://" + graphAddr, ModelURL: openaisim.Base(modelAddr),
 		QuietPeriod: o.QuietPeriod.String(), ReconcileAfter: o.ReconcileAfter.String(),
 	}
@@ -97,6 +110,9 @@ func openStage(o Options, seed uint64, at setting) (*stage, error) {
 func (s *stage) close() {
 	_ = s.graph.Close() // cuts what nobody waits for any more
 	_ = s.model.Close()
+	if s.shop != nil {
+		s.shop.close()
+	}
 }
 
 func (s *stage) onSend(m metasim.SendMoment, _ metasim.Send) {
@@ -141,7 +157,7 @@ func (s *stage) onPost(m metasim.PostMoment, d *metasim.Delivery, status int) {
 // inFlight counts POSTs, turns and sends that are under way.
 func (s *stage) inFlight() int {
 	sends, posts := s.graph.InFlight()
-	return sends + posts + s.model.InFlight()
+	return sends + posts + s.model.InFlight() + s.shop.inFlight()
 }
 
 // traffic ends in two steps.
@@ -241,7 +257,7 @@ func (s *stage) drain(ctx context.Context, t *traffic) error {
 // must have stopped.
 func (s *stage) ledgers() *Book {
 	b := &Book{World: s.world, ReconcileAfter: s.o.ReconcileAfter, Exported: map[string][]child.Event{},
-		Shown: map[string][]child.Event{}, Arrivals: s.graph.Arrivals(), Sends: s.graph.Sends()}
+		Shown: map[string][]child.Event{}, Arrivals: s.graph.Arrivals(), Sends: s.graph.Sends(), Uses: s.shop.uses()}
 	b.Requests, b.Takeovers = s.desk.ledger()
 	for tenant, f := range s.feeds {
 		b.Shown[tenant] = f.events()

@@ -33,16 +33,20 @@ const (
 	stepGraphAnswered  = "graph-answered"  // and has answered
 	stepStatusStarting = "status-starting" // a delivery report is about to be posted
 	stepAPIAnswered    = "api-answered"    // the answer to an API write was read
+	stepToolReceived   = "tool-received"   // the server of a tool has read a call
+	stepToolReplying   = "tool-replying"   // and is about to answer
+	stepToolAnswered   = "tool-answered"   // and has answered
 )
 
 // Steps lists every step; those inside need a child built with -tags torture.
 func Steps() []Step {
 	steps := []Step{{stepRandom, WhereRandom}}
 	for _, name := range []string{stepPostStarting, stepPostAnswered, stepModelReceived, stepModelReplying, stepModelAnswered,
-		stepGraphReceived, stepGraphReplying, stepGraphAnswered, stepStatusStarting, stepAPIAnswered} {
+		stepGraphReceived, stepGraphReplying, stepGraphAnswered, stepStatusStarting, stepAPIAnswered,
+		stepToolReceived, stepToolReplying, stepToolAnswered} {
 		steps = append(steps, Step{name, WhereOutside})
 	}
-	for _, p := range failpoint.Points() {
+	for _, p := range append(failpoint.Points(), failpoint.ToolPoints()...) {
 		steps = append(steps, Step{string(p), WhereInside})
 	}
 	return steps
@@ -64,10 +68,14 @@ func (s Step) hitsMax() int {
 		return 40
 	case failpoint.APIAnswering:
 		return 2
+	case failpoint.ToolRequested, failpoint.ToolAnswering, failpoint.ToolRecorded:
+		return 20
 	}
 	switch s.Name {
 	case stepAPIAnswered:
 		return 2
+	case stepToolReceived, stepToolReplying, stepToolAnswered:
+		return 20
 	case stepModelReceived, stepModelReplying, stepModelAnswered, stepGraphReceived, stepGraphReplying, stepGraphAnswered:
 		return 40
 	}
@@ -78,7 +86,7 @@ func (s Step) hitsMax() int {
 // or send is in flight.
 func (s Step) working() bool {
 	switch s.Name {
-	case stepRandom, stepPostStarting, stepPostAnswered, stepModelAnswered, stepGraphAnswered, stepStatusStarting, stepAPIAnswered:
+	case stepRandom, stepPostStarting, stepPostAnswered, stepModelAnswered, stepGraphAnswered, stepStatusStarting, stepAPIAnswered, stepToolAnswered:
 		return false
 	}
 	return true

@@ -15,6 +15,10 @@ func (s *Server) think(a *Asked) Said {
 		return s.o.Plan.Answer(a)
 	case s.o.Plan.Hijacked:
 		return hijacked(a, s.o.Plan.Targets)
+	case s.o.Plan.Use != nil:
+		if calls := s.o.Plan.Use(a); len(calls) > 0 {
+			return Said{Calls: calls}
+		}
 	}
 	return rules(a)
 }

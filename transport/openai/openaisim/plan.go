@@ -61,6 +61,9 @@ type Plan struct {
 	// Answer, if not nil, answers instead of the rules, for instance with tool calls. It
 	// must be safe for concurrent use.
 	Answer func(*Asked) Said
+	// Use, if not nil, chooses tools that are called before the rules answer; none lets
+	// them answer. It must be safe for concurrent use.
+	Use func(*Asked) []ToolCall
 	// Hijacked has an attacker answer, who knows Targets: ids and words of others to
 	// reach for.
 	Hijacked bool
