@@ -61,12 +61,12 @@ func TestEvals_SayWhatIsWrong(t *testing.T) {
 	if code, _, errs := command(t, "eval", wrong); code != exitUsage || !strings.Contains(errs, `b.assistant.yaml: unknown field "tune"`) {
 		t.Errorf("an assistant with a typo: %d %s", code, errs)
 	}
-	bad := put("bad.yaml", "name: bad\nassistant: a.assistant.yaml\nturns:\n  - customer: [\"Are you open?\"]\n    must: [zebra]\n    must_not: [open]\n    handoff: true\n    tools: [search_catalog]\n")
+	bad := put("bad.yaml", "name: bad\nassistant: a.assistant.yaml\nturns:\n  - customer: [\"Are you open?\"]\n    must: [zebra]\n    must_not: [sorry]\n    handoff: true\n    tools: [search_catalog]\n")
 	if code, out, _ := command(t, "eval", bad); code != exitViolation || !strings.Contains(out, "run it with --live once") {
 		t.Errorf("without a cassette: %d %s", code, out)
 	}
 	code, out, errs := command(t, "eval", bad, "--live", "--assistant-base-url", simulatedBase(t))
-	for _, want := range []string{`does not say "zebra"`, `it says "open"`, "handed to people: false, want true", "search_catalog was not called", "1 of 1 cases failed"} {
+	for _, want := range []string{`does not say "zebra"`, `it says "sorry"`, "handed to people: false, want true", "search_catalog was not called", "1 of 1 cases failed"} {
 		if code != exitViolation || !strings.Contains(out+errs, want) {
 			t.Errorf("%d: no %q in\n%s%s", code, want, out, errs)
 		}
@@ -96,7 +96,7 @@ func TestEvals_ACorrectedAnswerBecomesACase(t *testing.T) {
 		}
 	}
 	add := []string{"eval", "add", "--data-dir", dir, "--tenant", "acme", "--conversation", conversation, "--dir", cases, "--name", "saturday"}
-	if code, out, errs := command(t, append(add, "--seq", seq, "--expected", "We are open Monday to Saturday, 9 am to 6 pm.")...); code != exitOK {
+	if code, out, errs := command(t, append(add, "--seq", seq, "--expected", "I am sorry, I do not know that.")...); code != exitOK {
 		t.Fatalf("%d %s %s", code, out, errs)
 	}
 	text, err := os.ReadFile(filepath.Join(cases, "saturday.yaml"))
