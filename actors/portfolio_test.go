@@ -230,6 +230,9 @@ func (o *office) count() (sent, refused int) {
 // Meta refuses nothing, in no 24 hours more persons are written to than the tier
 // says, nine tenths of it are used, and no conversation is reordered.
 func TestOverload_PortfolioForThreeDays(t *testing.T) {
+	if raced {
+		t.Skip("three days of fake time take minutes with the race detector; shorter tests race the same code")
+	}
 	const tier, people = 60, 240
 	inOffice(t, tier, nil, func(o *office) {
 		r := rand.New(rand.NewPCG(3, 9))

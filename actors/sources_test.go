@@ -363,7 +363,9 @@ func TestSources_FailureShowsAndHarmsNothing(t *testing.T) {
 		if got, _ := s.Sources().Source("acme", site.ID); got.State != chat.SourceWaiting || got.Reason != "timeout" {
 			t.Errorf("%+v", got)
 		}
-		h.with(func() { h.unsettled, h.site = nil, []chat.Excerpt{{Title: "Home", URL: "https://example.com/", Text: "We rent boats."}} })
+		h.with(func() {
+			h.unsettled, h.site = nil, []chat.Excerpt{{Title: "Home", URL: "https://example.com/", Text: "We rent boats."}}
+		})
 		settle(3 * time.Minute)
 		if got, _ := s.Sources().Source("acme", site.ID); got.State != chat.SourceReady || got.Pages != 1 || got.Reason != "" {
 			t.Errorf("%+v", got)
