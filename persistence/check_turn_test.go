@@ -102,10 +102,14 @@ func TestCheck_NamesTheBrokenTurn(t *testing.T) {
 			v.rewrite(chat.ToolEnded, func(e *chat.Event) { e.Tool.Late = true })
 		}},
 		"two results": {InvariantTool, func(v *vandal) {
-			v.rewrite(chat.ToolStarted, func(e *chat.Event) { e.Kind, e.Tool.ID, e.Tool.N, e.Tool.Result = chat.ToolEnded, "1", 0, &chat.ToolResult{} })
+			v.rewrite(chat.ToolStarted, func(e *chat.Event) {
+				e.Kind, e.Tool.ID, e.Tool.N, e.Tool.Result = chat.ToolEnded, "1", 0, &chat.ToolResult{}
+			})
 		}},
 		"made again": {InvariantTool, func(v *vandal) {
-			v.rewrite(chat.ToolEnded, func(e *chat.Event) { e.Kind, e.Tool = chat.ToolStarted, &chat.ToolRecord{Turn: e.Tool.Turn, ID: "2", Name: "pay", N: 2, Acts: true} })
+			v.rewrite(chat.ToolEnded, func(e *chat.Event) {
+				e.Kind, e.Tool = chat.ToolStarted, &chat.ToolRecord{Turn: e.Tool.Turn, ID: "2", Name: "pay", N: 2, Acts: true}
+			})
 		}},
 		"asked by nobody": {InvariantTool, func(v *vandal) {
 			v.rewrite(chat.TurnCalled, func(e *chat.Event) { e.Turn.Calls[0].ID = "9" })

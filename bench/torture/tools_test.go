@@ -31,9 +31,11 @@ func TestAudit_HoldsToolsAgainstTheJournal(t *testing.T) {
 		want  Rule
 		wreck func(events []child.Event, uses []Use) ([]child.Event, []Use)
 	}{
-		"sound":   {"", func(e []child.Event, u []Use) ([]child.Event, []Use) { return e, u }},
-		"twice":   {ToolTwice, func(e []child.Event, u []Use) ([]child.Event, []Use) { return e, append(u, use(toolPay, "x3", 1)) }},
-		"again":   {ToolAgain, func(e []child.Event, u []Use) ([]child.Event, []Use) { return e, append(u, use(toolLook, "x1", 2*time.Second)) }},
+		"sound": {"", func(e []child.Event, u []Use) ([]child.Event, []Use) { return e, u }},
+		"twice": {ToolTwice, func(e []child.Event, u []Use) ([]child.Event, []Use) { return e, append(u, use(toolPay, "x3", 1)) }},
+		"again": {ToolAgain, func(e []child.Event, u []Use) ([]child.Event, []Use) {
+			return e, append(u, use(toolLook, "x1", 2*time.Second))
+		}},
 		"unasked": {ToolUnasked, func(e []child.Event, u []Use) ([]child.Event, []Use) { return e, append(u, use(toolLook, "x9", 0)) }},
 		"begun by nobody": {ToolUnasked, func(e []child.Event, u []Use) ([]child.Event, []Use) {
 			e[1].Tool.Call = "9"

@@ -109,8 +109,8 @@ func demoBootstrap(dataDir string) (*Bootstrap, error) {
 	}
 	return &Bootstrap{
 		declared: []declaredAssistant{assistant},
-		Apps:    []BootstrapApp{{ID: demoApp, AppSecret: "app_" + secret, VerifyToken: "verify_" + secret}},
-		Tenants: []BootstrapTenant{{ID: demoTenant, Name: demoName}},
+		Apps:     []BootstrapApp{{ID: demoApp, AppSecret: "app_" + secret, VerifyToken: "verify_" + secret}},
+		Tenants:  []BootstrapTenant{{ID: demoTenant, Name: demoName}},
 		Channels: []BootstrapChannel{
 			{ID: "demo-wa", Tenant: demoTenant, App: demoApp, Kind: chat.WhatsApp.String(),
 				PhoneNumberID: demoWhatsApp, WABAID: demoWABA, AccessToken: "wa_" + secret, simulated: true},
