@@ -112,7 +112,11 @@ func TestIngress_ForwardsFilesOfCustomers(t *testing.T) {
 			if m.Content.Media[0].Blob != blob {
 				t.Error("the request was changed")
 			}
-			for _, e := range store.events[conversationOf("2")] {
+			events, err := store.Events(of, conversationOf("2"), 0, 1000)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, e := range events {
 				if e.Kind == chat.MessageQueued && v.Message != "" && e.Message.ID == v.Message {
 					return v, e.Message.Content.Media[0].Blob
 				}

@@ -101,7 +101,7 @@ func (s *bucketServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		w.Header().Set("ETag", etag(o.body))
-		http.ServeContent(w, r, key, o.at, bytes.NewReader(o.body))
+		http.ServeContent(w, r, key, o.at, bytes.NewReader(bytes.Clone(o.body)))
 	}
 }
 
