@@ -102,11 +102,11 @@ func (o *outlet) release(effects []chat.Effect) {
 	for _, e := range effects {
 		switch e := e.(type) {
 		case chat.StartTurn:
-			core.runner.start(turnJob{tenant: st.Tenant, group: o.act.group, conversation: st.ID,
+			core.runner.start(turnJob{tenant: st.Tenant, group: o.act.group, epoch: o.act.epoch, conversation: st.ID,
 				channel: st.Channel, kind: st.Kind, contact: st.Contact, effect: e,
 				due: o.due, released: now})
 		case chat.StartTool:
-			core.runner.start(turnJob{tenant: st.Tenant, group: o.act.group, conversation: st.ID,
+			core.runner.start(turnJob{tenant: st.Tenant, group: o.act.group, epoch: o.act.epoch, conversation: st.ID,
 				channel: st.Channel, kind: st.Kind, contact: st.Contact, tool: e, released: now})
 		case chat.CancelTurn:
 			core.runner.cancel(e.Turn)

@@ -140,6 +140,9 @@ func (s *Solo) release(effects []chat.Effect) {
 	}
 }
 
+// Epoch is the one under which the activation was made; 0 before its first letter.
+func (s *Solo) Epoch() chat.Epoch { return s.act.epoch }
+
 // Dead reports whether the state cannot be trusted any more: another activation
 // must take over.
 func (s *Solo) Dead() bool { return s.act.dead }

@@ -11,6 +11,9 @@ import (
 // useTool makes a tool call and brings its result to the conversation.
 func (t *turns) useTool(c *call) {
 	failpoint.Hit(failpoint.ToolRequested)
+	if t.stale(c) {
+		return
+	}
 	result := t.runTool(c)
 	if cause := context.Cause(c.ctx); errors.Is(cause, errCancelled) || t.sys.life.Err() != nil {
 		return
@@ -33,6 +36,9 @@ func (t *turns) runTool(c *call) chat.ToolResult {
 	}
 	stop := t.sys.opt.Clock.AfterFunc(c.tool.Timeout, func() { c.cancel(errTimeout) })
 	defer stop()
+	if !t.begin(c) {
+		return chat.ToolFailed("timeout")
+	}
 	result := t.sys.opt.Toolbox.Run(c.ctx, run)
 	if !errors.Is(context.Cause(c.ctx), errTimeout) {
 		return result

@@ -21,6 +21,8 @@ type turnJob struct {
 	effect       chat.StartTurn
 	// tool is set of a tool call; effect is then empty.
 	tool chat.StartTool
+	// epoch is of the activation that wants it.
+	epoch chat.Epoch
 	// due is when the call should have begun, zero when it began with no tick;
 	// released is when its turn_started was durable.
 	due, released time.Time
@@ -69,7 +71,7 @@ type call struct {
 	turnJob
 	ctx    context.Context
 	cancel context.CancelCauseFunc
-	// begun is true once it has a place.
+	// begun is true of a call of a tool that is being carried out.
 	begun bool
 	// next is another call of the same turn; nil for most.
 	next *call
@@ -180,7 +182,6 @@ func (t *turns) park() {
 // run works on c in its own goroutine and then on whoever waits. Called with
 // mu held.
 func (t *turns) run(c *call) {
-	c.begun = true
 	t.sys.workers.run(func() {
 		for c != nil {
 			t.work(c)
@@ -195,10 +196,24 @@ func (t *turns) next(c *call) *call {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.remove(c)
-	if c = t.places.pass(c); c != nil {
-		c.begun = true
-	}
-	return c
+	return t.places.pass(c)
+}
+
+// begin notes that a call of a tool is about to be carried out; false when it is not
+// wanted any more.
+func (t *turns) begin(c *call) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c.begun = c.ctx.Err() == nil
+	return c.begun
+}
+
+// stale reports whether another epoch rules than the one under which the call was
+// decided, or the call is not wanted any more. Whoever leads makes it again, and may
+// have done so: a goroutine that was not scheduled between two elections would
+// otherwise ask for what is recorded.
+func (t *turns) stale(c *call) bool {
+	return c.ctx.Err() != nil || t.sys.opt.Leadership.Epoch(c.group) != c.epoch
 }
 
 // work makes the call and brings the result to the conversation.
@@ -208,6 +223,9 @@ func (t *turns) work(c *call) {
 		return
 	}
 	failpoint.Hit(failpoint.TurnRequested)
+	if t.stale(c) {
+		return
+	}
 	met := &t.sys.met.Turn
 	met.InFlight.Inc()
 	defer met.InFlight.Dec()
