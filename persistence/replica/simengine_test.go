@@ -208,20 +208,20 @@ func (e *engine) release(r *resident, st *chat.Conversation, effects []chat.Effe
 	for _, effect := range effects {
 		switch effect := effect.(type) {
 		case chat.StartTurn:
-			e.call(st.Tenant, st.ID, effect)
+			e.call(st.Tenant, st.ID, effect, r.solo.Epoch())
 		case chat.CancelTurn:
 			if c := e.calls[effect.Turn]; c != nil {
 				c.cancelled = true
 				delete(e.calls, effect.Turn)
 			}
 			for id, c := range e.tools {
-				if id.turn == effect.Turn && !c.acts {
+				if id.turn == effect.Turn && !(c.acts && c.begun) {
 					c.cancelled = true
 					delete(e.tools, id)
 				}
 			}
 		case chat.StartTool:
-			e.useTool(st.Tenant, st.ID, effect)
+			e.useTool(st.Tenant, st.ID, effect, r.solo.Epoch())
 		case chat.WakeSender, chat.StartAttempt, chat.ReleaseSend:
 			was := st.Clone()
 			e.after(0, func() {

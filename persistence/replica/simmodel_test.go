@@ -9,19 +9,20 @@ import (
 // modelCall is a model call under way.
 type modelCall struct {
 	group     chat.Group
+	epoch     chat.Epoch
 	number    int
 	cancelled bool
 }
 
 // call asks the model, which answers late, fails or never comes back.
-func (e *engine) call(t chat.TenantID, id chat.ConversationID, turn chat.StartTurn) {
+func (e *engine) call(t chat.TenantID, id chat.ConversationID, turn chat.StartTurn, epoch chat.Epoch) {
 	if c := e.calls[turn.Turn]; c != nil {
 		if c.number >= turn.Call {
 			return
 		}
 		c.cancelled = true
 	}
-	c := &modelCall{group: e.node.store.Group(t), number: turn.Call}
+	c := &modelCall{group: e.node.store.Group(t), epoch: epoch, number: turn.Call}
 	e.calls[turn.Turn] = c
 	if e.town.turns != nil {
 		e.askModel(t, id, c, turn)

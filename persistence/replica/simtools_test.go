@@ -147,7 +147,7 @@ func (o *turnTown) think(prompt chat.Prompt, step turnStep) (a chat.Answer, err 
 		a.Text = "re " + string(step.turn)
 		return a, nil
 	}
-	names := []string{"look", "look", "book", "book", "pay", "pay", "refund", "evil"}
+	names := []string{"look", "look", "book", "book", "pay", "pay", "refund", "refund", "refund", "evil"}
 	for i := range 1 + s.rng.IntN(3) {
 		a.Calls = append(a.Calls, chat.ToolCall{ID: fmt.Sprintf("%d.%d", prompt.Call, i), Name: names[s.rng.IntN(len(names))],
 			Args: json.RawMessage(fmt.Sprintf(`{"n":%d}`, s.rng.IntN(3)))})
@@ -182,7 +182,7 @@ func (o *turnTown) use(e *engine, g chat.Group, run toolUse, name string, x exec
 // askModel makes a call of the model as turns.work does.
 func (e *engine) askModel(t chat.TenantID, id chat.ConversationID, c *modelCall, start chat.StartTurn) {
 	e.town.sim.start(func(f *fiber) {
-		if e.hit(f, failpoint.TurnRequested, c.group) || c.cancelled || !e.alive() {
+		if e.hit(f, failpoint.TurnRequested, c.group) || c.cancelled || !e.alive() || e.node.store.Epoch(c.group) != c.epoch {
 			return
 		}
 		events, err := e.node.store.Events(t, id, 0, chat.PromptEventMax)
@@ -226,13 +226,15 @@ func (e *engine) askModel(t chat.TenantID, id chat.ConversationID, c *modelCall,
 // toolCall is a call of a tool under way.
 type toolCall struct {
 	group     chat.Group
+	epoch     chat.Epoch
 	n         int
 	acts      bool
+	begun     bool
 	cancelled bool
 }
 
 // useTool makes a call of a tool as turns.useTool does.
-func (e *engine) useTool(t chat.TenantID, id chat.ConversationID, start chat.StartTool) {
+func (e *engine) useTool(t chat.TenantID, id chat.ConversationID, start chat.StartTool, epoch chat.Epoch) {
 	place := toolUse{start.Turn, start.Call}
 	if c := e.tools[place]; c != nil {
 		if c.n >= start.N {
@@ -240,7 +242,7 @@ func (e *engine) useTool(t chat.TenantID, id chat.ConversationID, start chat.Sta
 		}
 		c.cancelled = true
 	}
-	c := &toolCall{group: e.node.store.Group(t), n: start.N, acts: start.Acts}
+	c := &toolCall{group: e.node.store.Group(t), epoch: epoch, n: start.N, acts: start.Acts}
 	e.tools[place] = c
 	class := classOf(start.Name)
 	told := false
@@ -258,7 +260,7 @@ func (e *engine) useTool(t chat.TenantID, id chat.ConversationID, start chat.Sta
 		e.insist(t, id, chat.ToolFinished{Turn: start.Turn, Call: start.Call, Name: start.Name, Acts: start.Acts, Result: r})
 	}
 	e.town.sim.start(func(f *fiber) {
-		if e.hit(f, failpoint.ToolRequested, c.group, class) || c.cancelled || !e.alive() {
+		if e.hit(f, failpoint.ToolRequested, c.group, class) || c.cancelled || !e.alive() || e.node.store.Epoch(c.group) != c.epoch {
 			return
 		}
 		args, found := e.argsOf(t, id, start)
@@ -266,6 +268,7 @@ func (e *engine) useTool(t chat.TenantID, id chat.ConversationID, start chat.Sta
 			tell(chat.ToolFailed("unavailable"))
 			return
 		}
+		c.begun = true
 		e.after(start.Timeout, func() { tell(chat.ToolFailed(map[bool]string{true: "unknown", false: "timeout"}[start.Acts])) })
 		e.town.turns.use(e, c.group, place, start.Name, execution{start.N, chat.ToolKey(id, start.Name, args, start.Oldest)}, tell)
 	})

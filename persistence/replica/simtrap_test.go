@@ -75,7 +75,7 @@ func (w *town) trapper(f *fiber) {
 	for i := int(s.seed) * 17; !s.ended; i++ { // #nosec G115 -- a small number
 		f.sleep(s.between(100*time.Millisecond, 900*time.Millisecond))
 		t.at, t.act, t.skip = steps[i%len(steps)], actKill, s.rng.IntN(3)
-		if len(s.nodes) > 1 && (i/len(steps)+i)%2 == 0 {
+		if len(s.nodes) > 1 && (i/len(steps)+i)%3 > 0 { // a process alone can only be killed
 			t.act = actTransfer
 		}
 		s.note("a trap waits at %v: %v", t.at, t.act)
