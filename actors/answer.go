@@ -82,7 +82,11 @@ func (a *modelCall) gather() error {
 		return &chat.ModelError{Reason: "no_contact", RetryAfter: time.Second}
 	}
 	a.addresses = contact.Addresses
-	a.talk.Facts = chat.FactsOf(&contact, c.kind, a.started(), zoneOf(settings.Profile))
+	zone := settings.Zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	a.talk.Facts = chat.FactsOf(&contact, c.kind, a.started(), zone)
 	return nil
 }
 
@@ -104,16 +108,6 @@ func (a *modelCall) started() time.Time {
 		}
 	}
 	return a.began
-}
-
-// zoneOf is the time zone that an assistant keeps; UTC for none.
-func zoneOf(p *chat.Assistant) *time.Location {
-	if p.Hours != nil {
-		if zone, err := time.LoadLocation(p.Hours.Zone); err == nil {
-			return zone
-		}
-	}
-	return time.UTC
 }
 
 // search finds what the business has written about the question. Without it the

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"io"
 	"path"
 	"time"
@@ -91,15 +92,21 @@ func (a *modelCall) look() {
 		if f.Size > pictureBytesMax {
 			continue
 		}
-		body, err := sys.opt.Opener.Open(a.call.ctx, a.call.tenant, chat.BlobID(f.Blob), f.Key, 0)
+		raw, err := a.picture(f)
 		if err != nil {
-			continue
-		}
-		raw, err := io.ReadAll(io.LimitReader(body, pictureBytesMax+1))
-		_ = body.Close()
-		if err != nil || len(raw) > pictureBytesMax {
+			sys.opt.Logger.Warn("a picture is not shown to the model", "tenant", a.call.tenant, "error", err)
 			continue
 		}
 		a.talk.Show(f, raw)
 	}
+}
+
+// picture reads a file of at most pictureBytesMax.
+func (a *modelCall) picture(f *chat.MediaRecord) ([]byte, error) {
+	body, err := a.turns.sys.opt.Opener.Open(a.call.ctx, a.call.tenant, chat.BlobID(f.Blob), f.Key, 0)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := io.ReadAll(body)
+	return raw, errors.Join(err, body.Close())
 }

@@ -233,7 +233,7 @@ func (p *step) tickTools() {
 }
 
 // dropCalls gives every call under way an end: its turn has one.
-func (p *step) dropCalls(string) {
+func (p *step) dropCalls() {
 	if p.c.Turn.Phase != TurnWorking || p.c.Work == nil {
 		return
 	}

@@ -8,23 +8,17 @@ import (
 	"github.com/chumiai/chumi/metrics/failpoint"
 )
 
-// The defaults of TurnLimits. They end a loop that a model does not. Time has none:
-// the customer's deadline ends every turn.
-const (
-	DefaultStepMax = 8
-	DefaultToolMax = 16
-)
-
-// limits are those of a turn that runs on the settings.
+// limits are those of a turn that runs on the settings. Time is unbounded where no
+// assistant bounds it: the customer's deadline ends every turn.
 func (s *Settings) limits() (l TurnLimits) {
 	if s.Profile != nil {
 		l = s.Profile.Limits
 	}
 	if l.Steps <= 0 {
-		l.Steps = DefaultStepMax
+		l.Steps = DefaultTurnSteps
 	}
 	if l.Tools <= 0 {
-		l.Tools = DefaultToolMax
+		l.Tools = DefaultTurnTools
 	}
 	return l
 }
@@ -162,7 +156,7 @@ func (p *step) mayRestart() bool {
 // supersede makes the running turn start again after the quiet period.
 func (p *step) supersede(reason string) {
 	t := p.c.Turn
-	p.dropCalls(reason)
+	p.dropCalls()
 	p.emit(Event{Kind: TurnSuperseded, At: p.quietEnd(), Turn: &TurnRecord{
 		ID: p.c.TurnID(), Call: t.Call, From: t.From, UpTo: t.UpTo, Reason: reason, Cost: p.settle(p.estimate())}})
 	p.effect(CancelTurn{Turn: p.c.TurnID()})
@@ -179,7 +173,7 @@ func (p *step) abandonTurn(reason string) {
 	if t.Phase == TurnRunning {
 		r.Cost = p.settle(p.estimate())
 	}
-	p.dropCalls(reason)
+	p.dropCalls()
 	p.emit(Event{Kind: TurnAbandoned, Turn: &r})
 	if t.busy() {
 		p.effect(CancelTurn{Turn: id})
