@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -66,7 +67,7 @@ func toolModel(seen *[]chat.Prompt) Model {
 		}
 		if len(results) < len(words) {
 			name := words[len(results)]
-			return chat.Answer{Model: "m", Calls: []chat.ToolCall{{ID: name + "-1", Name: name, Args: json.RawMessage(`{"a":1}`)}}}, nil
+			return chat.Answer{Model: "m", Calls: []chat.ToolCall{{ID: name + "-" + strconv.Itoa(p.Call), Name: name, Args: json.RawMessage(`{"a":1}`)}}}, nil
 		}
 		return chat.Answer{Text: strings.Join(results, "; "), Model: "m"}, nil
 	}}
