@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/persistence/seal"
 )
 
 // validate refuses values that no start should accept. Each problem names the
@@ -244,7 +245,7 @@ func unsafeKeyFile(path string) string {
 		return "cannot be read: " + cause(err)
 	case info.IsDir():
 		return "is a directory; it must be the file that holds the key"
-	case info.Mode().Perm()&0o077 != 0:
+	case seal.Exposed(info):
 		return fmt.Sprintf("can be read by other users (mode %04o); run: chmod 0400 %s", info.Mode().Perm(), path)
 	}
 	return ""

@@ -39,9 +39,9 @@ func (k *KEK) Wrap(secret, ad []byte) ([]byte, error) { return k.box.Seal(secret
 // Unwrap is the inverse of Wrap.
 func (k *KEK) Unwrap(wrapped, ad []byte) ([]byte, error) { return k.box.Open(wrapped, ad) }
 
-// LoadKEK reads a key file: KeyLen bytes as hexadecimal text. A file that
-// others may read is refused, and so is one that is not a key. A missing file
-// is KindNotFound.
+// LoadKEK reads a key file: KeyLen bytes as hexadecimal text. A file that is
+// Exposed is refused, and so is one that is not a key. A missing file is
+// KindNotFound.
 func LoadKEK(path string) (*KEK, error) {
 	const op = "seal.LoadKEK"
 	info, err := os.Stat(path)
@@ -51,7 +51,7 @@ func LoadKEK(path string) (*KEK, error) {
 	if err != nil {
 		return nil, chat.E(op, chat.KindOther, "cannot look at the key file", err)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
+	if Exposed(info) {
 		return nil, chat.E(op, chat.KindInvalid, "others may read "+path+"; run: chmod 0400 "+path, nil)
 	}
 	text, err := os.ReadFile(path)

@@ -120,3 +120,24 @@ func TestKEK_File(t *testing.T) {
 		}
 	}
 }
+
+// How systemd and Kubernetes hand a key over is no exposure; anything else that
+// lets somebody besides the owner read it is.
+func TestExposed_GroupOfAFileOfRoots(t *testing.T) {
+	const root, user, other = 0, 1000, 1001
+	for _, c := range []struct {
+		mode        os.FileMode
+		owner, self int
+		want        bool
+	}{
+		{0o400, user, user, false}, {0o600, user, user, false}, {0o400, root, root, false},
+		{0o440, root, user, false}, {0o640, root, user, false},
+		{0o440, root, root, true}, {0o440, user, user, true}, {0o440, other, user, true}, {0o440, -1, user, true},
+		{0o444, root, user, true}, {0o404, root, user, true}, {0o460, root, user, true}, {0o450, root, user, true}, {0o404, user, user, true},
+		{0o440, root, -1, true},
+	} {
+		if got := exposed(c.mode, c.owner, c.self); got != c.want {
+			t.Errorf("mode %04o of %d, read by %d: exposed %v", c.mode, c.owner, c.self, got)
+		}
+	}
+}
