@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 )
@@ -14,7 +15,7 @@ func (c *cli) serveCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "serve", Short: "Run the engine",
 		Long: `serve takes webhooks, answers customers and serves the API. It prints one line,
 "ready edge=HOST:PORT api=HOST:PORT ops=HOST:PORT", on stderr when it can accept,
-and exits 0 within 30 s of SIGTERM or SIGINT.
+tells systemd so where that started it, and exits 0 within 30 s of SIGTERM or SIGINT.
 
 With a certificate (chumi cluster init makes them) it is one node of a cluster: the
 first one is started with --found, once, every other with --join and the peer address
@@ -37,7 +38,7 @@ Without assistant.base_url or assistant.api_key, messages are handed to people.`
 		}}
 	c.configFlags(cmd, listenKeys...)
 	cmd.Flags().StringVar(&bootstrap, "bootstrap", "", "YAML file of apps, tenants, channels, API keys, members and assistants; applied at every start")
-	cmd.Flags().StringSliceVar(&seeds, "join", nil, "peer addresses of members of a cluster to join, HOST:PORT; harmless on a member")
+	cmd.Flags().StringSliceVar(&seeds, "join", nil, "peer addresses of members of a cluster to join, HOST:PORT; harmless on a member, and its own is passed over")
 	cmd.Flags().BoolVar(&found, "found", false, "make an empty data directory the first of a new cluster; refused on a member")
 	return cmd
 }
@@ -70,9 +71,11 @@ func (c *cli) serve(ctx context.Context, o ServerOptions, started func(*Server))
 			line += " peer=" + peers
 		}
 		fmt.Fprintln(c.stderr, line)
+		c.notify(o.Log, notifyReady)
 		select {
 		case <-ctx.Done():
 			o.Log.Info("stopping")
+			c.notify(o.Log, notifyStopping)
 		case err = <-s.Failed():
 			err = fmt.Errorf("a listener failed: %w", err)
 		}
@@ -85,4 +88,11 @@ func (c *cli) serve(ctx context.Context, o ServerOptions, started func(*Server))
 		err = stopErr
 	}
 	return err
+}
+
+// notify tells the service manager; a serving engine does not end because of it.
+func (c *cli) notify(log *slog.Logger, state string) {
+	if err := notify(c.env, state); err != nil {
+		log.Warn("the service manager was not told", "state", state, "err", err)
+	}
 }

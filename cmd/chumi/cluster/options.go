@@ -3,6 +3,7 @@ package cluster
 import (
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/chumiai/chumi/chat"
@@ -31,7 +32,8 @@ type Options struct {
 	// Listener is the peer port, Advertise where other nodes reach it.
 	Listener  net.Listener
 	Advertise string
-	// Seeds are peer addresses of members: a new store asks them to join.
+	// Seeds are peer addresses of members: a new store asks them to join. The node's
+	// own address among them is passed over, so that all nodes can be given one list.
 	Seeds []string
 	// Found makes a new store the first of a new cluster. It is said once, by a
 	// person: a member whose disk was lost must not found a second cluster beside
@@ -53,6 +55,7 @@ type Options struct {
 
 // EnsureDefaults fills what is zero.
 func (o *Options) EnsureDefaults() {
+	o.Seeds = slices.DeleteFunc(slices.Clone(o.Seeds), func(addr string) bool { return addr == o.Advertise })
 	if o.Tend <= 0 {
 		o.Tend = DefaultTend
 	}
