@@ -361,6 +361,7 @@ func (a *activation) commit(m *mail, d *draft, out sink) (chat.Receipt, error) {
 		a.core.met.Actors.Fenced.Inc()
 		return receipt, chat.E("activation.commit", chat.KindFenced, "commit answered "+receipt.Answer.String()+"; repeat", nil)
 	}
+	a.replied(d)
 	a.state, a.settled = d.next, true
 	a.released = a.released || len(d.commit.Releases) > 0
 	d.recorded()

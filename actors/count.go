@@ -52,6 +52,25 @@ func (c *core) countEvent(e *chat.Event) {
 	}
 }
 
+// replied measures what the customer waited when a draft, which is durable and not
+// adopted yet, says that the assistant's answer was accepted.
+func (a *activation) replied(d *draft) {
+	if a.state.WaitingSince.IsZero() {
+		return
+	}
+	for i := range d.commit.Events {
+		e := &d.commit.Events[i]
+		if e.Kind != chat.MessageAccepted {
+			continue
+		}
+		entry := a.state.Entry(e.Attempt.Message)
+		if entry != nil && entry.Author == chat.AuthorAssistant && entry.Covers >= a.state.WaitingFrom {
+			a.core.met.Graph.Reply.Observe(e.Time.Sub(a.state.WaitingSince).Seconds())
+			return
+		}
+	}
+}
+
 func (c *core) countTokens(prompt, output int64) {
 	c.met.Turn.Tokens.WithLabelValues("prompt").Add(float64(prompt))
 	c.met.Turn.Tokens.WithLabelValues("output").Add(float64(output))

@@ -64,20 +64,20 @@ func (k *keeper) run() {
 func (k *keeper) look(at func(chat.Channel) bool) {
 	s := k.sys
 	now := s.opt.Clock.Now()
+	var seen standings
+	defer func() { seen.report(s.met) }()
 	for _, t := range s.opt.Registry.Tenants() {
 		if s.opt.Leadership.Epoch(s.opt.Leadership.Group(t.ID)) == 0 {
 			continue
 		}
 		channels := s.opt.Registry.Channels(t.ID)
 		for i, ch := range channels {
-			if !at(ch) {
-				continue
-			}
-			if ch.Disconnected != 0 {
+			st := s.standing(ch)
+			seen.add(&st, now)
+			if !at(ch) || ch.Disconnected != 0 {
 				continue
 			}
 			k.note(ch)
-			st := s.standing(ch)
 			duty := st.Duties(ch.Kind, firstOfWABA(channels[:i], ch), now)
 			if duty != 0 && ch.Token != "" && k.claim(ch.ID, now) {
 				select {

@@ -39,8 +39,11 @@ func newActors(reg prometheus.Registerer) Actors {
 		DeadLetters: counter(reg, "chumi_dead_letters_total", "Mail to actors that were gone."),
 		Handoffs:    counters(reg, "chumi_handoffs_total", "Handoffs by reason.", "reason"),
 	}
-	a.Activations = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "chumi_activations", Help: "Resident actors by kind."}, []string{"kind"})
-	reg.MustRegister(a.Activations)
+	a.Activations = gauges(reg, "chumi_activations", "Resident actors by kind.", "kind")
+	for _, outcome := range []string{"applied", "duplicate", "quarantined", "refused", "unavailable"} {
+		a.Inbound.WithLabelValues(outcome)
+	}
+	seed(a.Busy, "router", "tenant", "conversation", "sender")
+	seed(a.Handoffs, "silence", "budget", "requested", "send_failed", "send_unknown", "quarantined", "closed", "api")
 	return a
 }

@@ -34,8 +34,14 @@ func newEdge(reg prometheus.Registerer) Edge {
 		Refused:       counters(reg, "chumi_http_refused_total", "Requests refused before a handler saw them.", "listener", "reason"),
 		HandlerPanics: counters(reg, "chumi_http_panics_total", "Panics recovered in request handlers.", "listener"),
 	}
-	e.Connections = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "chumi_http_connections", Help: "Open connections by listener."}, []string{"listener"})
-	reg.MustRegister(e.Connections)
+	e.Connections = gauges(reg, "chumi_http_connections", "Open connections by listener.", "listener")
+	for _, code := range []string{"200", "401", "404", "500", "503"} {
+		e.Posts.WithLabelValues(code)
+	}
+	for _, kind := range []string{"message", "status", "echo", "read", "update", "malformed"} {
+		e.Updates.WithLabelValues(kind)
+	}
+	seedPairs(e.Refused, listeners, []string{"body_too_large", "header_too_large", "encoding", "malformed", "timeout"})
+	seed(e.HandlerPanics, listeners...)
 	return e
 }

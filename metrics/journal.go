@@ -18,6 +18,10 @@ type Journal struct {
 	// DiskFree is free bytes of the data directory's file system; DiskReserved
 	// is 1 while the reserve is reached and writes are refused.
 	DiskFree, DiskReserved prometheus.Gauge
+
+	Pebble    Pebble
+	Raft      Raft
+	SelfCheck SelfCheck
 }
 
 func newJournal(reg prometheus.Registerer) Journal {
@@ -30,10 +34,17 @@ func newJournal(reg prometheus.Registerer) Journal {
 		Quarantined:  counters(reg, "chumi_quarantined_total", "Items kept aside by reason.", "reason"),
 		DiskFree:     gauge(reg, "chumi_disk_free_bytes", "Free bytes of the data directory's file system."),
 		DiskReserved: gauge(reg, "chumi_disk_reserved", "1 while the disk reserve is reached and writes are refused."),
+		Pebble:       newPebble(reg),
+		Raft:         newRaft(reg),
+		SelfCheck:    newSelfCheck(reg),
 	}
 	j.Batch = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "chumi_commit_batch_commits", Help: "Commits per durable write.",
 		Buckets: []float64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512}})
 	reg.MustRegister(j.Batch)
+	for _, a := range []string{"applied", "duplicate", "wrong_seq", "stale_epoch", "limit_reached", "unknown"} {
+		j.Commits.WithLabelValues(a)
+	}
+	seed(j.Quarantined, "unknown_account", "malformed", "panic", "process_killed")
 	return j
 }

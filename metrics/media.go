@@ -15,10 +15,12 @@ type Media struct {
 }
 
 func newMedia(reg prometheus.Registerer) Media {
-	return Media{
+	m := Media{
 		Fetches:  counters(reg, "chumi_media_fetches_total", "Attempts to fetch files of messages by result.", "result"),
 		InFlight: gauge(reg, "chumi_media_fetches_in_flight", "Files being fetched."),
 		Fetch:    histogram(reg, "chumi_media_fetch_seconds", "Duration of attempts to fetch files."),
 		Orphans:  counter(reg, "chumi_media_orphans_total", "Stored files deleted because nothing referred to them."),
 	}
+	seed(m.Fetches, "stored", "failed", "again")
+	return m
 }

@@ -17,6 +17,7 @@ type Set struct {
 	API      API
 	Peer     Peer
 	Media    Media
+	Node     Node
 }
 
 // New builds the instruments and registers them with reg, which may be nil in
@@ -36,6 +37,7 @@ func New(reg prometheus.Registerer) *Set {
 		API:      newAPI(reg),
 		Peer:     newPeer(reg),
 		Media:    newMedia(reg),
+		Node:     newNode(reg),
 	}
 }
 
@@ -56,6 +58,12 @@ func counters(reg prometheus.Registerer, name, help string, labels ...string) *p
 
 func gauge(reg prometheus.Registerer, name, help string) prometheus.Gauge {
 	g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
+	reg.MustRegister(g)
+	return g
+}
+
+func gauges(reg prometheus.Registerer, name, help string, labels ...string) *prometheus.GaugeVec {
+	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
 	reg.MustRegister(g)
 	return g
 }

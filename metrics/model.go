@@ -22,7 +22,7 @@ type Model struct {
 }
 
 func newModel(reg prometheus.Registerer) Model {
-	return Model{
+	m := Model{
 		Calls:      counters(reg, "chumi_gen_ai_client_operations_total", "Requests to providers of models by operation and outcome.", "operation", "outcome"),
 		Duration:   histograms(reg, "chumi_gen_ai_client_operation_duration_seconds", "Duration of requests to providers of models.", "operation"),
 		FirstChunk: histogram(reg, "chumi_gen_ai_client_time_to_first_chunk_seconds", "Time from a request to the first piece of its answer."),
@@ -30,4 +30,12 @@ func newModel(reg prometheus.Registerer) Model {
 		Failovers:  counters(reg, "chumi_gen_ai_client_failovers_total", "Models passed over for the next of their list, by reason.", "reason"),
 		Breakers:   gauge(reg, "chumi_gen_ai_client_breakers_open", "Providers that are not called for a while because they failed."),
 	}
+	operations := []string{"chat", "embeddings", "transcription"}
+	seedPairs(m.Calls, operations, []string{"ok", "timeout", "throttled", "provider_error", "unreachable", "breaker_open"})
+	seedPairs(m.Tokens, operations, []string{"input", "input_cached", "output", "output_reasoning"})
+	seed(m.Failovers, "timeout", "throttled", "provider_error", "unreachable", "breaker_open")
+	for _, o := range operations {
+		m.Duration.WithLabelValues(o)
+	}
+	return m
 }

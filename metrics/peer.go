@@ -32,7 +32,7 @@ type Peer struct {
 }
 
 func newPeer(reg prometheus.Registerer) Peer {
-	return Peer{
+	p := Peer{
 		Refused:           counters(reg, "chumi_peer_refused_total", "Refused connections and streams between nodes.", "reason"),
 		Dropped:           counters(reg, "chumi_peer_dropped_total", "Messages to other nodes that were not sent.", "kind", "reason"),
 		Messages:          counters(reg, "chumi_peer_messages_total", "Messages between nodes.", "kind", "direction"),
@@ -44,4 +44,13 @@ func newPeer(reg prometheus.Registerer) Peer {
 		CertificateExpiry: gauge(reg, "chumi_peer_certificate_expiry_timestamp_seconds", "When this node's certificate ends, in Unix time; 0 without one."),
 		Reloads:           counters(reg, "chumi_peer_certificate_reloads_total", "Changes of the node's certificate files that were taken up or not.", "result"),
 	}
+	seedPairs(p.Dropped, []string{"raft", "mail"}, []string{"overflow", "unreachable"})
+	seedPairs(p.Messages, []string{"raft", "mail"}, ways)
+	seedPairs(p.Bytes, []string{"raft", "mail", "snapshot"}, ways)
+	seedPairs(p.Connects, []string{"raft", "mail", "call"}, outcomes)
+	seedPairs(p.Snapshots, ways, outcomes)
+	seedPairs(p.Calls, ways, outcomes)
+	seed(p.Refused, "foreign_ca", "expired", "wrong_cluster", "not_admitted", "plaintext", "handshake")
+	seed(p.Reloads, outcomes...)
+	return p
 }

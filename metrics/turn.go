@@ -22,7 +22,7 @@ type Turn struct {
 }
 
 func newTurn(reg prometheus.Registerer) Turn {
-	return Turn{
+	t := Turn{
 		Turns:    counters(reg, "chumi_turns_total", "Assistant turns by outcome.", "outcome"),
 		InFlight: gauge(reg, "chumi_model_calls_in_flight", "Model calls under way."),
 		Call:     histogram(reg, "chumi_model_call_seconds", "Duration of model calls."),
@@ -32,4 +32,11 @@ func newTurn(reg prometheus.Registerer) Turn {
 		Budgets:  counters(reg, "chumi_budgets_reached_total", "Months of tenants whose money reached a bound, by bound.", "kind"),
 		Blocked:  counters(reg, "chumi_answers_blocked_total", "Answers that a guard held back, by reason.", "reason"),
 	}
+	seed(t.Turns, "answered", "superseded", "failed", "abandoned")
+	seed(t.Tokens, "prompt", "output")
+	seed(t.Errors, "timeout", "unreachable", "throttled", "provider_error", "breaker_open")
+	seed(t.Tools, "done", "failed")
+	seed(t.Budgets, "soft", "hard")
+	seed(t.Blocked, "price_unknown", "link_not_allowed", "picture", "address_unknown", "account_unknown", "secret", "canary")
+	return t
 }

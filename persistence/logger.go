@@ -4,8 +4,12 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync/atomic"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/chumiai/chumi/metrics"
 )
 
 // exit is the default Options.Fatal: the reason is in the log already.
@@ -16,6 +20,9 @@ func exit(string) { os.Exit(1) }
 type engineLogger struct {
 	log   *slog.Logger
 	fatal func(reason string)
+	met   *metrics.Pebble
+	// stalled is when writes began to stall, in nanoseconds; 0 while they do not.
+	stalled atomic.Int64
 }
 
 // Infof implements pebble.Logger.
@@ -48,8 +55,15 @@ func (l *engineLogger) listener() *pebble.EventListener {
 		},
 		WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
 			l.log.Warn("store engine: writes stall", "reason", info.Reason)
+			l.met.Stalls.Inc()
+			l.stalled.Store(time.Now().UnixNano())
 		},
-		WriteStallEnd: func() { l.log.Info("store engine: writes go on") },
+		WriteStallEnd: func() {
+			l.log.Info("store engine: writes go on")
+			if began := l.stalled.Swap(0); began != 0 {
+				l.met.Stalled.Add(time.Since(time.Unix(0, began)).Seconds())
+			}
+		},
 		PossibleAPIMisuse: func(info pebble.PossibleAPIMisuseInfo) {
 			l.log.Error("store engine: possible misuse", "detail", info.String())
 		},

@@ -86,7 +86,7 @@ const memTablesMax = 4
 // engineOptions are Pebble's options.
 func (s *Store) engineOptions() *pebble.Options {
 	o := &s.opts
-	log := &engineLogger{log: o.Logger, fatal: s.die}
+	log := &engineLogger{log: o.Logger, fatal: s.die, met: &o.Metrics.Pebble}
 	e := &pebble.Options{FS: o.FS, Comparer: comparer, Logger: log, EventListener: log.listener(), ReadOnly: o.ReadOnly}
 	o.Tune(e)
 	return e
@@ -136,6 +136,7 @@ func (s *Store) begin() error {
 	}
 	s.pollDisk()
 	s.start(s.watchDisk)
+	s.start(s.observe)
 	s.start(s.sweepClaims)
 	return nil
 }

@@ -109,6 +109,10 @@ func (s *Server) Start(ctx context.Context) error {
 	if s.node != nil {
 		s.node.Serve(s.system, s.api.ServeRelayed)
 	}
+	watching, endWatch := context.WithCancel(context.WithoutCancel(ctx))
+	var watch sync.WaitGroup
+	watch.Go(func() { (&clockWatch{met: &s.metrics.Node, log: s.opt.Log}).run(watching) })
+	s.onClose(func() error { endWatch(); watch.Wait(); return nil })
 	readmitting, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var readmission sync.WaitGroup
 	readmission.Go(func() { s.readmission(readmitting) })

@@ -40,6 +40,8 @@ type core struct {
 	number uint64
 	// size is of the latest batch: the next is likely about as large.
 	size int
+	// ticks counts those since the start.
+	ticks uint64
 	// fault is 0 but in tests.
 	fault fault
 }
@@ -178,6 +180,9 @@ func (c *core) tick() {
 		c.askAgain(m)
 		c.touch(m)
 	}
+	if c.ticks++; c.ticks%observeTicks == 0 {
+		c.observe()
+	}
 }
 
 // landed takes back a flight that is durable and returns the messages that may
@@ -293,7 +298,12 @@ func (c *core) turned(m *member, s *raft.SoftState, f *flight) {
 		leader = 0
 	}
 	c.leaders[m.group].Store(leader)
-	if s.RaftState == raft.StateLeader {
+	leads := s.RaftState == raft.StateLeader
+	if leads != m.led {
+		m.led = leads
+		c.opt.Metrics.Raft.Changes.Inc()
+	}
+	if leads {
 		return
 	}
 	m.leading = 0

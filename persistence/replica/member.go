@@ -23,6 +23,8 @@ type member struct {
 	sole bool
 	// leading is the term this node leads in, 0 when it does not.
 	leading uint64
+	// led is true while Raft says that this node leads.
+	led bool
 	// waiting are proposals for the next entry, held those whose entry is on its
 	// way, by number.
 	waiting []*Proposal

@@ -219,6 +219,7 @@ func (n *Node) run() {
 			f(n.core)
 		case <-tick.C:
 			n.core.tick()
+			n.opt.Metrics.Raft.Waiting.Set(float64(len(n.queue)))
 		case <-n.stop:
 			n.end()
 			return
