@@ -18,11 +18,15 @@ const (
 	PartHeadline = "headline" // engine against bounds, closed loop
 	PartOpen     = "open"     // ack latency at given rates
 	PartReply    = "reply"    // engine time per reply at a given rate
+	PartNoisy    = "noisy"    // reply time of others beside a tenant with a hundred times their traffic
+	PartFlight   = "flight"   // memory of turns in flight, and turns a second
 	PartMemory   = "memory"   // memory per resident conversation
 )
 
 // Parts lists every part in the order they run.
-func Parts() []string { return []string{PartHeadline, PartOpen, PartReply, PartMemory} }
+func Parts() []string {
+	return []string{PartHeadline, PartOpen, PartReply, PartNoisy, PartFlight, PartMemory}
+}
 
 // Options configures Run. The zero value is usable; EnsureDefaults fills it.
 type Options struct {
@@ -80,6 +84,8 @@ type Options struct {
 	// the quiet period then.
 	ReplyRate  float64
 	ReplyQuiet time.Duration
+	// Flights is how many turns are in flight at once when their memory is measured.
+	Flights int
 	// Resident is how many conversations memory is measured with.
 	Resident int
 
@@ -103,6 +109,7 @@ const (
 	DefaultMeasure       = 8 * time.Second
 	DefaultReplyRate     = 500
 	DefaultReplyQuiet    = 100 * time.Millisecond
+	DefaultFlights       = 20_000
 	DefaultResident      = 50_000
 	DefaultOtherMax      = 0.10
 	DefaultLagMax        = time.Millisecond
@@ -124,6 +131,7 @@ func (o *Options) EnsureDefaults() {
 	def(&o.Measure, DefaultMeasure)
 	def(&o.ReplyRate, DefaultReplyRate)
 	def(&o.ReplyQuiet, DefaultReplyQuiet)
+	def(&o.Flights, DefaultFlights)
 	def(&o.Resident, DefaultResident)
 	def(&o.OtherMax, DefaultOtherMax)
 	def(&o.LagMax, DefaultLagMax)
@@ -211,7 +219,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		Conns: o.Conns, Rounds: o.Rounds, Warm: o.Warm, Measure: o.Measure, BodyBytes: r.requests.BodySize(),
 	}
 	parts := map[string]func(context.Context) error{
-		PartHeadline: r.headline, PartOpen: r.open, PartReply: r.reply, PartMemory: r.memory,
+		PartHeadline: r.headline, PartOpen: r.open, PartReply: r.reply, PartNoisy: r.noisy, PartFlight: r.flight, PartMemory: r.memory,
 	}
 	for _, p := range Parts() {
 		if !slices.Contains(o.Parts, p) {

@@ -69,7 +69,7 @@ func (r *runner) startNode(ctx context.Context, dir, secrets string, n int, join
 	if err != nil {
 		return nil, err
 	}
-	s := &server{engine: true, dir: dir, world: sims.world, options: child.Options{Binary: r.o.Binary, DataDir: filepath.Join(own, "data"),
+	s := &server{engine: true, dir: dir, options: child.Options{Binary: r.o.Binary, DataDir: filepath.Join(own, "data"),
 		Config: config, Bootstrap: bootstrap, Join: join, Found: join == nil}}
 	s.Engine, err = child.Start(ctx, s.options)
 	return s, err

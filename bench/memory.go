@@ -33,7 +33,7 @@ type MemoryResult struct {
 const residentGauge = `chumi_activations{kind="conversation"}`
 
 func (r *runner) memory(ctx context.Context) error {
-	sims, err := newSimulators(r.world, r.o.Seed)
+	sims, err := newSimulators(r.world, r.o.Seed, simOptions{})
 	if err != nil {
 		return err
 	}
@@ -108,8 +108,9 @@ func (r *runner) memory(ctx context.Context) error {
 }
 
 type heap struct {
-	resident        int64
-	own, whole, rss float64
+	resident int64
+	// own, whole and stacks are live bytes: see parseHeapProfile.
+	own, whole, stacks, rss float64
 }
 
 // readHeap collects garbage in the server and reads what is left.
@@ -143,21 +144,25 @@ func (h *heap) readProfile(ctx context.Context, ops string) error {
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("bench: heap profile: status %d", resp.StatusCode)
 	}
-	h.own, h.whole, err = parseHeapProfile(resp.Body, "github.com/cockroachdb/")
+	p, err := parseHeapProfile(resp.Body, "github.com/cockroachdb/")
+	h.own, h.whole, h.stacks = p.own, p.whole, p.stacks
 	return err
 }
 
-// parseHeapProfile reads the runtime's text form of a heap profile. own is the
-// estimated live bytes of stacks in which no function's name begins with
-// except; whole is HeapAlloc.
-func parseHeapProfile(r io.Reader, except string) (own, whole float64, err error) {
+// profile is what a heap profile says: own is the estimated live bytes that were
+// allocated where no function's name begins with what is excepted, whole is HeapAlloc,
+// stacks is what goroutines stand on.
+type profile struct{ own, whole, stacks float64 }
+
+// parseHeapProfile reads the runtime's text form of a heap profile.
+func parseHeapProfile(r io.Reader, except string) (p profile, err error) {
 	s := bufio.NewScanner(r)
 	s.Buffer(nil, 1<<20)
 	var rate, bytes float64
 	var excluded bool
 	flush := func() {
 		if !excluded {
-			own += bytes
+			p.own += bytes
 		}
 		bytes, excluded = 0, false
 	}
@@ -170,10 +175,13 @@ func parseHeapProfile(r io.Reader, except string) (own, whole float64, err error
 				rate /= 2 // the header holds twice the sampling rate
 			}
 			if err != nil || rate == 0 {
-				return 0, 0, fmt.Errorf("bench: heap profile header %q", line)
+				return p, fmt.Errorf("bench: heap profile header %q", line)
 			}
 		case strings.HasPrefix(line, "# HeapAlloc = "):
-			whole, _ = strconv.ParseFloat(strings.TrimPrefix(line, "# HeapAlloc = "), 64)
+			p.whole, _ = strconv.ParseFloat(strings.TrimPrefix(line, "# HeapAlloc = "), 64)
+		case strings.HasPrefix(line, "# Stack = "):
+			inUse, _, _ := strings.Cut(strings.TrimPrefix(line, "# Stack = "), " ")
+			p.stacks, _ = strconv.ParseFloat(inUse, 64)
 		case strings.HasPrefix(line, "#\t"):
 			f := strings.Fields(line)
 			excluded = excluded || len(f) > 2 && strings.HasPrefix(f[2], except)
@@ -181,7 +189,7 @@ func parseHeapProfile(r io.Reader, except string) (own, whole float64, err error
 			flush()
 			var objects, size float64
 			if _, err := fmt.Sscanf(line, "%g: %g", &objects, &size); err != nil {
-				return 0, 0, fmt.Errorf("bench: heap profile line %q", line)
+				return p, fmt.Errorf("bench: heap profile line %q", line)
 			}
 			if objects > 0 {
 				// Each byte is sampled with probability 1/rate, so an object of
@@ -192,7 +200,7 @@ func parseHeapProfile(r io.Reader, except string) (own, whole float64, err error
 	}
 	flush()
 	if err := s.Err(); err != nil {
-		return 0, 0, fmt.Errorf("bench: heap profile: %w", err)
+		return p, fmt.Errorf("bench: heap profile: %w", err)
 	}
-	return own, whole, nil
+	return p, nil
 }

@@ -69,7 +69,7 @@ func (r *runner) reply(ctx context.Context) error {
 	watch := &replyWatch{quiet: r.o.ReplyQuiet, model: map[int]time.Duration{}, graph: map[int]time.Time{}}
 	w := r.o.replyWorkload()
 	world := child.NewWorld(w.Tenants)
-	sims, err := newSimulators(world, r.o.Seed, watch)
+	sims, err := newSimulators(world, r.o.Seed, simOptions{watch: watch})
 	if err != nil {
 		return err
 	}
@@ -168,6 +168,12 @@ func (w *replyWatch) waitFor(ctx context.Context, n int, limit time.Duration) {
 // measure records the engine's time of every reply to a request from first on
 // and returns how many there were.
 func (w *replyWatch) measure(s *Sample, first int, h *hdrhistogram.Histogram) int64 {
+	return w.each(s, first, func(i int, took time.Duration) { record(h, took-w.quiet-w.model[i]) })
+}
+
+// each calls f for every reply to a request from first on, with how long it took from the
+// webhook, and returns how many there were.
+func (w *replyWatch) each(s *Sample, first int, f func(i int, took time.Duration)) int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var n int64
@@ -176,7 +182,7 @@ func (w *replyWatch) measure(s *Sample, first int, h *hdrhistogram.Histogram) in
 			continue
 		}
 		n++
-		record(h, at.Sub(s.Wrote[i])-w.quiet-w.model[i])
+		f(i, at.Sub(s.Wrote[i]))
 	}
 	return n
 }

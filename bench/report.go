@@ -42,6 +42,8 @@ type Report struct {
 	// Open is latency at given rates.
 	Open   []Round       `json:"open_loop,omitempty"`
 	Reply  *ReplyTime    `json:"reply,omitempty"`
+	Noisy  *NoisyResult  `json:"noisy,omitempty"`
+	Flight *FlightResult `json:"flight,omitempty"`
 	Memory *MemoryResult `json:"memory,omitempty"`
 	Took   time.Duration `json:"took_ns"`
 }
@@ -52,7 +54,7 @@ func (r *Report) Failed() bool { return r.Lost > 0 || r.Twice > 0 }
 // void takes the figures out of the report of a lossy run: what it measured is not
 // the work that was asked for. Which rounds lost what stays.
 func (r *Report) void() {
-	r.Headline, r.Reply, r.Memory = nil, nil, nil
+	r.Headline, r.Reply, r.Noisy, r.Flight, r.Memory = nil, nil, nil, nil, nil
 	for _, rounds := range [][]Round{r.Rounds, r.Open} {
 		for i, x := range rounds {
 			rounds[i] = Round{Number: x.Number, Target: x.Target, Row: x.Row, Rate: x.Rate, Invalid: "the run lost or doubled messages",

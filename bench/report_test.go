@@ -165,14 +165,15 @@ func TestHeapProfile_LeavesTheStoreOut(t *testing.T) {
 
 # runtime.MemStats
 # HeapAlloc = 4000000
+# Stack = 327680 / 393216
 `
-	own, whole, err := parseHeapProfile(strings.NewReader(text), "github.com/cockroachdb/")
+	p, err := parseHeapProfile(strings.NewReader(text), "github.com/cockroachdb/")
 	if err != nil {
 		t.Fatal(err)
 	}
 	// One sampled object of twice the sampling rate stands for 1/(1-exp(-2)) of them.
-	if own < 1.15*1048576 || own > 1.16*1048576 || whole != 4000000 {
-		t.Errorf("own %v, whole %v", own, whole)
+	if p.own < 1.15*1048576 || p.own > 1.16*1048576 || p.whole != 4000000 || p.stacks != 327680 {
+		t.Errorf("own %v, whole %v, stacks %v", p.own, p.whole, p.stacks)
 	}
 }
 
@@ -186,5 +187,29 @@ func TestReplyWatch_SubtractsQuietPeriodAndModel(t *testing.T) {
 	n := w.measure(&Sample{Wrote: []time.Time{wrote, wrote, wrote, wrote, wrote}}, 0, h)
 	if n != 1 || h.Max() < 19_900 || h.Max() > 20_100 {
 		t.Errorf("%d replies, %d us; want one of 20 ms", n, h.Max())
+	}
+}
+
+func TestFlight_ReadsTheLimitOfOpenFiles(t *testing.T) {
+	const limits = "Limit                     Soft Limit           Hard Limit           Units     \n" +
+		"Max processes             96141                96141                processes \n" +
+		"Max open files            20000                1048576              files     \n"
+	if n := openFilesMax(limits); n != 20000 {
+		t.Errorf("read %d, want 20000", n)
+	}
+	if n := openFilesMax("Max open files            unlimited            unlimited            files\n"); n != 0 {
+		t.Errorf("unlimited reads as %d", n)
+	}
+}
+
+// The verdicts that a reader looks for are in the text.
+func TestReport_PrintsTurnsInFlightAndNoise(t *testing.T) {
+	r := &Report{Flight: &FlightResult{Turns: 20000, Descriptors: 298, DescriptorsMax: 20000, Live: 36300, Rise: 10 * time.Second, Fall: 20 * time.Second, Replies: 20000},
+		Noisy: &NoisyResult{Times: 100, Tenants: 20, Rate: 5, Ratio: 1.25, EngineRatio: 1.4}}
+	text := r.Text()
+	for _, want := range []string{"20000 turns in flight", "298 descriptors open of 20000", "36.3 KB", "2000 turns/s begun", "1000 replies/s", "1.25 x", "1.40 x"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
 	}
 }

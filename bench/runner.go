@@ -37,13 +37,18 @@ type server struct {
 	options child.Options
 	engine  bool
 	dir     string
-	// world is what an engine was started with.
-	world *child.World
 }
 
 // start starts a target on an empty store. quiet is the engine's quiet period,
 // "" for its default; sims may be nil for a bound.
 func (r *runner) start(ctx context.Context, target, quiet string, sims *simulators) (*server, error) {
+	return r.startWith(ctx, target, child.Config{QuietPeriod: quiet}, sims)
+}
+
+// startWith is start with more of the configuration; where the simulators are is
+// filled in.
+func (r *runner) startWith(ctx context.Context, target string, config child.Config, sims *simulators) (*server, error) {
+	quiet := config.QuietPeriod
 	if target == TargetCluster {
 		return r.startCluster(ctx, quiet, sims)
 	}
@@ -58,13 +63,12 @@ func (r *runner) start(ctx context.Context, target, quiet string, sims *simulato
 		s.options.Binary = r.o.Against
 	}
 	if s.engine {
-		config, bootstrap, err := child.WriteFiles(dir, sims.world, child.Config{
-			GraphURL: sims.graphURL, InstagramURL: sims.graphURL, ModelURL: sims.modelURL, QuietPeriod: quiet,
-		})
+		config.GraphURL, config.InstagramURL, config.ModelURL = sims.graphURL, sims.graphURL, sims.modelURL
+		file, bootstrap, err := child.WriteFiles(dir, sims.world, config)
 		if err != nil {
 			return nil, err
 		}
-		s.options.Config, s.options.Bootstrap, s.world = config, bootstrap, sims.world
+		s.options.Config, s.options.Bootstrap = file, bootstrap
 	} else {
 		s.options.DataDir = dir
 		s.options.Args = []string{"bench", "bound", "--kind", target, "--addr", "127.0.0.1:0", "--dir", dir}
@@ -177,7 +181,7 @@ func (r *runner) check(ctx context.Context, s *server, round *Round, sample *Sam
 
 // compare compares acknowledgements with the export and adds to the report.
 func (r *runner) compare(ctx context.Context, s *server, acked *Bitset) (Verdict, error) {
-	v, err := verify(ctx, s.stores(), s.world, acked, acked.Len())
+	v, err := verify(ctx, s.stores(), acked, acked.Len())
 	if err != nil {
 		return v, err
 	}
@@ -239,7 +243,7 @@ func (r *runner) headlineRound(ctx context.Context, n int, target, row string) e
 }
 
 func (r *runner) closedRound(ctx context.Context, target, row string) (*Round, error) {
-	sims, err := newSimulators(r.world, r.o.Seed)
+	sims, err := newSimulators(r.world, r.o.Seed, simOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -279,7 +283,7 @@ func (r *runner) open(ctx context.Context) error {
 }
 
 func (r *runner) openRound(ctx context.Context, target string, rate float64) (*Round, error) {
-	sims, err := newSimulators(r.world, r.o.Seed)
+	sims, err := newSimulators(r.world, r.o.Seed, simOptions{})
 	if err != nil {
 		return nil, err
 	}

@@ -17,27 +17,44 @@ type simulators struct {
 	graph              *metasim.Server
 	model              *openaisim.Server
 	graphURL, modelURL string
-	accepted           atomic.Int64
+	accepted, asked    atomic.Int64
 }
 
 // ledgerMax bounds the simulators' memory: a bench keeps no ledger.
 const ledgerMax = 1000
 
-// newSimulators starts both, without faults or delays, with reports of delivery
-// a little after each accepted message. watches are told what they see.
-func newSimulators(world *child.World, seed uint64, watches ...*replyWatch) (*simulators, error) {
+// simOptions is what a part wants of the simulators besides answers.
+type simOptions struct {
+	// watch is told what they see; nil for nobody.
+	watch *replyWatch
+	// latency is how long the model thinks.
+	latency openaisim.Latency
+	// hold, if not nil, keeps every call of the model until it is closed.
+	hold <-chan struct{}
+}
+
+// newSimulators starts both, without faults, with reports of delivery a little after
+// each accepted message.
+func newSimulators(world *child.World, seed uint64, o simOptions) (*simulators, error) {
 	s := &simulators{world: world}
 	var calls sync.Map // receipt of a model call -> when it was received
-	model := openaisim.Options{Plan: openaisim.Plan{Seed: seed}, LedgerMax: ledgerMax,
+	model := openaisim.Options{Plan: openaisim.Plan{Seed: seed, Latency: o.latency}, LedgerMax: ledgerMax,
 		OnCall: func(m openaisim.Moment, c openaisim.Call) {
-			for _, w := range watches {
-				switch m {
-				case openaisim.CallReceived:
-					calls.Store(c.Receipt, time.Now())
-				case openaisim.CallAnswered:
-					if began, ok := calls.LoadAndDelete(c.Receipt); ok {
-						w.modelAnswered(c.Text, time.Since(began.(time.Time)))
-					}
+			if m == openaisim.CallReceived {
+				s.asked.Add(1)
+				if o.hold != nil {
+					<-o.hold
+				}
+			}
+			if o.watch == nil {
+				return
+			}
+			switch m {
+			case openaisim.CallReceived:
+				calls.Store(c.Receipt, time.Now())
+			case openaisim.CallAnswered:
+				if began, ok := calls.LoadAndDelete(c.Receipt); ok {
+					o.watch.modelAnswered(c.Text, time.Since(began.(time.Time)))
 				}
 			}
 		}}
@@ -51,8 +68,8 @@ func newSimulators(world *child.World, seed uint64, watches ...*replyWatch) (*si
 			if m != metasim.SendReceived {
 				return
 			}
-			for _, w := range watches {
-				w.graphReceived(e.Text, time.Now())
+			if o.watch != nil {
+				o.watch.graphReceived(e.Text, time.Now())
 			}
 			if e.Accepted {
 				s.accepted.Add(1)
@@ -73,6 +90,9 @@ func newSimulators(world *child.World, seed uint64, watches ...*replyWatch) (*si
 
 // acceptedSends counts messages that Graph accepted.
 func (s *simulators) acceptedSends() int64 { return s.accepted.Load() }
+
+// modelCalls counts requests that the model received.
+func (s *simulators) modelCalls() int64 { return s.asked.Load() }
 
 func (s *simulators) close() {
 	_ = s.graph.Close() // what is cut off belongs to a server that is gone

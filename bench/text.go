@@ -27,6 +27,8 @@ func (r *Report) Text() string {
 	r.textRounds(&b, fmt.Sprintf("Rounds (%v after %v of warm-up)", s.Measure, s.Warm), r.Rounds)
 	r.textRounds(&b, "Open loop: latency from the time a request was due", r.Open)
 	r.textReply(&b)
+	r.Noisy.text(&b)
+	r.Flight.text(&b)
 	if m := r.Memory; m != nil {
 		fmt.Fprintf(&b, "Memory per resident conversation, over %d: %.0f B live heap outside the store's buffers"+
 			" (sampled; all heap %.0f B, RSS %.0f B)\n\n", m.Resident, m.Heap, m.WholeHeap, m.RSS)

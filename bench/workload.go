@@ -24,6 +24,9 @@ type Workload struct {
 	InTurn bool
 	// Instagram is the share of conversations on Instagram, 0 to 1.
 	Instagram float64
+	// Noise is how many times as many messages the first tenant gets as each other one;
+	// 0 for as many. It replaces Skew.
+	Noise int
 	// Seed makes the same workload again.
 	Seed uint64
 }
@@ -55,6 +58,9 @@ func BuildRequests(world *child.World, w Workload, n int, now time.Time) *Reques
 	if w.Skew > 1 {
 		pick = rand.NewZipf(rng, w.Skew, 1, total-1).Uint64
 	}
+	if w.Noise > 0 {
+		pick = func() uint64 { return w.noisy(rng) }
+	}
 	app := &world.Apps[0]
 	mac := hmac.New(sha256.New, []byte(app.Secret))
 	sum := make([]byte, 0, sha256.Size)
@@ -80,6 +86,12 @@ func BuildRequests(world *child.World, w Workload, n int, now time.Time) *Reques
 		r.convs = append(r.convs, uint32(conv))
 	}
 	return r
+}
+
+// noisy draws a conversation, of the first tenant Noise times as often as of each other.
+func (w *Workload) noisy(rng *rand.Rand) uint64 {
+	tenant := max(0, rng.IntN(w.Noise+w.Tenants-1)-w.Noise+1)
+	return uint64(rng.IntN(w.Conversations)*w.Tenants + tenant)
 }
 
 // Len is the number of requests.

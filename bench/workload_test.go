@@ -51,6 +51,30 @@ func TestRequests_AreSignedValidAndUnique(t *testing.T) {
 	}
 }
 
+func TestRequests_NoiseIsOfTheFirstTenant(t *testing.T) {
+	const others, times, n = 20, 100, 12_000
+	w := Workload{Tenants: others + 1, Conversations: 50, Noise: times, Seed: 1}
+	r := BuildRequests(child.NewWorld(w.Tenants), w, n, time.Now())
+	count := make([]int, w.Tenants)
+	people := map[int]bool{}
+	for i := range r.Len() {
+		c := r.Conversation(i)
+		count[c%w.Tenants]++
+		people[c] = true
+	}
+	if share := float64(count[0]) / n; share < 0.8 || share > 0.87 {
+		t.Errorf("the first tenant has %.2f of the messages, want 100 of 120", share)
+	}
+	for tenant, c := range count[1:] {
+		if c < 60 || c > 140 {
+			t.Errorf("tenant %d has %d messages, want about 100", tenant+1, c)
+		}
+	}
+	if len(people) < w.Conversations*others/2 {
+		t.Errorf("%d people wrote", len(people))
+	}
+}
+
 func TestRequests_FindTheirIndexInTheRemoteID(t *testing.T) {
 	world := child.NewWorld(1)
 	r := BuildRequests(world, Workload{Tenants: 1, Conversations: 4, InTurn: true, Instagram: 0.5, Seed: 1}, 8, time.Now())

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"strings"
 	"time"
 )
 
@@ -110,13 +111,17 @@ func ReadEvents(r io.Reader, f func(*Event) error) error {
 	}
 }
 
-// Export runs `export` for one tenant on a stopped engine's data directory and
-// calls f for each event, in feed order.
+// Export runs `export` for one tenant, or for all when tenant is empty, on a stopped
+// engine's data directory and calls f for each event, in the tenant's feed order.
 func Export(ctx context.Context, o Options, tenant string, f func(*Event) error) error {
 	if err := o.ensureDefaults(); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, o.Binary, o.offline("export", "--tenant", tenant)...)
+	whose := []string{"--all"}
+	if tenant != "" {
+		whose = []string{"--tenant", tenant}
+	}
+	cmd := exec.CommandContext(ctx, o.Binary, o.offline("export", whose...)...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	cmd.SysProcAttr = dieWithParent()
@@ -130,7 +135,7 @@ func Export(ctx context.Context, o Options, tenant string, f func(*Event) error)
 	readErr := ReadEvents(out, f)
 	_, _ = io.Copy(io.Discard, out)
 	if err := cmd.Wait(); err != nil {
-		return fmt.Errorf("child: export of %s: %w: %s", tenant, err, clip(stderr.Bytes()))
+		return fmt.Errorf("child: export %s: %w: %s", strings.Join(whose, " "), err, clip(stderr.Bytes()))
 	}
 	return readErr
 }

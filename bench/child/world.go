@@ -109,6 +109,10 @@ type Config struct {
 	// the model costs.
 	InsideHosts []string
 	PricingFile string
+	// HTTP2 has the model called over HTTP/2; CallsMax bounds its calls, 0 keeps the
+	// default.
+	HTTP2    bool
+	CallsMax int
 	// Node makes the engine a node of a cluster; nil leaves it alone.
 	Node *NodeConfig
 }
@@ -144,6 +148,12 @@ func WriteFiles(dir string, w *World, c Config) (config, bootstrap string, err e
 	}
 	set(assistant, "quiet_period", c.QuietPeriod)
 	set(assistant, "pricing_file", c.PricingFile)
+	if c.HTTP2 {
+		assistant["http2"] = true
+	}
+	if c.CallsMax > 0 {
+		assistant["calls_max"] = c.CallsMax
+	}
 	set(sends, "reconcile_after", c.ReconcileAfter)
 	sections := map[string]map[string]any{}
 	for name, m := range map[string]map[string]any{"meta": meta, "assistant": assistant, "sends": sends} {

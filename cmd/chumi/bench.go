@@ -63,6 +63,7 @@ export; a run that lost one prints no throughput.`,
 	f.Float64SliceVar(&o.Rates, "rates", o.Rates, "open-loop rates, requests per second")
 	f.BoolVar(&o.Poisson, "poisson", false, "draw exponential gaps between arrivals")
 	f.Float64Var(&o.ReplyRate, "reply-rate", o.ReplyRate, "messages per second while reply time is measured")
+	f.IntVar(&o.Flights, "flights", o.Flights, "turns in flight at once when their memory is measured")
 	f.IntVar(&o.Resident, "resident", o.Resident, "conversations that memory is measured with")
 	cmd.AddCommand(c.boundCommand())
 	return cmd

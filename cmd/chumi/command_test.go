@@ -79,6 +79,7 @@ func TestOffline_RefusesWhatIsNotThere(t *testing.T) {
 	}{
 		{[]string{"export", "--data-dir", dir, "--tenant", "nobody"}, exitUsage, "acme bolt"},
 		{[]string{"export", "--data-dir", t.TempDir(), "--tenant", "acme"}, exitFailed, "no store"},
+		{[]string{"export", "--data-dir", dir, "--tenant", "acme", "--all"}, exitUsage, "one of them"},
 		{[]string{"check", "--data-dir", "/nonexistent"}, exitFailed, "no store"},
 		{[]string{"erase", "--data-dir", dir, "--tenant", "acme"}, exitUsage, "--contact"},
 		{[]string{"tail"}, exitUsage, "CHUMI_KEY"},
@@ -91,6 +92,35 @@ func TestOffline_RefusesWhatIsNotThere(t *testing.T) {
 		if out.Len() > 0 {
 			t.Errorf("%v printed %q", c.args, out.String())
 		}
+	}
+}
+
+func TestExport_AllIsEveryTenantInTurn(t *testing.T) {
+	_, args := outside(t)
+	dir := t.TempDir()
+	e := startEngine(t, dir, write(t, "b.yaml", twoTenants), args...)
+	for _, c := range []struct{ app, secret, number, waba string }{
+		{"acme-app", "secret-of-acme", "106000000000001", "102000000000001"}, {"bolt-app", "secret-of-bolt", "106000000000002", "102000000000002"}} {
+		if status := e.post(c.app, c.secret, waText(c.number, c.waba, "4915550100001", "wamid.ALL"+c.app, "hello")); status != 200 {
+			t.Fatalf("a webhook for %s got %d", c.app, status)
+		}
+	}
+	e.stop()
+	var out, errs, want bytes.Buffer
+	if code := run(t.Context(), []string{"export", "--data-dir", dir, "--all"}, nil, &out, &errs); code != exitOK {
+		t.Fatalf("exit %d: %s", code, errs.String())
+	}
+	for _, tenant := range []string{"acme", "bolt"} {
+		events := exported(t, dir, tenant)
+		if len(events) == 0 {
+			t.Errorf("%s has no events", tenant)
+		}
+		for _, ev := range events {
+			want.WriteString(ev.line)
+		}
+	}
+	if out.String() != want.String() {
+		t.Errorf("all is\n%s\nwant\n%s", out.String(), want.String())
 	}
 }
 

@@ -17,14 +17,24 @@ import (
 var offlineKeys = []string{"data_dir", "keys.file"}
 
 func (c *cli) exportCommand() *cobra.Command {
-	var tenant string
+	var (
+		tenant string
+		all    bool
+	)
 	cmd := &cobra.Command{Use: "export", Short: "Print a tenant's events as JSON lines, offline, in feed order",
 		Long: `export reads a data directory whose engine is stopped and prints every event of
-a tenant, one JSON object per line, in the shape of GET /v1/events. It holds
-personal data: treat it like the data directory.`,
+a tenant, one JSON object per line, in the shape of GET /v1/events; with --all
+those of every tenant, one tenant after the other. It holds personal data: treat
+it like the data directory.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if all && tenant != "" {
+				return usageError(errors.New("--tenant and --all: give one of them"))
+			}
 			return c.offline(cmd, func(ctx context.Context, s *persistence.Store) error {
+				if all {
+					return c.exportAll(ctx, s)
+				}
 				if err := knownTenant(ctx, s, tenant); err != nil {
 					return err
 				}
@@ -33,7 +43,21 @@ personal data: treat it like the data directory.`,
 		}}
 	c.configFlags(cmd, offlineKeys...)
 	cmd.Flags().StringVar(&tenant, "tenant", "", "id of the tenant")
+	cmd.Flags().BoolVar(&all, "all", false, "every tenant")
 	return cmd
+}
+
+func (c *cli) exportAll(ctx context.Context, s *persistence.Store) error {
+	d, err := persistence.OpenDirectory(ctx, s, chat.Settings{})
+	if err != nil {
+		return err
+	}
+	for _, t := range d.Tenants() {
+		if err := c.export(s, t.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *cli) export(s *persistence.Store, t chat.TenantID) error {
