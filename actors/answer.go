@@ -172,22 +172,30 @@ func (a *modelCall) sumUp() {
 }
 
 // costOf is what an answer cost by the price list; zero for a model that is not on
-// it. Providers name the served model with its date: the list may have it without.
+// it.
 func (s *System) costOf(a *chat.Answer, asked []chat.ModelRef) chat.Money {
-	if s.opt.Prices == nil {
-		return 0
-	}
 	tokens := a.Tokens
 	if tokens == (chat.Tokens{}) {
 		tokens = chat.Tokens{Prompt: a.PromptTokens, Output: a.OutTokens}
 	}
-	refs := append([]chat.ModelRef{{Provider: a.Provider, Model: a.Model}, {Provider: a.Provider, Model: undated(a.Model)}}, asked...)
+	p := s.price(chat.ModelRef{Provider: a.Provider, Model: a.Model}, asked...)
+	return p.Of(tokens)
+}
+
+// price is the first that the list has: of the model that answered, or of those that
+// were asked; nothing when it has none. Providers name the served model with its date:
+// the list may have it without.
+func (s *System) price(served chat.ModelRef, asked ...chat.ModelRef) (p chat.Price) {
+	if s.opt.Prices == nil {
+		return p
+	}
+	refs := append([]chat.ModelRef{served, {Provider: served.Provider, Model: undated(served.Model)}}, asked...)
 	for _, ref := range refs {
 		if p, found := s.opt.Prices.Price(ref); found {
-			return p.Of(tokens)
+			return p
 		}
 	}
-	return 0
+	return p
 }
 
 // undated is the name of a model without the date behind it: -2026-01-31.

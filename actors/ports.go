@@ -261,7 +261,7 @@ type Prices interface {
 	CallCost(models []chat.ModelRef, limits chat.TurnLimits) chat.CallCost
 	// Unpriced are those of the models whose price is not known.
 	Unpriced(models []chat.ModelRef) []chat.ModelRef
-	// Price is what a model costs per token; found is false for one without a price.
+	// Price is what a model costs; found is false for one without a price.
 	Price(m chat.ModelRef) (p chat.Price, found bool)
 }
 
@@ -289,9 +289,10 @@ type Toolbox interface {
 	Run(ctx context.Context, r chat.ToolRun) chat.ToolResult
 }
 
-// Transcriber writes down what is said in a voice note.
+// Transcriber writes down what is said in a voice note, and says what that took but
+// for its cost.
 type Transcriber interface {
-	Transcribe(ctx context.Context, t chat.TenantID, name, mimeType string, r io.Reader) (text string, err error)
+	Transcribe(ctx context.Context, t chat.TenantID, name, mimeType string, r io.Reader) (text string, used chat.Spend, err error)
 }
 
 // Uploads knows under which id Meta has a file of the engine.

@@ -18,7 +18,7 @@ const (
 )
 
 // hear has the voice notes that the call answers written down, and recorded: each is
-// heard once.
+// heard once, and paid when it is recorded. Without money for more, none is.
 func (a *modelCall) hear() {
 	sys := a.turns.sys
 	if p := a.talk.Settings.Profile; p == nil || !p.Voice || sys.opt.Transcriber == nil || sys.opt.Opener == nil {
@@ -29,13 +29,17 @@ func (a *modelCall) hear() {
 		if a.heard(f) {
 			continue
 		}
-		text, cost, err := a.transcribe(f)
+		if !sys.affords(a.call.tenant, 0) {
+			sys.opt.Logger.Warn("a voice note is not listened to: the budget is used up", "tenant", a.call.tenant)
+			break
+		}
+		text, used, err := a.transcribe(f)
 		if err != nil {
 			sys.opt.Logger.Warn("a voice note is not understood", "tenant", a.call.tenant, "error", err)
 			continue
 		}
 		sys.insist(a.call.tenant, a.call.group, a.call.conversation,
-			chat.Transcribed{Message: f.Message, Index: f.Index, Text: text, Cost: cost})
+			chat.Transcribed{Message: f.Message, Index: f.Index, Text: text, Used: used})
 		heard = true
 	}
 	if !heard {
@@ -61,22 +65,23 @@ func (a *modelCall) heard(f *chat.MediaRecord) bool {
 	return false
 }
 
-func (a *modelCall) transcribe(f *chat.MediaRecord) (text string, cost chat.Money, err error) {
+func (a *modelCall) transcribe(f *chat.MediaRecord) (text string, used chat.Spend, err error) {
 	sys := a.turns.sys
 	ctx, cancel := context.WithCancel(a.call.ctx)
 	defer cancel()
 	defer sys.opt.Clock.AfterFunc(voiceWait, cancel)()
 	body, err := sys.opt.Opener.Open(ctx, a.call.tenant, chat.BlobID(f.Blob), f.Key, 0)
 	if err != nil {
-		return "", 0, err
+		return "", used, err
 	}
 	defer body.Close()
 	name := path.Base("/" + f.Filename)
 	if f.Filename == "" {
 		name = "voice.ogg"
 	}
-	text, err = sys.opt.Transcriber.Transcribe(ctx, a.call.tenant, name, f.MIME, io.LimitReader(body, voiceBytesMax))
-	return text, 0, err
+	text, used, err = sys.opt.Transcriber.Transcribe(ctx, a.call.tenant, name, f.MIME, io.LimitReader(body, voiceBytesMax))
+	used.Cost = sys.priceOf(&used)
+	return text, used, err
 }
 
 // look brings the pictures that the call answers, latest first, as many as a model is

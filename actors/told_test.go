@@ -29,7 +29,7 @@ func TestSystem_PaysOnceForWhatIsBroughtTwice(t *testing.T) {
 		})
 		for _, f := range []chat.Fact{
 			chat.Summarized{Summary: chat.Summary{UpTo: 2, Text: "they talked", Cost: 3}},
-			chat.Transcribed{Message: chat.MessageIDAt(id, 2), Text: "hello", Cost: 4},
+			chat.Transcribed{Message: chat.MessageIDAt(id, 2), Text: "hello", Used: chat.Spend{Cost: 4}},
 			chat.Summarized{Summary: chat.Summary{UpTo: 2, Text: "they talked", Cost: 3}},
 		} {
 			s.insist("acme", s.opt.Leadership.Group("acme"), id, f)

@@ -122,8 +122,8 @@ type Transcribed struct {
 	Message MessageID
 	Index   int
 	Text    string
-	// Cost is what it cost to hear it.
-	Cost Money
+	// Used is what it took to hear it.
+	Used Spend
 }
 
 func (Summarized) fact()       {}

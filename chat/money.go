@@ -55,9 +55,10 @@ type Tokens struct {
 	Estimated bool `json:"estimated,omitempty"`
 }
 
-// Price is what a model costs, per token.
+// Price is what a model costs, per token, and per second of the sound that it hears.
 type Price struct {
 	Input, Cached, Output Money
+	Second                Money
 }
 
 // Of is the cost of a call; cached tokens cost as any where the list has no price

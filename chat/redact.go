@@ -21,7 +21,7 @@ func Redacted(e Event) Event {
 		e.Update = &u
 	case e.Media != nil:
 		// The file is named for whoever deletes it; without its key nobody reads it.
-		r := MediaRecord{Message: e.Media.Message, Index: e.Media.Index, Blob: e.Media.Blob, Cost: e.Media.Cost, Reason: "revoked"}
+		r := MediaRecord{Message: e.Media.Message, Index: e.Media.Index, Blob: e.Media.Blob, Used: e.Media.Used, Reason: "revoked"}
 		e.Media = &r
 	case e.Turn != nil:
 		// The answer is the text of all the messages that it was cut into.

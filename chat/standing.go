@@ -200,8 +200,8 @@ type MediaRecord struct {
 	Key []byte `json:"key,omitempty"`
 	// Transcript is what is heard in it, of MediaTranscribed.
 	Transcript string `json:"transcript,omitempty"`
-	// Cost is what that cost.
-	Cost Money `json:"cost,omitempty"`
+	// Used is what that took; nil in other kinds.
+	Used *Spend `json:"used,omitempty"`
 	// Reason says why it failed.
 	Reason string `json:"reason,omitempty"`
 }

@@ -335,8 +335,8 @@ func (p *step) transcribed(f Transcribed) {
 		p.duplicate()
 		return
 	}
-	p.pay(f.Cost)
-	p.emit(Event{Kind: MediaTranscribed, Media: &MediaRecord{Message: f.Message, Index: f.Index, Transcript: f.Text, Cost: f.Cost}})
+	p.pay(f.Used.Cost)
+	p.emit(Event{Kind: MediaTranscribed, Media: &MediaRecord{Message: f.Message, Index: f.Index, Transcript: f.Text, Used: &f.Used}})
 }
 
 // pay counts what was not reserved.

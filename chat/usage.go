@@ -33,6 +33,11 @@ func UsageOf(events []Event) []Usage {
 		}
 		out = append(out, Usage{Counter: string(word), Amount: amount})
 	}
+	spent := func(e *Event, s *Spend) {
+		add(e, "tokens_prompt", s.Tokens.Prompt)
+		add(e, "tokens_output", s.Tokens.Output)
+		add(e, "money", int64(s.Cost))
+	}
 	for i := range events {
 		e := &events[i]
 		switch e.Kind {
@@ -62,8 +67,8 @@ func UsageOf(events []Event) []Usage {
 			add(e, "tokens_output", e.Summary.Tokens.Output)
 			add(e, "money", int64(e.Summary.Cost))
 		case MediaTranscribed:
-			if e.Media != nil {
-				add(e, "money", int64(e.Media.Cost))
+			if e.Media != nil && e.Media.Used != nil {
+				spent(e, e.Media.Used)
 			}
 		case ToolStarted:
 			add(e, "tools", 1)

@@ -108,7 +108,7 @@ func (p *proof) turns(e *chat.Event) error {
 	case e.Kind == chat.SummaryMade:
 		p.cost += int64(e.Summary.Cost)
 	case e.Kind == chat.MediaTranscribed:
-		p.cost += int64(e.Media.Cost)
+		p.cost += int64(e.Media.Used.Cost)
 	case e.Tool != nil && !e.Tool.Late:
 		return p.tool(e)
 	}

@@ -82,7 +82,8 @@ func everyEvent() []chat.Event {
 		case payloadSettings:
 			e.Settings = &chat.ChannelSettings{Channel: "wa", Version: 2, Changed: at, By: "k1", Greeting: new(string)}
 		case payloadMedia:
-			e.Media = &chat.MediaRecord{Message: id, Index: 1, Blob: "b", Size: 9, SHA256: "ab12", MIME: "image/png", Key: []byte{1}}
+			e.Media = &chat.MediaRecord{Message: id, Index: 1, Blob: "b", Size: 9, SHA256: "ab12", MIME: "image/png", Key: []byte{1},
+				Used: &chat.Spend{Operation: chat.OperationTranscription, Provider: "own", Model: "whisper", Tokens: chat.Tokens{Output: 2}, Seconds: 1.5, Cost: 7}}
 		case payloadAssistant:
 			e.Assistant = &chat.AssistantChange{Assistant: "main", Version: 3, Before: 2, By: "eve@acme.test", Note: "hello", Channels: []chat.ChannelID{"wa"}}
 		case payloadBudget:

@@ -25,7 +25,8 @@ type pricingFile struct {
 	Models   []pricingModel `yaml:"models"`
 }
 
-// pricingModel is one line: prices are in the currency, per million tokens.
+// pricingModel is one line: prices are in the currency, per million tokens, and per
+// minute of sound.
 type pricingModel struct {
 	Provider string   `yaml:"provider"`
 	Model    string   `yaml:"model"`
@@ -33,6 +34,7 @@ type pricingModel struct {
 	Input    string   `yaml:"input"`
 	Cached   string   `yaml:"cached"`
 	Output   string   `yaml:"output"`
+	Minute   string   `yaml:"minute"`
 }
 
 // loadPricing reads a price list from a file; an empty path is the list that comes
@@ -80,7 +82,12 @@ func parsePricing(path string, data []byte) (*chat.PriceList, error) {
 			name, text string
 			needed     bool
 			to         *chat.Money
-		}{{"input", m.Input, true, &p.Input}, {"cached", m.Cached, false, &p.Cached}, {"output", m.Output, true, &p.Output}} {
+			per        chat.Money
+			rest       string
+		}{{"input", m.Input, m.Minute == "", &p.Input, 1e6, "has more than three digits after the point"},
+			{"cached", m.Cached, false, &p.Cached, 1e6, "has more than three digits after the point"},
+			{"output", m.Output, m.Minute == "", &p.Output, 1e6, "has more than three digits after the point"},
+			{"minute", m.Minute, false, &p.Second, 60, "is no whole number of billionths a second"}} {
 			if part.text == "" {
 				if part.needed {
 					lines[key+part.name] = lines[key+"model"]
@@ -88,14 +95,14 @@ func parsePricing(path string, data []byte) (*chat.PriceList, error) {
 				}
 				continue
 			}
-			perMillion, err := chat.ParseMoney(part.text)
-			if err == nil && perMillion%1e6 != 0 {
-				err = errors.New("has more than three digits after the point")
+			price, err := chat.ParseMoney(part.text)
+			if err == nil && price%part.per != 0 {
+				err = errors.New(part.rest)
 			}
 			if err != nil {
 				refuse(key+part.name, "%v", err)
 			}
-			*part.to = perMillion / 1e6
+			*part.to = price / part.per
 		}
 		if strings.TrimSpace(m.Model) == "" {
 			refuse(key+"model", "is required")

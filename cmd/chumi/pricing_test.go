@@ -21,6 +21,13 @@ func TestPricing_TheListThatComesWithThisVersion(t *testing.T) {
 	if got := p.Of(chat.Tokens{Prompt: 1_000_000, Cached: 500_000, Output: 1_000_000}); got != 1_850_000_000 {
 		t.Errorf("a million tokens each way, half of the prompt known, cost %d, want 1.85 in billionths", got)
 	}
+	for model, want := range map[string]chat.Money{"whisper-1": 9_000_000, "gpt-4o-transcribe": 3_500_000, "gpt-4o-mini-transcribe": 1_750_000} {
+		p, found := list.Price(chat.ModelRef{Model: model})
+		used := chat.Spend{Tokens: chat.Tokens{Prompt: 1000, Output: 100}, Seconds: 90}
+		if !found || p.For(&used) != want {
+			t.Errorf("a minute and a half by %s costs %d, want %d", model, p.For(&used), want)
+		}
+	}
 	if _, found := list.Price(chat.ModelRef{Model: "gpt-9"}); found {
 		t.Error("a model that is not in the list has a price")
 	}
@@ -34,6 +41,7 @@ func TestPricing_ProblemsNameTheLine(t *testing.T) {
 		head + "  - model: m\n    input: 1\n    outptu: 2\n":                                           `p.yaml:6: models[0].outptu: is not a known key; did you mean "models[0].output"?`,
 		head + "  - model: m\n    input: 1\n":                                                          `p.yaml:4: models[0].output: is required`,
 		head + "  - model: m\n    input: -1\n    output: 2\n":                                          `p.yaml:5: models[0].input: wants an amount`,
+		head + "  - model: m\n    minute: 0.0000001\n":                                                 `p.yaml:5: models[0].minute: is no whole number`,
 		head + "  - model: m\n    input: 0.0005\n    output: 2\n":                                      `p.yaml:5: models[0].input: has more than three digits`,
 		head + "  - {model: m, input: 1, output: 1}\n  - {model: x, also: [m], input: 1, output: 1}\n": `p.yaml:5: models[1].model: has the price of "m" for the second time`,
 	} {

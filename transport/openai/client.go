@@ -75,8 +75,9 @@ type Options struct {
 	ConnectionsMax int
 	// Simulated marks every answer as made by the built-in simulator.
 	Simulated bool
-	// Spent is told what Embed and Transcribe used, on their goroutine. Can be nil.
-	Spent func(Spend)
+	// Spent is told what each request of Embed used, but for its cost, on its goroutine:
+	// also of those before one that failed. Can be nil.
+	Spent func(chat.TenantID, chat.Spend)
 	// Metrics can be nil.
 	Metrics *metrics.Model
 	// Transport can be nil: then one with connection limits is built.

@@ -56,7 +56,9 @@ func (c *Client) embed(ctx context.Context, p *provider, t chat.TenantID, ref ch
 				tokens.Prompt += textTokens(text)
 			}
 		}
-		c.spend(Spend{Tenant: t, Operation: string(operationEmbeddings), Provider: ref.Provider, Model: ref.Model, Tokens: tokens})
+		if c.opt.Spent != nil {
+			c.opt.Spent(t, chat.Spend{Operation: chat.OperationEmbeddings, Provider: ref.Provider, Model: ref.Model, Tokens: tokens})
+		}
 	}
 	c.observe(operationEmbeddings, began, asked, failure, tokens)
 	model := string(resp.Model)
@@ -99,10 +101,4 @@ func (c *Client) side(ctx context.Context, p *provider, call func(context.Contex
 			}
 		}
 	})
-}
-
-func (c *Client) spend(s Spend) {
-	if c.opt.Spent != nil {
-		c.opt.Spent(s)
-	}
 }

@@ -23,9 +23,14 @@ func cosine(a, b []float32) float64 {
 }
 
 func TestClient_EmbedsInOrderAndInParts(t *testing.T) {
-	var spent []openai.Spend
+	var spent []chat.Spend
 	sim, base := startSim(t, openaisim.Options{Price: openaisim.Price{Prompt: 20}})
-	c := open(t, openai.Options{BaseURL: base, Spent: func(s openai.Spend) { spent = append(spent, s) }})
+	c := open(t, openai.Options{BaseURL: base, Spent: func(who chat.TenantID, s chat.Spend) {
+		if who != "acme" {
+			t.Errorf("told of %s", who)
+		}
+		spent = append(spent, s)
+	}})
 	var texts []string
 	for i := range 300 {
 		texts = append(texts, fmt.Sprintf("number %d of the catalog", i))
@@ -46,7 +51,7 @@ func TestClient_EmbedsInOrderAndInParts(t *testing.T) {
 	var tokens int64
 	for _, s := range spent {
 		tokens += s.Tokens.Prompt
-		if s.Tenant != "acme" || s.Operation != "embeddings" || s.Tokens.Estimated {
+		if s.Operation != chat.OperationEmbeddings || s.Tokens.Estimated {
 			t.Errorf("spent %+v", s)
 		}
 	}
@@ -76,31 +81,55 @@ func TestClient_RefusesVectorsThatCannotBe(t *testing.T) {
 }
 
 func TestClient_Transcribes(t *testing.T) {
-	var spent []openai.Spend
-	_, base := startSim(t, openaisim.Options{APIKey: "k", Transcript: func(name string, sound []byte) string {
+	sim, base := startSim(t, openaisim.Options{APIKey: "k", Price: openaisim.Price{Prompt: 3, Output: 7}, Transcript: func(name string, sound []byte) string {
 		return name + " says " + string(sound)
 	}})
-	c := open(t, openai.Options{BaseURL: base, APIKey: "k", Spent: func(s openai.Spend) { spent = append(spent, s) }})
+	c := open(t, openai.Options{BaseURL: base, APIKey: "k"})
+	var bill chat.Money
 	for _, tc := range []struct{ name, mime, want string }{
 		{"Ana Maria 491701234567.opus", "audio/ogg; codecs=opus", "a.ogg says hola"},
 		{"x.mp3", "", "a.mp3 says hola"},
 		{"x.exe", "application/x-msdownload", "a.ogg says hola"},
 	} {
-		text, err := c.Transcribe(t.Context(), "acme", tc.name, tc.mime, strings.NewReader("hola"))
+		text, used, err := c.Transcribe(t.Context(), "acme", tc.name, tc.mime, strings.NewReader("hola"))
 		if err != nil || text != tc.want {
 			t.Errorf("%s: %q, %v", tc.name, text, err)
 		}
+		if used.Operation != chat.OperationTranscription || used.Model != openai.DefaultTranscriptionModel || used.Tokens.Estimated {
+			t.Errorf("%s used %+v", tc.name, used)
+		}
+		bill += chat.Price{Input: 3, Output: 7}.For(&used)
 	}
-	if len(spent) != 3 || spent[0].Tokens.Output == 0 || spent[0].Tokens.Estimated || spent[0].Operation != "transcription" {
-		t.Errorf("spent %+v", spent)
+	if bill != chat.Money(sim.Cost()) || bill == 0 {
+		t.Errorf("%d is billed for what cost %d", bill, sim.Cost())
 	}
-	_, err := c.Transcribe(t.Context(), "acme", "x.ogg", "audio/ogg", strings.NewReader(""))
+	_, _, err := c.Transcribe(t.Context(), "acme", "x.ogg", "audio/ogg", strings.NewReader(""))
 	if me := modelError(t, err); me.Reason != "empty" {
 		t.Error(err)
 	}
-	_, err = c.Transcribe(t.Context(), "acme", "x.ogg", "audio/ogg", strings.NewReader(strings.Repeat("x", 25<<20+1)))
+	_, _, err = c.Transcribe(t.Context(), "acme", "x.ogg", "audio/ogg", strings.NewReader(strings.Repeat("x", 25<<20+1)))
 	if me := modelError(t, err); me.Reason != "too_long" || !me.Permanent {
 		t.Error(err)
+	}
+}
+
+// What a server says of a sound is billed by the second or by the token, whichever the
+// price list knows, and what it does not say is not free.
+func TestClient_CountsWhatItHeard(t *testing.T) {
+	sound := strings.Repeat("x", 3000)
+	for body, want := range map[string]chat.Money{
+		`{"text":"hola","usage":{"type":"duration","seconds":12}}`:                       12_000,
+		`{"text":"hola","duration":2.5}`:                                                 2_500,
+		`{"text":"hola","usage":{"type":"tokens","input_tokens":14,"output_tokens":4}}`:  0,
+		`{"text":"hola","usage":{"type":"tokens","input_tokens":-9,"output_tokens":-1}}`: 3_000,
+		`{"text":"hola"}`: 3_000,
+		`{"text":"hola","usage":{"type":"duration","seconds":-3}}`: 3_000,
+	} {
+		c := serve(t, openai.Options{}, status(200, "", body))
+		_, used, err := c.Transcribe(t.Context(), "acme", "", "", strings.NewReader(sound))
+		if got := (chat.Price{Second: 1000}).For(&used); err != nil || got != want {
+			t.Errorf("%s: %d of %+v, %v; want %d", body, got, used, err, want)
+		}
 	}
 }
 
@@ -118,7 +147,7 @@ func TestClient_SideCallsShareTheBreaker(t *testing.T) {
 	if modelError(t, err).Reason != "breaker_open" {
 		t.Error(err)
 	}
-	_, err = c.Transcribe(t.Context(), "acme", "", "", strings.NewReader("x"))
+	_, _, err = c.Transcribe(t.Context(), "acme", "", "", strings.NewReader("x"))
 	if modelError(t, err).Reason != "breaker_open" || calls != 2 {
 		t.Errorf("%v after %d calls", err, calls)
 	}

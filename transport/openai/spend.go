@@ -11,20 +11,9 @@ type operation string
 
 const (
 	operationChat          operation = "chat"
-	operationEmbeddings    operation = "embeddings"
-	operationTranscription operation = "transcription"
+	operationEmbeddings              = operation(chat.OperationEmbeddings)
+	operationTranscription           = operation(chat.OperationTranscription)
 )
-
-// Spend is what a call besides Complete used.
-type Spend struct {
-	Tenant chat.TenantID
-	// Operation is "embeddings" or "transcription".
-	Operation       string
-	Provider, Model string
-	Tokens          chat.Tokens
-	// Seconds of sound were listened to, where the provider says so.
-	Seconds float64
-}
 
 // observe counts a call that ended, or was not made because its provider is not well.
 func (c *Client) observe(op operation, began time.Time, asked bool, failure *chat.ModelError, t chat.Tokens) {

@@ -22,22 +22,23 @@ var endings = map[string]string{
 	"audio/wav": ".wav", "audio/x-wav": ".wav", "audio/webm": ".webm", "audio/flac": ".flac", "video/mp4": ".mp4", "audio/amr": ".amr",
 }
 
-// Transcribe returns what is said in a sound file. name is used for its ending alone,
-// where the type is not known. The error is always a *chat.ModelError.
-func (c *Client) Transcribe(ctx context.Context, t chat.TenantID, name, mimeType string, sound io.Reader) (string, error) {
+// Transcribe returns what is said in a sound file, and what that used. name is used
+// for its ending alone, where the type is not known. The error is always a
+// *chat.ModelError.
+func (c *Client) Transcribe(ctx context.Context, t chat.TenantID, name, mimeType string, sound io.Reader) (text string, used chat.Spend, err error) {
 	ref := c.opt.Transcription
 	p, failure := c.provider(t, ref)
 	if failure != nil {
-		return "", failure
+		return "", used, failure
 	}
 	data, err := io.ReadAll(io.LimitReader(sound, soundMax+1))
 	switch {
 	case err != nil:
-		return "", &chat.ModelError{Reason: reasonCut}
+		return "", used, &chat.ModelError{Reason: reasonCut}
 	case len(data) > soundMax:
-		return "", &chat.ModelError{Reason: reasonTooLong, Permanent: true}
+		return "", used, &chat.ModelError{Reason: reasonTooLong, Permanent: true}
 	case len(data) == 0:
-		return "", &chat.ModelError{Reason: reasonEmpty, Permanent: true}
+		return "", used, &chat.ModelError{Reason: reasonEmpty, Permanent: true}
 	}
 	var resp goopenai.AudioResponse
 	var raw []byte
@@ -52,16 +53,15 @@ func (c *Client) Transcribe(ctx context.Context, t chat.TenantID, name, mimeType
 		}
 		return err
 	})
-	spend := Spend{Tenant: t, Operation: string(operationTranscription), Provider: ref.Provider, Model: ref.Model}
 	if failure == nil {
-		spend.Tokens, spend.Seconds = heard(raw, resp.Text)
-		c.spend(spend)
+		used = chat.Spend{Operation: chat.OperationTranscription, Provider: ref.Provider, Model: ref.Model}
+		used.Tokens, used.Seconds = heard(raw, resp.Text, len(data))
 	}
-	c.observe(operationTranscription, began, asked, failure, spend.Tokens)
+	c.observe(operationTranscription, began, asked, failure, used.Tokens)
 	if failure != nil {
-		return "", failure
+		return "", used, failure
 	}
-	return strings.TrimSpace(resp.Text), nil
+	return strings.TrimSpace(resp.Text), used, nil
 }
 
 // ending is of the type, or of the name; a voice note of WhatsApp where neither says.
@@ -80,8 +80,13 @@ func ending(name, mimeType string) string {
 	return ".ogg"
 }
 
-// heard reads what a transcription used, which go-openai does not.
-func heard(raw []byte, text string) (chat.Tokens, float64) {
+// soundRate is how many bytes a second of sound has at least, where nobody says how
+// long it is: half of what voice notes have.
+const soundRate = 1000
+
+// heard reads what a transcription used, which go-openai does not. Of what the server
+// says neither in tokens nor in seconds, both are estimated, upwards.
+func heard(raw []byte, text string, size int) (t chat.Tokens, seconds float64) {
 	var said struct {
 		Duration float64
 		Usage    struct {
@@ -91,9 +96,13 @@ func heard(raw []byte, text string) (chat.Tokens, float64) {
 		}
 	}
 	_ = json.Unmarshal(raw, &said) // what it does not say is estimated
-	t := chat.Tokens{Prompt: said.Usage.Input, Output: said.Usage.Output}
+	t = chat.Tokens{Prompt: max(said.Usage.Input, 0), Output: max(said.Usage.Output, 0)}
+	seconds = max(said.Duration, said.Usage.Seconds, 0)
 	if t.Prompt == 0 && t.Output == 0 {
 		t = chat.Tokens{Output: textTokens(text), Estimated: true}
+		if seconds == 0 {
+			seconds = float64(size) / soundRate
+		}
 	}
-	return t, max(said.Duration, said.Usage.Seconds)
+	return t, seconds
 }
