@@ -15,10 +15,10 @@ CRASH := Crash|PowerCut|Kill|Simulator
 CRASHING = $$(grep -rlE '^func Test[A-Za-z0-9_]*($(CRASH))' --include='*_test.go' . | xargs -n1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint gofmt vet gen verify verify-gen verify-mod torture nemesis bench retrieval fuzz e2e cluster clean
+.PHONY: help run build test race lint gofmt vet gen verify verify-gen verify-mod verify-deploy torture nemesis bench retrieval fuzz e2e cluster clean
 
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: build ## build, start the engine with both simulators, print the address of the page
 	$(BIN)/chumi dev
@@ -79,6 +79,10 @@ verify-gen:
 	t=$$(mktemp -d) && $(GENERATED) > $$t/before && $(MAKE) -s gen && $(GENERATED) > $$t/after && \
 	cmp -s $$t/before $$t/after; r=$$?; rm -rf $$t; \
 	[ $$r = 0 ] || { echo "the generated code was stale; commit what make gen wrote" >&2; exit 1; }
+
+verify-deploy: ## hold manifests against the types of Kubernetes, and run what they start as processes
+	$(GO) test ./deploy
+	cd tools && $(GO) mod tidy -diff && $(GO) mod verify && $(GO) vet ./... && $(GO) test ./...
 
 cluster: build ## run three nodes and one simulator on this machine, in ./cluster
 	tools/cluster.sh $(BIN)/chumi cluster

@@ -188,6 +188,9 @@ func command(t *testing.T, args ...string) (string, error) {
 // anyPorts are flags for free ports of loopback.
 var anyPorts = []string{"--edge-addr", "127.0.0.1:0", "--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0"}
 
+// nowhere is where these engines look for Graph.
+const nowhere = "http://127.0.0.1:9"
+
 // bootstrap is one shop with a WhatsApp number.
 const bootstrap = `
 apps: [{id: shop, app_secret: secret-of-shop, verify_token: token-of-shop}]

@@ -107,7 +107,7 @@ func TestUnit_StartsTheEngine(t *testing.T) {
 	}
 	cmd := exec.Command(binary(t), append(args[1:], anyPorts...)...)
 	cmd.Dir = "/"
-	cmd.Env = []string{"NOTIFY_SOCKET=" + filepath.Join(dir, "notify")}
+	cmd.Env = []string{"NOTIFY_SOCKET=" + filepath.Join(dir, "notify"), "CHUMI_META__GRAPH_URL=" + nowhere, "CHUMI_META__INSTAGRAM_URL=" + nowhere}
 	for _, kv := range set["Environment"] {
 		cmd.Env = append(cmd.Env, place.Replace(kv))
 	}
