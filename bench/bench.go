@@ -21,10 +21,14 @@ const (
 	PartNoisy    = "noisy"    // reply time of others beside a tenant with a hundred times their traffic
 	PartFlight   = "flight"   // memory of turns in flight, and turns a second
 	PartMemory   = "memory"   // memory per resident conversation
+	PartScale    = "scale"    // cost of a message, restart and memory with millions stored; only when named
 )
 
 // Parts lists every part in the order they run.
-func Parts() []string {
+func Parts() []string { return append(quickParts(), PartScale) }
+
+// quickParts are those that run when none are named: each takes minutes at most.
+func quickParts() []string {
 	return []string{PartHeadline, PartOpen, PartReply, PartNoisy, PartFlight, PartMemory}
 }
 
@@ -44,7 +48,7 @@ type Options struct {
 
 	// Commit is what the binary was built from, for the report.
 	Commit string
-	// Parts to run, in order; empty means all.
+	// Parts to run, in order; empty means all but PartScale.
 	Parts []string
 	// Rows to run in the headline, of RowAcks and RowReplies; empty means both.
 	// The ratios need RowAcks.
@@ -88,6 +92,9 @@ type Options struct {
 	Flights int
 	// Resident is how many conversations memory is measured with.
 	Resident int
+	// Stored is how many conversations the store holds at last in PartScale, of which
+	// StoredResident are then made resident.
+	Stored, StoredResident int
 
 	// OtherMax is the share of one CPU that others may use before a round is
 	// invalid; LagMax how late the generator may be at p99 (or 5 % of the p99
@@ -111,6 +118,8 @@ const (
 	DefaultReplyQuiet    = 100 * time.Millisecond
 	DefaultFlights       = 20_000
 	DefaultResident      = 50_000
+	DefaultStored        = 5_000_000
+	DefaultStoredActive  = 1_000_000
 	DefaultOtherMax      = 0.10
 	DefaultLagMax        = time.Millisecond
 
@@ -133,6 +142,8 @@ func (o *Options) EnsureDefaults() {
 	def(&o.ReplyQuiet, DefaultReplyQuiet)
 	def(&o.Flights, DefaultFlights)
 	def(&o.Resident, DefaultResident)
+	def(&o.Stored, DefaultStored)
+	def(&o.StoredResident, DefaultStoredActive)
 	def(&o.OtherMax, DefaultOtherMax)
 	def(&o.LagMax, DefaultLagMax)
 	def(&o.Requests, int(requestsPerSecond*(o.Warm+o.Measure).Seconds()))
@@ -140,7 +151,7 @@ func (o *Options) EnsureDefaults() {
 		o.Log = io.Discard
 	}
 	if len(o.Parts) == 0 {
-		o.Parts = Parts()
+		o.Parts = quickParts()
 	}
 	if len(o.Rows) == 0 {
 		o.Rows = []string{RowAcks, RowReplies}
@@ -219,7 +230,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		Conns: o.Conns, Rounds: o.Rounds, Warm: o.Warm, Measure: o.Measure, BodyBytes: r.requests.BodySize(),
 	}
 	parts := map[string]func(context.Context) error{
-		PartHeadline: r.headline, PartOpen: r.open, PartReply: r.reply, PartNoisy: r.noisy, PartFlight: r.flight, PartMemory: r.memory,
+		PartHeadline: r.headline, PartOpen: r.open, PartReply: r.reply, PartNoisy: r.noisy, PartFlight: r.flight, PartMemory: r.memory, PartScale: r.scale,
 	}
 	for _, p := range Parts() {
 		if !slices.Contains(o.Parts, p) {

@@ -45,6 +45,7 @@ type Report struct {
 	Noisy  *NoisyResult  `json:"noisy,omitempty"`
 	Flight *FlightResult `json:"flight,omitempty"`
 	Memory *MemoryResult `json:"memory,omitempty"`
+	Scale  *ScaleResult  `json:"scale,omitempty"`
 	Took   time.Duration `json:"took_ns"`
 }
 
@@ -54,7 +55,7 @@ func (r *Report) Failed() bool { return r.Lost > 0 || r.Twice > 0 }
 // void takes the figures out of the report of a lossy run: what it measured is not
 // the work that was asked for. Which rounds lost what stays.
 func (r *Report) void() {
-	r.Headline, r.Reply, r.Noisy, r.Flight, r.Memory = nil, nil, nil, nil, nil
+	r.Headline, r.Reply, r.Noisy, r.Flight, r.Memory, r.Scale = nil, nil, nil, nil, nil, nil
 	for _, rounds := range [][]Round{r.Rounds, r.Open} {
 		for i, x := range rounds {
 			rounds[i] = Round{Number: x.Number, Target: x.Target, Row: x.Row, Rate: x.Rate, Invalid: "the run lost or doubled messages",

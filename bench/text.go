@@ -33,6 +33,7 @@ func (r *Report) Text() string {
 		fmt.Fprintf(&b, "Memory per resident conversation, over %d: %.0f B live heap outside the store's buffers"+
 			" (sampled; all heap %.0f B, RSS %.0f B)\n\n", m.Resident, m.Heap, m.WholeHeap, m.RSS)
 	}
+	r.Scale.text(&b)
 	fmt.Fprintf(&b, "%d acknowledged messages compared with the export: 0 lost, 0 doubled. Took %v.\n",
 		r.Acknowledged, r.Took.Round(time.Second))
 	return b.String()

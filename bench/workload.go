@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"hash"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -29,6 +30,8 @@ type Workload struct {
 	Noise int
 	// Seed makes the same workload again.
 	Seed uint64
+	// First is added to the index of each request, which its message's remote id ends in.
+	First int
 }
 
 // instagram spreads the Instagram share evenly over conversations.
@@ -70,22 +73,28 @@ func BuildRequests(world *child.World, w Workload, n int, now time.Time) *Reques
 		if !w.InTurn {
 			conv = pick()
 		}
-		body = w.appendBody(body[:0], world, conv, i, now)
-		mac.Reset()
-		mac.Write(body)
-		sum = mac.Sum(sum[:0])
-		r.arena = append(r.arena, "POST /hooks/"...)
-		r.arena = append(r.arena, app.ID...)
-		r.arena = append(r.arena, " HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: "...)
-		r.arena = strconv.AppendInt(r.arena, int64(len(body)), 10)
-		r.arena = append(r.arena, "\r\nX-Hub-Signature-256: sha256="...)
-		r.arena = hex.AppendEncode(r.arena, sum)
-		r.arena = append(r.arena, "\r\n\r\n"...)
-		r.arena = append(r.arena, body...)
+		body = w.appendBody(body[:0], world, conv, w.First+i, now)
+		r.arena, sum = appendRequest(r.arena, app.ID, mac, sum, body)
 		r.ends = append(r.ends, len(r.arena))
 		r.convs = append(r.convs, uint32(conv))
 	}
 	return r
+}
+
+// appendRequest appends a POST of body, signed with mac; sum is room for the signature,
+// to be given again.
+func appendRequest(b []byte, app string, mac hash.Hash, sum, body []byte) (request, again []byte) {
+	mac.Reset()
+	mac.Write(body)
+	sum = mac.Sum(sum[:0])
+	b = append(b, "POST /hooks/"...)
+	b = append(b, app...)
+	b = append(b, " HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: "...)
+	b = strconv.AppendInt(b, int64(len(body)), 10)
+	b = append(b, "\r\nX-Hub-Signature-256: sha256="...)
+	b = hex.AppendEncode(b, sum)
+	b = append(b, "\r\n\r\n"...)
+	return append(b, body...), sum
 }
 
 // noisy draws a conversation, of the first tenant Noise times as often as of each other.
@@ -132,11 +141,34 @@ func (w *Workload) appendBody(b []byte, world *child.World, conv uint64, i int, 
 			`"recipient":{"id":%q},"timestamp":%d,"message":{"mid":"aWdfZAG1faXRlbToxOklHTWVzc2FnZAUlEOjE3ODQxNDA3%0*d","text":"%s #%d"}}]}]}`,
 			ch.InstagramID, now.UnixMilli(), conv, ch.InstagramID, now.UnixMilli(), remoteDigits, i, customerText, i)
 	}
+	b = append(b, whatsAppBody...)
+	b = w.appendWhatsApp(b, world, conv, i, now)
+	return append(b, "]}"...)
+}
+
+const whatsAppBody = `{"object":"whatsapp_business_account","entry":[`
+
+// appendBatch writes a webhook with n messages, one to each of the conversations from
+// conv on, which are all on WhatsApp; the first has index i.
+func (w *Workload) appendBatch(b []byte, world *child.World, conv uint64, i, n int, now time.Time) []byte {
+	b = append(b, whatsAppBody...)
+	for k := range n {
+		if k > 0 {
+			b = append(b, ',')
+		}
+		b = w.appendWhatsApp(b, world, conv+uint64(k), i+k, now)
+	}
+	return append(b, "]}"...)
+}
+
+// appendWhatsApp writes one entry of a WhatsApp webhook.
+func (w *Workload) appendWhatsApp(b []byte, world *child.World, conv uint64, i int, now time.Time) []byte {
+	tenant := int(conv) % w.Tenants
 	ch := &world.Channels[2*tenant]
 	from := fmt.Sprintf("49151%09d", conv)
-	return fmt.Appendf(b, `{"object":"whatsapp_business_account","entry":[{"id":%q,"changes":[{"value":{"messaging_product":"whatsapp",`+
+	return fmt.Appendf(b, `{"id":%q,"changes":[{"value":{"messaging_product":"whatsapp",`+
 		`"metadata":{"display_phone_number":"4930%08d","phone_number_id":%q},"contacts":[{"profile":{"name":"Customer %d"},"wa_id":%q,"user_id":"DE.%016d"}],`+
-		`"messages":[{"from":%q,"from_user_id":"DE.%016d","id":"wamid.HBgNNDkxNTE2Nzg5MDEyFQIAEhgUM0EyQjRDNkQ4RTBGMTIzNDU2Nzg%0*d","timestamp":"%d","text":{"body":"%s #%d"},"type":"text"}]},"field":"messages"}]}]}`,
+		`"messages":[{"from":%q,"from_user_id":"DE.%016d","id":"wamid.HBgNNDkxNTE2Nzg5MDEyFQIAEhgUM0EyQjRDNkQ4RTBGMTIzNDU2Nzg%0*d","timestamp":"%d","text":{"body":"%s #%d"},"type":"text"}]},"field":"messages"}]}`,
 		ch.WABA, tenant, ch.PhoneNumberID, conv, from, conv, from, conv, remoteDigits, i, now.Unix(), customerText, i)
 }
 

@@ -51,6 +51,29 @@ func TestRequests_AreSignedValidAndUnique(t *testing.T) {
 	}
 }
 
+// A batch holds what single webhooks would.
+func TestWorkload_BatchHoldsEachMessageOnce(t *testing.T) {
+	const n = 7
+	world, w, now := child.NewWorld(3), Workload{Tenants: 3, Conversations: 10}, time.Unix(1_790_000_000, 0)
+	type hook struct {
+		Object string
+		Entry  []json.RawMessage
+	}
+	var batch hook
+	if err := json.Unmarshal(w.appendBatch(nil, world, 5, 100, n, now), &batch); err != nil || len(batch.Entry) != n {
+		t.Fatalf("%d entries, %v", len(batch.Entry), err)
+	}
+	for k := range n {
+		var one hook
+		if err := json.Unmarshal(w.appendBody(nil, world, uint64(5+k), 100+k, now), &one); err != nil {
+			t.Fatal(err)
+		}
+		if one.Object != batch.Object || !bytes.Equal(one.Entry[0], batch.Entry[k]) {
+			t.Errorf("entry %d is\n%s\nalone it is\n%s", k, batch.Entry[k], one.Entry[0])
+		}
+	}
+}
+
 func TestRequests_NoiseIsOfTheFirstTenant(t *testing.T) {
 	const others, times, n = 20, 100, 12_000
 	w := Workload{Tenants: others + 1, Conversations: 50, Noise: times, Seed: 1}

@@ -113,6 +113,8 @@ type Config struct {
 	// default.
 	HTTP2    bool
 	CallsMax int
+	// ResidentMax is how many conversations stay in memory; 0 keeps the default.
+	ResidentMax int
 	// Node makes the engine a node of a cluster; nil leaves it alone.
 	Node *NodeConfig
 }
@@ -160,6 +162,9 @@ func WriteFiles(dir string, w *World, c Config) (config, bootstrap string, err e
 		if len(m) > 0 {
 			sections[name] = m
 		}
+	}
+	if c.ResidentMax > 0 {
+		sections["engine"] = map[string]any{"resident_max": c.ResidentMax}
 	}
 	if len(c.InsideHosts) > 0 {
 		sections["egress"] = map[string]any{"inside_hosts": c.InsideHosts}

@@ -65,6 +65,8 @@ export; a run that lost one prints no throughput.`,
 	f.Float64Var(&o.ReplyRate, "reply-rate", o.ReplyRate, "messages per second while reply time is measured")
 	f.IntVar(&o.Flights, "flights", o.Flights, "turns in flight at once when their memory is measured")
 	f.IntVar(&o.Resident, "resident", o.Resident, "conversations that memory is measured with")
+	f.IntVar(&o.Stored, "stored", o.Stored, "conversations that the part scale stores")
+	f.IntVar(&o.StoredResident, "stored-resident", o.StoredResident, "conversations that the part scale then makes resident")
 	cmd.AddCommand(c.boundCommand())
 	return cmd
 }

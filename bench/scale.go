@@ -1,0 +1,311 @@
+package bench
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/chumiai/chumi/bench/child"
+)
+
+// ScaleResult is what millions of stored conversations cost. Each has one message and is
+// held by people.
+type ScaleResult struct {
+	// Small and Large are the same load on conversations drawn from all that are stored,
+	// with few and with many stored. CPU and Acks are Large over Small, of the engine's
+	// CPU per message and of acknowledgements per second.
+	Small ScaleSide `json:"small"`
+	Large ScaleSide `json:"large"`
+	CPU   float64   `json:"cpu_ratio"`
+	Acks  float64   `json:"acks_ratio"`
+	// Filled is how long the store took to fill, in webhooks of batchLen messages; Disk
+	// what it then took.
+	Filled time.Duration `json:"filled_ns"`
+	Disk   int64         `json:"disk_bytes"`
+	// Restart is from the start of a process to its ready line, with Owed conversations
+	// that wait for a turn, after a kill.
+	Restart time.Duration `json:"restart_ns"`
+	Owed    int           `json:"owed"`
+	// Resident conversations took Heap bytes each of live heap without the store's
+	// buffers, and the process RSS bytes in all.
+	Resident int64   `json:"resident"`
+	Heap     float64 `json:"heap_bytes"`
+	RSS      int64   `json:"rss_bytes"`
+}
+
+// ScaleSide is a closed loop on a store with so many conversations.
+type ScaleSide struct {
+	Stored     int       `json:"stored"`
+	Throughput float64   `json:"acks_per_second"`
+	Ack        Quantiles `json:"ack"`
+	ServerCPU  float64   `json:"server_cpu_us_per_message"`
+	Written    float64   `json:"written_bytes_per_message"`
+	Invalid    string    `json:"invalid,omitempty"`
+}
+
+const (
+	// scaleSmall is how many conversations the first load meets, scaleOwed how many wait
+	// for a turn when the engine is killed.
+	scaleSmall, scaleOwed = 10_000, 10_000
+	// batchLen is how many messages a webhook of a filling holds, fillers how many are
+	// under way.
+	batchLen, fillers = 500, 8
+	// scaleRate bounds what a load can be acknowledged a second: bodies are signed before.
+	scaleRate = 30_000
+)
+
+// scale fills a store and measures on it.
+func (r *runner) scale(ctx context.Context) error {
+	side := int(scaleRate * (r.o.Warm + r.o.Measure).Seconds())
+	f := &filler{runner: r, world: r.world, w: Workload{Tenants: r.o.Tenants, Conversations: r.o.Stored / r.o.Tenants, Seed: r.o.Seed},
+		acked: NewBitset(2*r.o.Stored + scaleOwed + 2*side)}
+	sims, err := newSimulators(r.world, r.o.Seed, simOptions{})
+	if err != nil {
+		return err
+	}
+	defer sims.close()
+	model := sims.modelURL
+	sims.modelURL = "" // people hold every conversation
+	s, err := r.startWith(ctx, TargetEngine, child.Config{}, sims)
+	if err != nil {
+		return err
+	}
+	defer func() { s.Kill() }()
+	result := &ScaleResult{Owed: scaleOwed}
+	began := time.Now()
+	if err := f.fill(ctx, s, 0, min(scaleSmall, r.o.Stored)); err != nil {
+		return err
+	}
+	filled := time.Since(began)
+	if result.Small, err = f.measure(ctx, s, side); err != nil {
+		return err
+	}
+	began = time.Now()
+	if err := f.fill(ctx, s, f.stored, r.o.Stored-f.stored); err != nil {
+		return err
+	}
+	result.Filled = filled + time.Since(began)
+	if result.Large, err = f.measure(ctx, s, side); err != nil {
+		return err
+	}
+	if result.Small.ServerCPU > 0 && result.Small.Throughput > 0 {
+		result.CPU, result.Acks = result.Large.ServerCPU/result.Small.ServerCPU, result.Large.Throughput/result.Small.Throughput
+	}
+	if result.Restart, err = f.restart(ctx, s, sims, model); err != nil {
+		return err
+	}
+	result.Disk = dirSize(s.options.DataDir)
+	if err := f.reside(ctx, s, sims, result); err != nil {
+		return err
+	}
+	v, err := r.compare(ctx, s, f.acked)
+	if err != nil {
+		return err
+	}
+	if v.Lost+v.Twice == 0 {
+		_ = os.RemoveAll(s.dir)
+	}
+	r.report.Scale = result
+	return nil
+}
+
+// filler posts messages and remembers which were acknowledged.
+type filler struct {
+	*runner
+	world *child.World
+	w     Workload
+	acked *Bitset
+	// next is the index of the next message, stored how many conversations there are.
+	next, stored int
+}
+
+// fill writes a message to each of n conversations from first on, and says how far it is.
+func (f *filler) fill(ctx context.Context, s *server, first, n int) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var at, done atomic.Int64
+	begin, began, base := time.Now(), time.Now(), f.next
+	var wg sync.WaitGroup
+	for range fillers {
+		wg.Go(func() {
+			p := poster{filler: f, wire: wire{addr: s.Edge}}
+			defer p.wire.close()
+			for ctx.Err() == nil {
+				from := int(at.Add(batchLen) - batchLen)
+				if from >= n {
+					return
+				}
+				length := min(batchLen, n-from)
+				if err := p.post(first+from, base+from, length); err != nil {
+					cancel(err)
+					return
+				}
+				done.Add(int64(length))
+			}
+		})
+	}
+	finished := make(chan struct{})
+	go func() { wg.Wait(); close(finished) }()
+	tick := time.NewTicker(10 * time.Second)
+	defer tick.Stop()
+	for open := true; open; {
+		select {
+		case <-finished:
+			open = false
+		case <-tick.C:
+			f.logf("scale: %d of %d conversations written, %.0f/s", done.Load(), n, float64(done.Load())/time.Since(began).Seconds())
+		}
+	}
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	f.next += n
+	f.stored = max(f.stored, first+n)
+	f.logf("scale: %d messages in %v", n, time.Since(begin).Round(time.Second))
+	return nil
+}
+
+// poster is one connection of a filling.
+type poster struct {
+	*filler
+	wire               wire
+	body, request, sum []byte
+}
+
+// post writes to length conversations from first on; their messages have indexes from i
+// on.
+func (p *poster) post(first, i, length int) error {
+	const tries = 50
+	app := &p.world.Apps[0]
+	p.body = p.w.appendBatch(p.body[:0], p.world, uint64(first), i, length, time.Now())
+	p.request, p.sum = appendRequest(p.request[:0], app.ID, hmac.New(sha256.New, []byte(app.Secret)), p.sum, p.body)
+	for try := 1; ; try++ {
+		status, err := p.wire.post(p.request)
+		if err == nil && status == 200 {
+			break
+		}
+		if try == tries {
+			return fmt.Errorf("bench: a webhook of %d messages was not acknowledged: status %d, %v", length, status, err)
+		}
+		time.Sleep(100 * time.Millisecond) // Meta repeats what is not answered 200, later
+	}
+	for k := range length {
+		p.acked.Set(i + k)
+	}
+	return nil
+}
+
+// measure loads a server with single messages to conversations drawn from all.
+func (f *filler) measure(ctx context.Context, s *server, n int) (ScaleSide, error) {
+	side := ScaleSide{Stored: f.stored}
+	w := f.w
+	w.Conversations, w.First = f.stored/w.Tenants, f.next
+	w.Seed += uint64(f.next)
+	requests := BuildRequests(f.world, w, n, time.Now())
+	settleDisk()
+	var meter *Meter
+	var meterErr error
+	load := Load{Addrs: []string{s.Edge}, Requests: requests, Conns: f.o.Conns, Warm: f.o.Warm, Measure: f.o.Measure,
+		OnMeasure: func() { meter, meterErr = StartMeter(s.options.DataDir, s.Pid()) }}
+	sample, err := load.Run(ctx)
+	if err == nil {
+		err = meterErr
+	}
+	if err != nil {
+		return side, err
+	}
+	round := &Round{Ack: quantiles(sample.Ack)}
+	if round.Spent, err = meter.Stop(); err != nil {
+		return side, err
+	}
+	for i := range n {
+		if sample.Acked.Has(i) {
+			f.acked.Set(f.next + i)
+		}
+	}
+	f.next += n
+	side.Throughput, side.Ack, side.Invalid = sample.Throughput(), round.Ack, f.invalid(round, sample)
+	if sample.Acks > 0 {
+		side.ServerCPU = float64(round.Spent.Server.Microseconds()) / float64(sample.Acks)
+		side.Written = float64(round.Spent.Written) / float64(sample.Acks)
+	}
+	f.logf("scale: %d stored: %.0f acks/s, p99 %.1f ms, %.0f us and %.0f B a message %s", side.Stored, side.Throughput, side.Ack.P99,
+		side.ServerCPU, side.Written, side.Invalid)
+	return side, nil
+}
+
+// restart has new conversations wait for a turn, kills the engine and starts it again.
+func (f *filler) restart(ctx context.Context, s *server, sims *simulators, model string) (time.Duration, error) {
+	configure := func(c child.Config) error {
+		c.GraphURL, c.InstagramURL = sims.graphURL, sims.graphURL
+		_, _, err := child.WriteFiles(s.dir, f.world, c)
+		return err
+	}
+	// The turns wait longer than the restart takes: else it would begin and end them.
+	if err := configure(child.Config{ModelURL: model, QuietPeriod: neverQuiet}); err != nil {
+		return 0, err
+	}
+	if err := s.restart(ctx); err != nil {
+		return 0, err
+	}
+	if err := f.fill(ctx, s, f.stored, scaleOwed); err != nil {
+		return 0, err
+	}
+	s.Kill()
+	if err := configure(child.Config{ResidentMax: f.o.StoredResident + scaleOwed + f.o.StoredResident/10}); err != nil {
+		return 0, err
+	}
+	e, err := child.Start(ctx, s.options)
+	if err != nil {
+		return 0, err
+	}
+	s.Engine = e
+	took := e.Ready.Sub(e.Began)
+	f.logf("scale: ready %.2f s after a kill, with %d stored and %d owed", took.Seconds(), f.stored, scaleOwed)
+	return took, nil
+}
+
+// reside makes conversations resident, each by a message, and stops the engine.
+func (f *filler) reside(ctx context.Context, s *server, sims *simulators, result *ScaleResult) error {
+	before, err := readHeap(ctx, s)
+	if err != nil {
+		return err
+	}
+	if err := f.fill(ctx, s, 0, min(f.o.StoredResident, f.o.Stored)); err != nil {
+		return err
+	}
+	after, err := readHeap(ctx, s)
+	if err != nil {
+		return err
+	}
+	result.Resident, result.RSS = after.resident, int64(after.rss)
+	if n := after.resident - before.resident; n > 0 {
+		result.Heap = (after.own - before.own) / float64(n)
+	}
+	f.logf("scale: %d resident, %.0f B heap each, RSS %.1f GB", result.Resident, result.Heap, float64(result.RSS)/1e9)
+	return s.Terminate()
+}
+
+func (r *ScaleResult) text(b io.Writer) {
+	if r == nil {
+		return
+	}
+	fmt.Fprintf(b, "Stored conversations\n")
+	for _, s := range []*ScaleSide{&r.Small, &r.Large} {
+		fmt.Fprintf(b, "  with %d: %.0f acks/s, p99 %.1f ms; engine %.0f us and %.0f B to disk a message", s.Stored, s.Throughput, s.Ack.P99, s.ServerCPU, s.Written)
+		if s.Invalid != "" {
+			fmt.Fprintf(b, "  INVALID: %s", s.Invalid)
+		}
+		fmt.Fprintln(b)
+	}
+	fmt.Fprintf(b, "  many over few: %.2f x the CPU of a message, %.2f x the acks/s\n", r.CPU, r.Acks)
+	fmt.Fprintf(b, "  filled in %v; %.1f GB on disk, %.0f B a conversation\n", r.Filled.Round(time.Second), float64(r.Disk)/1e9, float64(r.Disk)/float64(max(1, r.Large.Stored)))
+	fmt.Fprintf(b, "  ready %.2f s after a kill, with %d conversations that waited for a turn\n", r.Restart.Seconds(), r.Owed)
+	fmt.Fprintf(b, "  %d resident at once: %.0f B live heap each outside the store's buffers, RSS of the process %.1f GB\n\n", r.Resident, r.Heap, float64(r.RSS)/1e9)
+}
