@@ -72,6 +72,8 @@ func (d *draft) known(it *item) (k chat.Known, err error) {
 		k.Docs, err = d.every(chat.DocAssistant)
 	case chat.BudgetSeen:
 		k.Original, k.Seen, err = d.claimed(chat.ClaimDigest, f.Key())
+	case chat.Spent:
+		k.Original, k.Seen, err = d.claimed(chat.ClaimDigest, f.Key())
 	case chat.ToolsPut:
 		k.Docs, err = d.stored(f.Docs)
 	case chat.CatalogPut:

@@ -43,6 +43,8 @@ type System struct {
 	bridge *bridge
 	// resident counts conversations that are resident on the node.
 	resident atomic.Int64
+	// charges counts what was given to Charge.
+	charges atomic.Uint64
 	// asking counts deliveries and commands under way; attempts counts HTTP
 	// attempts whose outcome is not recorded yet.
 	asking, attempts turnstile

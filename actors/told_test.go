@@ -48,3 +48,32 @@ func TestSystem_PaysOnceForWhatIsBroughtTwice(t *testing.T) {
 		}
 	})
 }
+
+// What was used outside conversations is counted once for each call, although the store
+// says of each first answer that it may not be.
+func TestSystem_ChargesEachCallOnce(t *testing.T) {
+	prices := &chat.PriceList{Prices: map[chat.ModelRef]chat.Price{{Model: "small"}: {Input: 5}}}
+	inBubble(t, func(o *Options) { o.Prices = prices }, func(t *testing.T, s *System, store *memStore, _ *ledgerGraph) {
+		doubts := map[string]bool{}
+		store.setBefore(func(c chat.Commit) (chat.Receipt, bool) {
+			if len(c.Events) != 1 || c.Events[0].Kind != chat.ModelUsed || doubts[c.Claims[0].Key] {
+				return chat.Receipt{}, false
+			}
+			doubts[c.Claims[0].Key] = true
+			store.mu.Lock()
+			defer store.mu.Unlock()
+			store.apply(c)
+			return chat.Receipt{Answer: chat.Unknown}, true
+		})
+		for _, tokens := range []int64{2, 2, 7} {
+			s.Charge("acme", chat.Spend{Operation: chat.OperationEmbeddings, Model: "small", Tokens: chat.Tokens{Prompt: tokens}})
+		}
+		s.Charge("acme", chat.Spend{Operation: chat.OperationEmbeddings, Model: "unpriced", Tokens: chat.Tokens{Prompt: 9}})
+		settle(time.Minute)
+		store.mu.Lock()
+		defer store.mu.Unlock()
+		if paid := store.count[chat.BudgetCounter(time.Now())]; paid != 55 || len(doubts) != 4 {
+			t.Errorf("%d is counted for what cost 55, in doubt were %v", paid, doubts)
+		}
+	})
+}

@@ -54,7 +54,7 @@ func (c *Conversation) Apply(e Event) {
 	case SummaryMade, MediaTranscribed, ContactLinked, ReceivedQuarantined, Erased, MessageEdited, ContactMerged,
 		ContactSplit, ConsentChanged, ChannelChanged, TemplateChanged, SettingsChanged,
 		AssistantDrafted, AssistantPublished, AssistantRolledBack, AssistantPlaced,
-		ToolsChanged, CatalogChanged, OrdersChanged, BudgetReached, BudgetChanged:
+		ToolsChanged, CatalogChanged, OrdersChanged, BudgetReached, BudgetChanged, ModelUsed:
 	}
 }
 

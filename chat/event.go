@@ -55,6 +55,7 @@ const (
 	AssistantPlaced     EventKind = 63 // Assistant: the channels it answers on
 	BudgetReached       EventKind = 64 // Budget: the money of the month has reached a bound
 	BudgetChanged       EventKind = 65 // Change: what the tenant allows its assistants to spend
+	ModelUsed           EventKind = 66 // Spend: a call to a model outside conversations
 	ToolsChanged        EventKind = 50 // Change: tools, their servers, secrets or hosts
 	CatalogChanged      EventKind = 51 // Change: products
 	OrdersChanged       EventKind = 52 // Change: orders; it names none
@@ -84,6 +85,7 @@ var eventWords = [...]string{
 	AssistantDrafted: "assistant_drafted", AssistantPublished: "assistant_published",
 	AssistantRolledBack: "assistant_rolled_back", AssistantPlaced: "assistant_placed",
 	BudgetReached: "budget_reached", BudgetChanged: "budget_changed",
+	ModelUsed:    "model_used",
 	ToolsChanged: "tools_changed", CatalogChanged: "catalog_changed", OrdersChanged: "orders_changed",
 }
 
@@ -149,6 +151,7 @@ type Event struct {
 	Assistant *AssistantChange
 	Change    *DocChange
 	Budget    *BudgetNews
+	Spend     *Spend
 }
 
 // Attempt is what happened to an outbound message at Graph.

@@ -27,3 +27,38 @@ type Spend struct {
 func (p Price) For(s *Spend) Money {
 	return p.Of(s.Tokens) + Money(math.Ceil(s.Seconds*float64(p.Second)))
 }
+
+// Spent is what a call used that belongs to no conversation: it is paid for once. ID
+// tells it from every other.
+type Spent struct {
+	ID   string
+	Used Spend
+}
+
+func (Spent) fact() {}
+
+// Key makes it count once.
+func (f Spent) Key() string { return "spent/" + f.ID }
+
+// spentDays is how long it is remembered: longer than anybody repeats it.
+const spentDays = 2
+
+// spent pays for a call.
+func (p *step) spent(f Spent) {
+	if p.in.Known.Seen {
+		p.duplicate()
+		return
+	}
+	p.d.Claims = append(p.d.Claims, Claim{Kind: ClaimDigest, Key: f.Key(), Day: Day(p.now) + spentDays})
+	p.pay(f.Used.Cost)
+	used := f.Used
+	p.emit(Event{Kind: ModelUsed, Spend: &used})
+}
+
+// Aside is what an event says was spent beside turns and summaries; nil for nothing.
+func (e *Event) Aside() *Spend {
+	if e.Media != nil {
+		return e.Media.Used
+	}
+	return e.Spend
+}

@@ -104,6 +104,8 @@ func Step(s *Conversation, in Input) Decision {
 		p.setAllowance(f)
 	case BudgetSeen:
 		p.budgetSeen(f)
+	case Spent:
+		p.spent(f)
 	case ToolsPut:
 		p.toolsPut(f)
 	case CatalogPut:
@@ -127,7 +129,7 @@ func starts(f Fact) bool {
 		return true
 	case *Inbound, Poison, ChannelRefused, ChannelChecked, ChannelHeard, TemplatesFetched, FileUploaded, FileLent, SettingsChange,
 		DraftAssistant, PublishAssistant, RollBackAssistant, PlaceAssistant, SetAllowance,
-		ToolsPut, CatalogPut, OrdersPut, KnowledgeChanged, BudgetSeen, TrainingPut:
+		ToolsPut, CatalogPut, OrdersPut, KnowledgeChanged, BudgetSeen, Spent, TrainingPut:
 		return true
 	}
 	return false

@@ -74,7 +74,7 @@ func (p *step) startCall() {
 	money := Reservation{Counter: BudgetCounter(p.now), Amount: int64(r.Reserved), Limit: int64(p.set.Budget)}
 	counts, costs := t.Call == 0 && daily.Limit > 0, r.Reserved > 0
 	// What is counted is counted once, so nothing may be before all is known to be had.
-	switch reason := p.spent(); {
+	switch reason := p.limit(); {
 	case t.Call > 0 && reason != "":
 		p.giveUp(reason)
 		return
@@ -101,8 +101,8 @@ func (p *step) startCall() {
 // exhausted reports whether a reservation is known not to be had.
 func (p *step) exhausted(r Reservation) bool { return slices.Contains(p.in.Known.Exhausted, r.Counter) }
 
-// spent tells which limit forbids another call of the turn; empty for none.
-func (p *step) spent() string {
+// limit tells which limit forbids another call of the turn; empty for none.
+func (p *step) limit() string {
 	w, l := p.c.Work, p.set.limits()
 	switch {
 	case w == nil:

@@ -33,11 +33,6 @@ func UsageOf(events []Event) []Usage {
 		}
 		out = append(out, Usage{Counter: string(word), Amount: amount})
 	}
-	spent := func(e *Event, s *Spend) {
-		add(e, "tokens_prompt", s.Tokens.Prompt)
-		add(e, "tokens_output", s.Tokens.Output)
-		add(e, "money", int64(s.Cost))
-	}
 	for i := range events {
 		e := &events[i]
 		switch e.Kind {
@@ -66,9 +61,11 @@ func UsageOf(events []Event) []Usage {
 			add(e, "tokens_prompt", e.Summary.Tokens.Prompt)
 			add(e, "tokens_output", e.Summary.Tokens.Output)
 			add(e, "money", int64(e.Summary.Cost))
-		case MediaTranscribed:
-			if e.Media != nil && e.Media.Used != nil {
-				spent(e, e.Media.Used)
+		case MediaTranscribed, ModelUsed:
+			if used := e.Aside(); used != nil {
+				add(e, "tokens_prompt", used.Tokens.Prompt)
+				add(e, "tokens_output", used.Tokens.Output)
+				add(e, "money", int64(used.Cost))
 			}
 		case ToolStarted:
 			add(e, "tools", 1)

@@ -148,6 +148,9 @@ func (k *checker) looseRow(pos chat.Pos, key, value []byte) error {
 	if e.Pos != pos {
 		k.broken(InvariantFeed, key, "holds another position")
 	}
+	if used := e.Aside(); used != nil {
+		k.tenant.counted[chat.BudgetCounter(e.Time)] += int64(used.Cost)
+	}
 	return k.inFeed(pos, nil, key)
 }
 

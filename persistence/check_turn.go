@@ -35,8 +35,8 @@ func (k *checker) turn(t *checkedTurns, e *chat.Event, key []byte) {
 		k.modelCall(t, e, key)
 	case e.Kind == chat.SummaryMade && e.Summary != nil:
 		k.tenant.counted[chat.BudgetCounter(e.Time)] += int64(e.Summary.Cost)
-	case e.Media != nil && e.Media.Used != nil:
-		k.tenant.counted[chat.BudgetCounter(e.Time)] += int64(e.Media.Used.Cost)
+	case e.Aside() != nil:
+		k.tenant.counted[chat.BudgetCounter(e.Time)] += int64(e.Aside().Cost)
 	case e.Tool != nil && !e.Tool.Late && k.tenant.journal.erased == 0:
 		k.toolCall(t, e, key)
 	}

@@ -102,6 +102,8 @@ func private(w *wire, e *chat.Event) (err error) {
 		content, err = json.Marshal(e.Change)
 	case e.Budget != nil:
 		content, err = json.Marshal(e.Budget)
+	case e.Spend != nil:
+		content, err = json.Marshal(e.Spend)
 	}
 	w.bytes(13, content)
 	return err
@@ -200,7 +202,7 @@ func public(w *wire, e *chat.Event) error {
 		w.text(2, u.Reason)
 		w.stamp(3, u.ProviderTime)
 		w.close(at)
-	case payloadNone, payloadState, payloadTemplate, payloadMedia, payloadSettings, payloadAssistant, payloadChange, payloadBudget:
+	case payloadNone, payloadState, payloadTemplate, payloadMedia, payloadSettings, payloadAssistant, payloadChange, payloadBudget, payloadSpend:
 		// All of it is private.
 	case payloadUnknown:
 		return chat.E("persistence.encode", chat.KindInvalid, "an event has an unknown kind", nil)
@@ -319,6 +321,8 @@ func (row eventRow) event(t chat.TenantID, c chat.ConversationID, p *recordpb.Pr
 		e.Change, err = decodeJSON[chat.DocChange](p.Content)
 	case payloadBudget:
 		e.Budget, err = decodeJSON[chat.BudgetNews](p.Content)
+	case payloadSpend:
+		e.Spend, err = decodeJSON[chat.Spend](p.Content)
 	}
 	return e, err
 }
@@ -331,7 +335,7 @@ func payloadIn(e *chat.Event) payload {
 		payloadHandoff: e.Handoff != nil, payloadUpdate: e.Update != nil, payloadState: e.State != nil,
 		payloadTemplate: e.Template != nil, payloadMedia: e.Media != nil, payloadSettings: e.Settings != nil,
 		payloadTool: e.Tool != nil, payloadSummary: e.Summary != nil, payloadAssistant: e.Assistant != nil, payloadChange: e.Change != nil,
-		payloadBudget: e.Budget != nil} {
+		payloadBudget: e.Budget != nil, payloadSpend: e.Spend != nil} {
 		if set {
 			found, n = payload(p), n+1
 		}
@@ -364,6 +368,7 @@ const (
 	payloadAssistant
 	payloadChange
 	payloadBudget
+	payloadSpend
 )
 
 func payloadOf(k chat.EventKind) payload {
@@ -400,6 +405,8 @@ func payloadOf(k chat.EventKind) payload {
 		return payloadChange
 	case chat.BudgetReached:
 		return payloadBudget
+	case chat.ModelUsed:
+		return payloadSpend
 	case chat.Erased:
 		return payloadNone
 	}

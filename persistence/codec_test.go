@@ -88,6 +88,8 @@ func everyEvent() []chat.Event {
 			e.Assistant = &chat.AssistantChange{Assistant: "main", Version: 3, Before: 2, By: "eve@acme.test", Note: "hello", Channels: []chat.ChannelID{"wa"}}
 		case payloadBudget:
 			e.Budget = &chat.BudgetNews{Level: chat.BudgetSoft, Month: "2026-11", Counted: 81, Bound: 80}
+		case payloadSpend:
+			e.Spend = &chat.Spend{Operation: chat.OperationEmbeddings, Provider: "own", Model: "small", Tokens: chat.Tokens{Prompt: 9, Estimated: true}, Cost: 7}
 		case payloadNone, payloadUnknown:
 		}
 		out = append(out, e)

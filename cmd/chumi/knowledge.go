@@ -55,11 +55,17 @@ func (t texts) SiteText(ctx context.Context, url string, pages int) (list []chat
 	return list, read, err
 }
 
-// embedder makes vectors by the model of the configuration.
+// embedder makes vectors by the model of the configuration, while there is money.
 type embedder struct {
 	client *openai.Client
 	model  string
+	// most is what is known of a call before it is made; affords reports whether a
+	// tenant has the money for it.
+	most    chat.Spend
+	affords func(t chat.TenantID, most chat.Spend) bool
 }
+
+var errUnaffordable = chat.E("embed", chat.KindUnavailable, "budget_used_up", nil)
 
 // EmbeddingModel implements actors.Embedder: the name includes the provider, as two
 // may have models of one name.
@@ -67,6 +73,13 @@ func (e *embedder) EmbeddingModel(chat.TenantID) string { return e.model }
 
 // Embed implements actors.Embedder.
 func (e *embedder) Embed(ctx context.Context, t chat.TenantID, texts []string) ([][]float32, error) {
+	most := e.most
+	for _, text := range texts {
+		most.Tokens.Prompt += int64(len(text)) // no token is less than a byte
+	}
+	if !e.affords(t, most) {
+		return nil, errUnaffordable
+	}
 	vectors, _, err := e.client.Embed(ctx, t, texts)
 	if err != nil {
 		return nil, chat.E("embed", chat.KindUnavailable, "embedding_failed", err)
@@ -80,7 +93,9 @@ func (s *Server) giveKnowledge(o *actors.Options) {
 	c := &s.opt.Config.Assistant
 	find := knowledge.Options{Documents: s.store, Clock: wallClock{}.Now}
 	if s.model != nil && s.opt.Simulator == nil && c.EmbeddingModel != "" {
-		e := &embedder{client: s.model, model: c.EmbeddingModel}
+		e := &embedder{client: s.model, model: c.EmbeddingModel,
+			most:    chat.Spend{Operation: chat.OperationEmbeddings, Provider: c.EmbeddingProvider, Model: c.EmbeddingModel},
+			affords: func(t chat.TenantID, most chat.Spend) bool { return s.system.Affords(t, most) }}
 		if c.EmbeddingProvider != "" {
 			e.model = c.EmbeddingProvider + "/" + c.EmbeddingModel
 		}

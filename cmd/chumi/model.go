@@ -23,6 +23,7 @@ func (s *Server) buildModel() (*openai.Client, error) {
 	case !s.opt.Config.AssistantReady():
 		return nil, nil
 	}
+	o.Spent = func(t chat.TenantID, used chat.Spend) { s.system.Charge(t, used) }
 	o.Timeout, o.Metrics, o.ConnectionsMax = c.TurnTimeout, &s.metrics.Model, connectionsMax()
 	client, err := openai.New(o)
 	if err == nil {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -29,6 +31,7 @@ type sideLine struct {
 	Media struct {
 		Used *chat.Spend `json:"used"`
 	} `json:"media"`
+	Used *chat.Spend `json:"used"`
 }
 
 // ofSides adds up what the simulator reckons for the requests to an API that it answered.
@@ -156,5 +159,102 @@ func TestMoney_OfVoiceNotes(t *testing.T) {
 				t.Errorf("the simulator reckons %d; in events %d, in the usage %s, in the budget %d", ledger, shown, sum.Cost, counted)
 			}
 		})
+	}
+}
+
+// TestMoney_OfVectors has texts read and searched for: what the simulator reckons for
+// their vectors is in the events, the usage and the budget, over a restart too. With a
+// price list that does not know the model the same comparison fails.
+func TestMoney_OfVectors(t *testing.T) {
+	for name, prices := range map[string]string{"priced": sidePrices, "unpriced": "as_of: 2026-11-27\ncurrency: USD\nmodels: []\n"} {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, twoTenants, openaisim.Options{Price: sidePrice}, "--set", "assistant.pricing_file="+write(t, "prices.yaml", prices))
+			for i := range 3 {
+				text := strings.Repeat(fmt.Sprintf("# Part %d\n\nThe harbour office opens at nine on day %d.\n\n", i, i), 20)
+				if out, code := s.knowing("key-of-acme", "add", "--text", text, "--title", fmt.Sprint("Part ", i)); code != 0 || !strings.Contains(out, "ready") {
+					t.Fatalf("%d: %s", code, out)
+				}
+				if out, code := s.knowing("key-of-acme", "search", "--query", "harbour office"); code != 0 || !strings.Contains(out, "nine") {
+					t.Fatalf("%d: %s", code, out)
+				}
+				if i == 1 {
+					s.stop()
+					s.serve()
+				}
+			}
+			sum, counted := s.usageOf(t, "key-of-acme")
+			if other, theirs := s.usageOf(t, "key-of-bolt"); other.Cost != "0.00" || theirs != 0 {
+				t.Errorf("another tenant pays %s, %d", other.Cost, theirs)
+			}
+			s.stop()
+			checked(t, s.dir)
+			n, ledger := ofSides(s.sims.model.Calls(), "embeddings")
+			var shown chat.Money
+			told := 0
+			for _, ev := range exported(t, s.dir, "acme") {
+				var line sideLine
+				if err := json.Unmarshal([]byte(ev.line), &line); err != nil {
+					t.Fatal(err)
+				}
+				if line.Used == nil {
+					continue
+				}
+				told++
+				shown += line.Used.Cost
+				if ev.Kind != "model_used" || ev.Seq != 0 || line.Used.Operation != chat.OperationEmbeddings || line.Used.Tokens.Prompt == 0 {
+					t.Errorf("%s", ev.line)
+				}
+			}
+			if n < 6 || told != n || ledger != sum.Prompt*sidePrice.Prompt {
+				t.Errorf("%d requests, %d events; they cost %d, and used %d tokens", n, told, ledger, sum.Prompt)
+			}
+			right := int64(shown) == ledger && int64(counted) == ledger && sum.Cost == chat.Money(ledger).String()
+			if right != (name == "priced") {
+				t.Errorf("the simulator reckons %d; in events %d, in the usage %s, in the budget %d", ledger, shown, sum.Cost, counted)
+			}
+		})
+	}
+}
+
+// TestBudget_StopsVectorsAndNoSearch gives a tenant no money for vectors: nobody is
+// asked for any, its texts say why they wait and are found by their words, and with
+// money their vectors are made.
+func TestBudget_StopsVectorsAndNoSearch(t *testing.T) {
+	prices := sidePrices + "  - {model: chumi-simulated, input: \"1\", output: \"2\"}\n"
+	s := newStage(t, twoTenants, openaisim.Options{Price: sidePrice}, "--set", "assistant.model="+simulatedModel,
+		"--set", "assistant.pricing_file="+write(t, "prices.yaml", prices), "--set", "assistant.budget_per_month=0.000001")
+	source := func() (state, reason string) {
+		_, body := get(t, "http://"+s.api+"/v1/knowledge", "key-of-acme")
+		var list struct {
+			Data []struct{ State, Reason string }
+		}
+		if json.Unmarshal([]byte(body), &list) != nil || len(list.Data) != 1 {
+			t.Fatal(body)
+		}
+		return list.Data[0].State, list.Data[0].Reason
+	}
+	if out, code := s.knowing("key-of-acme", "add", "--wait", "0", "--text", "The xylophone office opens at nine.", "--title", "Hours"); code != 0 {
+		t.Fatalf("%d: %s", code, out)
+	}
+	eventually(t, "the text says why it waits", func() bool {
+		state, reason := source()
+		return state == "embedding" && reason == "budget_used_up"
+	})
+	search := func() {
+		t.Helper()
+		if out, code := s.knowing("key-of-acme", "search", "--query", "xylophone office"); code != 0 || !strings.Contains(out, "nine") {
+			t.Errorf("%d: %s", code, out)
+		}
+	}
+	search()
+	if _, counted := s.usageOf(t, "key-of-acme"); counted != 0 || len(s.sims.model.Calls()) != 0 {
+		t.Errorf("without money: %d requests, %d counted", len(s.sims.model.Calls()), counted)
+	}
+	s.stop()
+	s.serve("--set", "assistant.budget_per_month=1")
+	eventually(t, "the vectors are made", func() bool { state, reason := source(); return state == "ready" && reason == "" })
+	search()
+	if n, ledger := ofSides(s.sims.model.Calls(), "embeddings"); n != 2 || ledger == 0 {
+		t.Errorf("with money: %d requests", n)
 	}
 }

@@ -71,6 +71,8 @@ func AppendEvent(dst []byte, e *chat.Event) []byte {
 		dst = appendJSON(dst, "change", e.Change)
 	case e.Budget != nil:
 		dst = appendJSON(dst, "budget", e.Budget)
+	case e.Spend != nil:
+		dst = appendJSON(dst, "used", e.Spend)
 	case e.Media != nil:
 		shown := *e.Media
 		shown.Key = nil

@@ -97,6 +97,7 @@ func sampleEvents() []chat.Event {
 		{Kind: chat.AssistantDrafted, Assistant: &chat.AssistantChange{Assistant: "main", Version: 3, By: "key_1", Note: "shorter"}},
 		{Kind: chat.AssistantPublished, Assistant: &chat.AssistantChange{Assistant: "main", Version: 3, Before: 2, By: "key_1"}},
 		{Kind: chat.AssistantRolledBack, Assistant: &chat.AssistantChange{Assistant: "main", Version: 0, Before: 3}},
+		{Kind: chat.ModelUsed, Spend: &chat.Spend{Operation: chat.OperationEmbeddings, Model: "small", Tokens: chat.Tokens{Prompt: 9}, Cost: 180}},
 		{Kind: chat.BudgetChanged, Change: &chat.DocChange{What: "budget", Put: 1, By: "key_1"}},
 		{Kind: chat.AssistantPlaced, Assistant: &chat.AssistantChange{Assistant: "sales", Version: 1, Channels: []chat.ChannelID{"acme-wa"}}},
 	}
