@@ -1,7 +1,6 @@
 package edge
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -198,20 +197,10 @@ func (s *Server) connState(c net.Conn, state fasthttp.ConnState) {
 	}
 }
 
-// chunkedLength is how fasthttp marks a chunked body.
-const chunkedLength = -1
-
 // compressed reports a Content-Encoding other than identity.
 func compressed(h *fasthttp.RequestHeader) bool {
 	e := h.ContentEncoding()
 	return len(e) > 0 && !strings.EqualFold(string(e), "identity")
-}
-
-// ambiguous reports a chunked request that also carries a Content-Length: two
-// parties that choose differently see different requests on one connection.
-func ambiguous(h *fasthttp.RequestHeader) bool {
-	return h.ContentLength() == chunkedLength &&
-		bytes.Contains(bytes.ToLower(h.RawHeaders()), []byte("content-length:"))
 }
 
 // plain answers with a text body that may be empty.
