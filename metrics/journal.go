@@ -45,6 +45,6 @@ func newJournal(reg prometheus.Registerer) Journal {
 	for _, a := range []string{"applied", "duplicate", "wrong_seq", "stale_epoch", "limit_reached", "unknown"} {
 		j.Commits.WithLabelValues(a)
 	}
-	seed(j.Quarantined, "unknown_account", "malformed", "panic", "process_killed")
+	seed(j.Quarantined, "unknown_account", "panic")
 	return j
 }
