@@ -58,7 +58,7 @@ func unknownCommand(t *testing.T, words []string) string {
 	cmd.InitDefaultCompletionCmd()
 	used := 0
 	for _, word := range words {
-		next := child(cmd, word)
+		next := below(cmd, word)
 		if next == nil {
 			break
 		}
@@ -83,8 +83,8 @@ func unknownCommand(t *testing.T, words []string) string {
 	return ""
 }
 
-// child is the command below cmd that a word names, nil for none.
-func child(cmd *cobra.Command, word string) *cobra.Command {
+// below is the command below cmd that a word names, nil for none.
+func below(cmd *cobra.Command, word string) *cobra.Command {
 	for _, c := range cmd.Commands() {
 		if c.Name() == word || c.HasAlias(word) {
 			return c
