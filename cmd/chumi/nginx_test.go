@@ -253,7 +253,7 @@ func TestNginx_TakesWebhooksAndStreamsEvents(t *testing.T) {
 	}
 
 	// Each name leads to its own listener only.
-	for url, want := range map[string]int{hooks + "/v1/conversations": 404, hooks + "/": 404, hooks + "/metrics": 404,
+	for url, want := range map[string]int{hooks + "/v1/conversations": 404, hooks + "/": 404, hooks + "/metrics": 404, hooks + "/hooks/acme-app": 403,
 		app + "/hooks/acme-app": 404, app + "/metrics": 404, app + "/v1/conversations": 401} {
 		if resp := p.do(t, http.MethodGet, url, nil, nil); resp.StatusCode != want {
 			t.Errorf("%s: %s, want %d", url, resp.Status, want)
