@@ -22,10 +22,11 @@ const (
 	PartFlight   = "flight"   // memory of turns in flight, and turns a second
 	PartMemory   = "memory"   // memory per resident conversation
 	PartScale    = "scale"    // cost of a message, restart and memory with millions stored; only when named
+	PartPeers    = "peers"    // engine, bounds and peers, closed and open loop; only when named, or with their program
 )
 
 // Parts lists every part in the order they run.
-func Parts() []string { return append(quickParts(), PartScale) }
+func Parts() []string { return append(quickParts(), PartScale, PartPeers) }
 
 // quickParts are those that run when none are named: each takes minutes at most.
 func quickParts() []string {
@@ -48,8 +49,12 @@ type Options struct {
 
 	// Commit is what the binary was built from, for the report.
 	Commit string
-	// Parts to run, in order; empty means all but PartScale.
+	// Parts to run, in order; empty means all but PartScale, and but PartPeers without
+	// the program of the peers.
 	Parts []string
+	// Within bounds the whole run: rounds are not run again when a quarter of it is
+	// over, and the last part, the peers, ends in time. 0 is no bound.
+	Within time.Duration
 	// Rows to run in the headline, of RowAcks and RowReplies; empty means both.
 	// The ratios need RowAcks.
 	Rows []string
@@ -96,6 +101,18 @@ type Options struct {
 	// StoredResident are then made resident.
 	Stored, StoredResident int
 
+	// Peers is the program that serves the peers, built from bench/peers; without it
+	// the peers part has the engine and the bare handlers alone. Contenders are those
+	// to run; empty means all.
+	Peers      string
+	Contenders []string
+	// PeerConns are the numbers of connections in the peers part, PeerRounds its
+	// rounds; each load of it is PeerWarm, the first of a store ten times that, and
+	// then PeerMeasure long.
+	PeerConns             []int
+	PeerRounds            int
+	PeerWarm, PeerMeasure time.Duration
+
 	// OtherMax is the share of one CPU that others may use before a round is
 	// invalid; LagMax how late the generator may be at p99 (or 5 % of the p99
 	// of acks, if that is more).
@@ -120,6 +137,9 @@ const (
 	DefaultResident      = 50_000
 	DefaultStored        = 5_000_000
 	DefaultStoredActive  = 1_000_000
+	DefaultPeerRounds    = 5
+	DefaultPeerWarm      = 300 * time.Millisecond
+	DefaultPeerMeasure   = 1500 * time.Millisecond
 	DefaultOtherMax      = 0.10
 	DefaultLagMax        = time.Millisecond
 
@@ -146,12 +166,20 @@ func (o *Options) EnsureDefaults() {
 	def(&o.StoredResident, DefaultStoredActive)
 	def(&o.OtherMax, DefaultOtherMax)
 	def(&o.LagMax, DefaultLagMax)
-	def(&o.Requests, int(requestsPerSecond*(o.Warm+o.Measure).Seconds()))
+	def(&o.PeerRounds, DefaultPeerRounds)
+	def(&o.PeerWarm, DefaultPeerWarm)
+	def(&o.PeerMeasure, DefaultPeerMeasure)
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
+	if len(o.PeerConns) == 0 {
+		o.PeerConns = []int{DefaultConns, 4 * DefaultConns}
+	}
 	if len(o.Parts) == 0 {
 		o.Parts = quickParts()
+		if o.Peers != "" {
+			o.Parts = append(o.Parts, PartPeers)
+		}
 	}
 	if len(o.Rows) == 0 {
 		o.Rows = []string{RowAcks, RowReplies}
@@ -162,6 +190,27 @@ func (o *Options) EnsureDefaults() {
 	if len(o.Rates) == 0 {
 		o.Rates = []float64{500, 2000}
 	}
+	def(&o.Requests, o.requests())
+}
+
+// requests is how many bodies the longest use of one store may take: a round of the
+// headline, or a round of the peers part, whose loads mostly wait for a disk.
+func (o *Options) requests() int {
+	n := requestsPerSecond * (o.Warm + o.Measure).Seconds()
+	if slices.Contains(o.Parts, PartPeers) {
+		loads := time.Duration(len(o.PeerConns) * (1 + laterTries))
+		n = max(n, requestsPerSecond/2*(firstWarm*o.PeerWarm+loads*(o.PeerWarm+o.PeerMeasure)).Seconds())
+	}
+	return int(n)
+}
+
+// Shorten makes a run of minutes, which shows that everything works and not how fast
+// it is: too few rounds for a ratio.
+func (o *Options) Shorten() {
+	o.Within = 5 * time.Minute
+	o.Rounds, o.Warm, o.Measure = 1, time.Second, 2*time.Second
+	o.Resident = 5000
+	o.PeerRounds, o.PeerWarm, o.PeerMeasure = 2, 100*time.Millisecond, 500*time.Millisecond
 }
 
 func def[T comparable](v *T, d T) {
@@ -183,6 +232,9 @@ func (o *Options) Validate() error {
 		if !slices.Contains(bounds, b) {
 			return fmt.Errorf("bench: unknown bound %q; known: %v", b, bounds)
 		}
+	}
+	if slices.Min(o.PeerConns) < 1 || o.PeerRounds < 1 || o.Within < 0 {
+		return fmt.Errorf("bench: the peers need connections and rounds, and time cannot be negative")
 	}
 	for _, w := range o.Rows {
 		if w != RowAcks && w != RowReplies {
@@ -223,7 +275,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &runner{o: o, dir: dir, world: child.NewWorld(o.Tenants), report: &Report{Environment: env}}
+	r := &runner{o: o, began: begin, dir: dir, world: child.NewWorld(o.Tenants), report: &Report{Environment: env}}
 	r.requests = BuildRequests(r.world, r.workload(), o.Requests, time.Now())
 	r.report.Settings = Settings{
 		Seed: o.Seed, Tenants: o.Tenants, Conversations: o.Conversations, Skew: o.Skew, Instagram: o.Instagram,
@@ -231,6 +283,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	parts := map[string]func(context.Context) error{
 		PartHeadline: r.headline, PartOpen: r.open, PartReply: r.reply, PartNoisy: r.noisy, PartFlight: r.flight, PartMemory: r.memory, PartScale: r.scale,
+		PartPeers: r.peers,
 	}
 	for _, p := range Parts() {
 		if !slices.Contains(o.Parts, p) {

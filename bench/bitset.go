@@ -1,6 +1,9 @@
 package bench
 
-import "sync/atomic"
+import (
+	"math/bits"
+	"sync/atomic"
+)
 
 // Bitset is a fixed set of small integers. Set is safe for concurrent use.
 type Bitset struct{ words []atomic.Uint64 }
@@ -20,6 +23,22 @@ func (b *Bitset) Set(i int) (before bool) {
 // Has reports whether i is in the set.
 func (b *Bitset) Has(i int) bool {
 	return i >= 0 && i/64 < len(b.words) && b.words[i/64].Load()&(1<<(i%64)) != 0
+}
+
+// Count is how many are in the set.
+func (b *Bitset) Count() int {
+	n := 0
+	for i := range b.words {
+		n += bits.OnesCount64(b.words[i].Load())
+	}
+	return n
+}
+
+// merge adds all that is in other, of the same size.
+func (b *Bitset) merge(other *Bitset) {
+	for i := range other.words {
+		b.words[i].Or(other.words[i].Load())
+	}
 }
 
 // Len is the size of the universe, rounded up to whole words.

@@ -21,6 +21,8 @@ import (
 // The bounds: what the simplest handlers reach that do a part of the engine's
 // work. Each runs in a process of its own.
 const (
+	// BoundNull answers.
+	BoundNull = "null"
 	// BoundHMAC verifies the signature and answers.
 	BoundHMAC = "hmac"
 	// BoundPebble verifies, writes the raw body and a 16-byte dedupe key in one
@@ -28,6 +30,9 @@ const (
 	BoundPebble = "pebble"
 	// BoundPebbleTuned is the same with the options that the engine gives Pebble.
 	BoundPebbleTuned = "pebble-tuned"
+	// BoundWAL verifies, appends the raw body to one file that is flushed once for
+	// all that wait, and answers.
+	BoundWAL = "wal"
 )
 
 // ServeBound serves a bound on addr, with data in dir, until SIGTERM or SIGINT.
@@ -62,25 +67,36 @@ func ServeBound(kind, addr, dir string, tune func(*pebble.Options)) error {
 	return err
 }
 
+// boundPath is where a bound keeps its store below dir.
+func boundPath(dir string) string { return filepath.Join(dir, "bound") }
+
 // newBound builds a bound's handler and the function that closes its store.
 func newBound(kind, dir string, tune func(*pebble.Options)) (fasthttp.RequestHandler, func() error, error) {
 	verify := newVerifier(child.NewWorld(1).Apps[0].Secret)
-	if kind == BoundHMAC {
-		return func(ctx *fasthttp.RequestCtx) {
-			if _, ok := verify(ctx); ok {
-				ctx.SetStatusCode(fasthttp.StatusOK)
-			}
-		}, func() error { return nil }, nil
-	}
 	options := &pebble.Options{Logger: quietLogger{}}
 	switch kind {
+	case BoundNull:
+		return func(*fasthttp.RequestCtx) {}, func() error { return nil }, nil
+	case BoundHMAC:
+		return func(ctx *fasthttp.RequestCtx) { verify(ctx) }, func() error { return nil }, nil
+	case BoundWAL:
+		log, err := openWAL(boundPath(dir))
+		if err != nil {
+			return nil, nil, err
+		}
+		return func(ctx *fasthttp.RequestCtx) {
+			if _, ok := verify(ctx); ok && log.append(ctx.PostBody()) != nil {
+				ctx.SetStatusCode(fasthttp.StatusServiceUnavailable)
+			}
+		}, log.close, nil
 	case BoundPebble:
 	case BoundPebbleTuned:
 		tune(options)
 	default:
-		return nil, nil, fmt.Errorf("bench: unknown bound %q; known: %s, %s, %s", kind, BoundHMAC, BoundPebble, BoundPebbleTuned)
+		return nil, nil, fmt.Errorf("bench: unknown bound %q; known: %v", kind,
+			[]string{BoundNull, BoundHMAC, BoundWAL, BoundPebble, BoundPebbleTuned})
 	}
-	db, err := pebble.Open(filepath.Join(dir, "bound"), options)
+	db, err := pebble.Open(boundPath(dir), options)
 	if err != nil {
 		return nil, nil, fmt.Errorf("bench: open bound: %w", err)
 	}

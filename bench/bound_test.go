@@ -1,6 +1,9 @@
 package bench
 
 import (
+	"bytes"
+	"io"
+	"os"
 	"testing"
 	"time"
 
@@ -65,6 +68,77 @@ func TestBound_RefusesAWrongSignature(t *testing.T) {
 	if status, err := w.post(requests.At(0)); err != nil || status != 200 {
 		t.Errorf("the signed body got %d, %v", status, err)
 	}
+}
+
+// A bound that was killed must still have what it acknowledged: the audit of each
+// reads its store as it is, while it is open, as a kill would leave it.
+func TestBound_AuditFindsEveryAcknowledgedMessage(t *testing.T) {
+	dir := t.TempDir()
+	handler, stop, err := newBound(BoundWAL, dir, plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := Load{Addrs: []string{serve(t, handler)}, Requests: testRequests(200), Conns: 4, Measure: time.Minute, Limit: 200}
+	s, err := l.Run(t.Context())
+	if err != nil || s.Acks != 200 {
+		t.Fatalf("acks %d of 200: %v %v", s.Acks, s.LastError, err)
+	}
+	var ids bytes.Buffer
+	if err := AuditBound(BoundWAL, dir, &ids); err != nil {
+		t.Fatal(err)
+	}
+	if v := compareIDs(t, s.Acked, &ids); v.Checked != 200 || v.Lost != 0 || v.Twice != 0 {
+		t.Errorf("of an open log: %+v", v)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(boundPath(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(boundPath(dir), append(text[:len(text)-3], text...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ids.Reset()
+	if err := AuditBound(BoundWAL, dir, &ids); err != nil {
+		t.Fatal(err)
+	}
+	if v := compareIDs(t, s.Acked, &ids); v.Lost != 1 || v.Twice != 0 {
+		t.Errorf("of a log whose last record is broken: %+v, want one lost", v)
+	}
+}
+
+func TestBound_AuditReadsPebble(t *testing.T) {
+	dir := t.TempDir()
+	handler, stop, err := newBound(BoundPebble, dir, plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := Load{Addrs: []string{serve(t, handler)}, Requests: testRequests(100), Conns: 4, Measure: time.Minute, Limit: 100}
+	s, err := l.Run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	var ids bytes.Buffer
+	if err := AuditBound(BoundPebble, dir, &ids); err != nil {
+		t.Fatal(err)
+	}
+	if v := compareIDs(t, s.Acked, &ids); v.Checked != 100 || v.Lost != 0 || v.Twice != 0 {
+		t.Errorf("%+v", v)
+	}
+}
+
+func compareIDs(t *testing.T, acked *Bitset, ids io.Reader) Verdict {
+	t.Helper()
+	o := newOracle(acked.Len())
+	if err := o.addIDs(ids); err != nil {
+		t.Fatal(err)
+	}
+	return o.compare(acked, acked.Len())
 }
 
 func TestBound_UnknownKindIsRefused(t *testing.T) {

@@ -4,7 +4,8 @@
 //
 // A run holds the engine against two bare handlers in the same minutes, on the
 // same machine, with the same bodies: fasthttp + HMAC, and fasthttp + HMAC +
-// Pebble-Sync. Only ratios of one run mean anything elsewhere. Four rules keep
+// Pebble-Sync; and, when it is given their program, against what others would build.
+// Only ratios of one run mean anything elsewhere. Four rules keep
 // the figures honest:
 //
 //   - Every acknowledged message must be in the export, once. A run that lost

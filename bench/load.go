@@ -120,8 +120,7 @@ func (l *Load) Run(ctx context.Context) (*Sample, error) {
 	workers := make([]*worker, l.Conns)
 	var wg sync.WaitGroup
 	if l.Rate > 0 {
-		// Room for every request of the run: the schedule never waits for the server.
-		run.tickets = make(chan ticket, run.last-l.First)
+		run.tickets = make(chan ticket, run.room())
 		wg.Go(func() { run.schedule(ctx, begin) })
 	}
 	acked := NewBitset(l.Requests.Len())
@@ -168,6 +167,18 @@ func (r *loadRun) sample(workers []*worker, acked *Bitset) *Sample {
 		s.Elapsed = done.Sub(r.warm)
 	}
 	return s
+}
+
+// room is that of every request an open loop can send, so that its schedule never
+// waits for the server: those there are, and no more than the time allows, with so
+// much on top that no draw of gaps is nearer.
+func (r *loadRun) room() int {
+	room := r.last - r.First
+	if r.Limit == 0 {
+		const spare, atLeast = 1.1, 1000
+		room = min(room, atLeast+int(spare*r.Rate*(r.Warm+r.Measure).Seconds()))
+	}
+	return room
 }
 
 // schedule issues tickets at their due times, whatever the server does.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,7 +15,8 @@ import (
 // tick is the unit of CPU times in /proc: USER_HZ, 100 on every Linux port Go has.
 const tick = 10 * time.Millisecond
 
-// Usage is what one process has used since it began.
+// Usage is what one process has used since it began, with its children that have
+// ended.
 type Usage struct {
 	CPU time.Duration
 	// Written is bytes it caused to be sent to disk.
@@ -26,22 +28,16 @@ type Usage struct {
 // ReadUsage reads /proc/<pid>. It needs Linux and the same user.
 func ReadUsage(pid int) (Usage, error) {
 	var u Usage
-	dir := filepath.Join("/proc", strconv.Itoa(pid))
-	stat, err := os.ReadFile(filepath.Join(dir, "stat"))
+	fields, err := readStat(pid)
 	if err != nil {
-		return u, fmt.Errorf("bench: %w", err)
+		return u, err
 	}
-	// The command name, in parentheses, may hold spaces; fields count from 3 after it.
-	i := bytes.LastIndexByte(stat, ')')
-	fields := bytes.Fields(stat[i+1:])
-	const utime, stime, rss = 14 - 3, 15 - 3, 24 - 3
-	if i < 0 || len(fields) <= rss {
-		return u, fmt.Errorf("bench: %s/stat is not understood", dir)
+	const utime, cstime, rss = 14 - 3, 17 - 3, 24 - 3
+	for i := utime; i <= cstime; i++ {
+		u.CPU += time.Duration(number(fields[i])) * tick
 	}
-	number := func(b []byte) int64 { n, _ := strconv.ParseInt(string(b), 10, 64); return n }
-	u.CPU = time.Duration(number(fields[utime])+number(fields[stime])) * tick
 	u.RSS = number(fields[rss]) * int64(os.Getpagesize())
-	io, err := os.ReadFile(filepath.Join(dir, "io"))
+	io, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "io"))
 	if err != nil {
 		return u, fmt.Errorf("bench: %w", err)
 	}
@@ -51,6 +47,48 @@ func ReadUsage(pid int) (Usage, error) {
 		}
 	}
 	return u, nil
+}
+
+// readStat returns the fields of /proc/<pid>/stat after the command's name, which
+// may hold spaces: the first is field 3 of proc(5).
+func readStat(pid int) ([][]byte, error) {
+	path := filepath.Join("/proc", strconv.Itoa(pid), "stat")
+	stat, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	i := bytes.LastIndexByte(stat, ')')
+	fields := bytes.Fields(stat[i+1:])
+	if i < 0 || len(fields) < 24-2 {
+		return nil, fmt.Errorf("bench: %s is not understood", path)
+	}
+	return fields, nil
+}
+
+func number(b []byte) int64 { n, _ := strconv.ParseInt(string(b), 10, 64); return n }
+
+// family returns pids and all their descendants that are alive.
+func family(pids []int) ([]int, error) {
+	names, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	children := map[int][]int{}
+	for _, name := range names {
+		pid, err := strconv.Atoi(filepath.Base(name))
+		if err != nil {
+			continue
+		}
+		if fields, err := readStat(pid); err == nil { // it may just have ended
+			parent := int(number(fields[4-3]))
+			children[parent] = append(children[parent], pid)
+		}
+	}
+	all := slices.Clone(pids)
+	for i := 0; i < len(all); i++ {
+		all = append(all, children[all[i]]...)
+	}
+	return all, nil
 }
 
 // machineBusy is the time all CPUs together have worked, or were taken by the
@@ -116,14 +154,17 @@ type Spent struct {
 	RSS int64 `json:"rss_bytes"`
 }
 
-// StartMeter begins to measure the processes of a server, which keep their data in
-// dir.
+// StartMeter begins to measure the processes of a server and all that they started.
+// They keep their data in dir.
 func StartMeter(dir string, pids ...int) (*Meter, error) {
 	m := &Meter{pids: pids, dir: dir, at: time.Now(), disk: dirSize(dir)}
-	var err error
-	for _, pid := range pids {
+	all, err := family(pids)
+	if err != nil {
+		return nil, err
+	}
+	for i, pid := range all {
 		u, err := ReadUsage(pid)
-		if err != nil {
+		if err != nil && i < len(pids) {
 			return nil, err
 		}
 		m.server.CPU += u.CPU

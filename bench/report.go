@@ -46,7 +46,9 @@ type Report struct {
 	Flight *FlightResult `json:"flight,omitempty"`
 	Memory *MemoryResult `json:"memory,omitempty"`
 	Scale  *ScaleResult  `json:"scale,omitempty"`
-	Took   time.Duration `json:"took_ns"`
+	// Peers is nil when no peers were measured, and in a lossy run.
+	Peers *PeerReport   `json:"peers,omitempty"`
+	Took  time.Duration `json:"took_ns"`
 }
 
 // Failed reports whether an acknowledged message was lost or doubled.
@@ -55,7 +57,7 @@ func (r *Report) Failed() bool { return r.Lost > 0 || r.Twice > 0 }
 // void takes the figures out of the report of a lossy run: what it measured is not
 // the work that was asked for. Which rounds lost what stays.
 func (r *Report) void() {
-	r.Headline, r.Reply, r.Noisy, r.Flight, r.Memory, r.Scale = nil, nil, nil, nil, nil, nil
+	r.Headline, r.Reply, r.Noisy, r.Flight, r.Memory, r.Scale, r.Peers = nil, nil, nil, nil, nil, nil, nil
 	for _, rounds := range [][]Round{r.Rounds, r.Open} {
 		for i, x := range rounds {
 			rounds[i] = Round{Number: x.Number, Target: x.Target, Row: x.Row, Rate: x.Rate, Invalid: "the run lost or doubled messages",
@@ -86,6 +88,8 @@ type Round struct {
 	Row    string `json:"row,omitempty"`
 	// Rate is the open loop's in requests per second; 0 for a closed loop.
 	Rate float64 `json:"rate,omitempty"`
+	// Conns is how many connections it had.
+	Conns int `json:"connections,omitempty"`
 	// Invalid says why the figures must not be used; empty when they may.
 	Invalid string `json:"invalid,omitempty"`
 	// Acks in the measured time, and per second.
@@ -97,6 +101,11 @@ type Round struct {
 	// Ack is latency; Lag the generator's own lateness (open loop only).
 	Ack Quantiles  `json:"ack"`
 	Lag *Quantiles `json:"generator_lag,omitempty"`
+	// Backlog is for how long after the end of an open loop its requests were still
+	// being answered, as a share of the time measured.
+	Backlog float64 `json:"backlog,omitempty"`
+	// Met says of an open loop of the peers part whether it met Meta's bar.
+	Met bool `json:"met_bar,omitempty"`
 	// CPU and bytes, per acknowledged message.
 	ServerCPU    float64 `json:"server_cpu_us_per_message"`
 	GeneratorCPU float64 `json:"generator_cpu_us_per_message"`

@@ -21,7 +21,12 @@ type runner struct {
 	requests *Requests
 	report   *Report
 	servers  int // started so far; numbers their directories
+	began    time.Time
 }
+
+// mayRetry reports whether there is time to run an invalid round again: most of it is
+// for the parts that come after.
+func (r *runner) mayRetry() bool { return r.o.Within == 0 || time.Since(r.began) < r.o.Within/4 }
 
 func (r *runner) workload() Workload { return r.o.workloadOf(r.o.Skew) }
 
@@ -48,13 +53,24 @@ func (r *runner) start(ctx context.Context, target, quiet string, sims *simulato
 // startWith is start with more of the configuration; where the simulators are is
 // filled in.
 func (r *runner) startWith(ctx context.Context, target string, config child.Config, sims *simulators) (*server, error) {
-	quiet := config.QuietPeriod
 	if target == TargetCluster {
-		return r.startCluster(ctx, quiet, sims)
+		return r.startCluster(ctx, config.QuietPeriod, sims)
 	}
+	s, err := r.prepare(target, config, sims)
+	if err != nil {
+		return nil, err
+	}
+	if s.Engine, err = child.Start(ctx, s.options); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// prepare makes the directory of a target and says how to start it.
+func (r *runner) prepare(target string, config child.Config, sims *simulators) (*server, error) {
 	r.servers++
 	dir := filepath.Join(r.dir, fmt.Sprintf("%03d-%s", r.servers, target))
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
 	s := &server{engine: target == TargetEngine || target == TargetAgainst, dir: dir}
@@ -62,21 +78,17 @@ func (r *runner) startWith(ctx context.Context, target string, config child.Conf
 	if target == TargetAgainst {
 		s.options.Binary = r.o.Against
 	}
-	if s.engine {
-		config.GraphURL, config.InstagramURL, config.ModelURL = sims.graphURL, sims.graphURL, sims.modelURL
-		file, bootstrap, err := child.WriteFiles(dir, sims.world, config)
-		if err != nil {
-			return nil, err
-		}
-		s.options.Config, s.options.Bootstrap = file, bootstrap
-	} else {
+	if !s.engine {
 		s.options.DataDir = dir
 		s.options.Args = []string{"bench", "bound", "--kind", target, "--addr", "127.0.0.1:0", "--dir", dir}
+		return s, nil
 	}
-	var err error
-	if s.Engine, err = child.Start(ctx, s.options); err != nil {
+	config.GraphURL, config.InstagramURL, config.ModelURL = sims.graphURL, sims.graphURL, sims.modelURL
+	file, bootstrap, err := child.WriteFiles(dir, sims.world, config)
+	if err != nil {
 		return nil, err
 	}
+	s.options.Config, s.options.Bootstrap = file, bootstrap
 	return s, nil
 }
 
@@ -95,6 +107,26 @@ func (s *server) restart(ctx context.Context) error {
 // load runs one load on a started server, measures what it used, stops it and,
 // for the engine, compares its export. The store is removed unless it was lossy.
 func (r *runner) load(ctx context.Context, s *server, l Load, sims *simulators) (*Round, *Sample, error) {
+	round, sample, err := r.measure(ctx, s, l, sims)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := s.terminate(); err != nil {
+		return nil, nil, err
+	}
+	if s.engine {
+		if err := r.check(ctx, s, round, sample); err != nil {
+			return nil, nil, err
+		}
+	}
+	if round.Lost == 0 && round.Twice == 0 {
+		_ = os.RemoveAll(s.dir)
+	}
+	return round, sample, nil
+}
+
+// measure runs one load on a started server and measures what it used.
+func (r *runner) measure(ctx context.Context, s *server, l Load, sims *simulators) (*Round, *Sample, error) {
 	settleDisk()
 	var meter *Meter
 	var meterErr error
@@ -119,7 +151,7 @@ func (r *runner) load(ctx context.Context, s *server, l Load, sims *simulators) 
 		return nil, nil, fmt.Errorf("bench: the load ended before its warm-up: %d requests are too few", l.Requests.Len())
 	}
 	round := &Round{Acks: sample.Acks, Throughput: sample.Throughput(), Refused: sample.Refused, Broken: sample.Broken,
-		Ack: quantiles(sample.Ack), Rate: l.Rate, Replies: sims.acceptedSends() - accepted}
+		Ack: quantiles(sample.Ack), Rate: l.Rate, Conns: l.Conns, Replies: sims.acceptedSends() - accepted}
 	if meterErr == nil {
 		round.Spent, meterErr = meter.Stop()
 	}
@@ -135,19 +167,9 @@ func (r *runner) load(ctx context.Context, s *server, l Load, sims *simulators) 
 	if l.Rate > 0 {
 		lag := quantiles(sample.Lag)
 		round.Lag = &lag
+		round.Backlog = float64(sample.Elapsed-l.Measure) / float64(l.Measure)
 	}
 	round.Invalid = r.invalid(round, sample)
-	if err := s.terminate(); err != nil {
-		return nil, nil, err
-	}
-	if s.engine {
-		if err := r.check(ctx, s, round, sample); err != nil {
-			return nil, nil, err
-		}
-	}
-	if round.Lost == 0 && round.Twice == 0 {
-		_ = os.RemoveAll(s.dir)
-	}
 	return round, sample, nil
 }
 
@@ -212,11 +234,7 @@ func (r *runner) headline(ctx context.Context) error {
 		order = append(order, side{TargetEngine, row})
 	}
 	for n := 1; n <= r.o.Rounds; n++ {
-		for i := range order {
-			at := i
-			if n%2 == 0 {
-				at = len(order) - 1 - i
-			}
+		for _, at := range inTurn(n, len(order)) {
 			if err := r.headlineRound(ctx, n, order[at].target, order[at].row); err != nil {
 				return err
 			}
@@ -224,6 +242,19 @@ func (r *runner) headline(ctx context.Context) error {
 	}
 	r.report.Headline = headline(r.report.Rounds, r.o.Rounds)
 	return nil
+}
+
+// inTurn is the order of n sides in a round: there and back, so that what grows
+// steadily, like a disk that fills or a machine that warms, favours nobody.
+func inTurn(round, n int) []int {
+	order := make([]int, n)
+	for i := range order {
+		order[i] = i
+		if round%2 == 0 {
+			order[i] = n - 1 - i
+		}
+	}
+	return order
 }
 
 // headlineRound runs one side, again while it is invalid and tries are left.
@@ -236,7 +267,7 @@ func (r *runner) headlineRound(ctx context.Context, n int, target, row string) e
 		round.Number, round.Target, round.Row = n, target, row
 		r.report.Rounds = append(r.report.Rounds, *round)
 		r.logf("round %d  %-24s %s", n, target+" "+row, round.line(r.report.Failed()))
-		if round.Invalid == "" || try == r.o.Retries {
+		if round.Invalid == "" || try == r.o.Retries || !r.mayRetry() {
 			return nil
 		}
 	}

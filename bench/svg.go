@@ -34,6 +34,7 @@ func (r *Report) SVG() string {
 		p.bars(r.Headline)
 	}
 	p.latency(r.Open)
+	p.peers(r.Peers)
 	if p.b.Len() == 0 {
 		return ""
 	}
@@ -57,15 +58,18 @@ func (p *plot) title(s string) {
 	p.y += svgGap
 }
 
+// bar is one line of a bar chart.
+type bar struct {
+	name string
+	Spread
+	color string
+}
+
 func (p *plot) bars(h *Headline) {
-	type bar struct {
-		name string
-		Spread
-	}
 	var list []bar
 	add := func(name string, s Spread) {
 		if s.Rounds > 0 {
-			list = append(list, bar{name, s})
+			list = append(list, bar{name, s, svgColors[min(len(list), 2)]})
 		}
 	}
 	add("engine, acks only", h.Acks)
@@ -74,16 +78,47 @@ func (p *plot) bars(h *Headline) {
 	for _, k := range []string{BoundPebble, BoundPebbleTuned, BoundHMAC} {
 		add("bound: "+k, h.Bounds[k])
 	}
+	p.chart(fmt.Sprintf("Durable acks/s, median and range; engine = %.2f x %s", h.Ratio, h.Against), list)
+}
+
+// peers draws, for each number of connections, the rates that met Meta's bar. Those
+// who store nothing have a colour of their own.
+func (p *plot) peers(report *PeerReport) {
+	if report == nil {
+		return
+	}
+	for _, conns := range report.Conns {
+		var list []bar
+		for _, s := range report.Standings {
+			x := report.contender(s.Target)
+			if s.Conns != conns || s.Open.Rounds == 0 {
+				continue
+			}
+			color := svgColors[4]
+			switch {
+			case s.Target == TargetEngine:
+				color = svgColors[0]
+			case x.stores():
+				color = svgColors[1]
+			}
+			list = append(list, bar{x.Title, s.Open, color})
+		}
+		if len(list) > 0 {
+			p.chart(fmt.Sprintf("Highest rate within Meta's bar, messages/s, %d connections; light: stores nothing", conns), list)
+		}
+	}
+}
+
+func (p *plot) chart(title string, list []bar) {
 	top := 0.0
 	for _, x := range list {
 		top = max(top, x.Max)
 	}
-	p.title(fmt.Sprintf("Durable acks/s, median and range; engine = %.2f x %s", h.Ratio, h.Against))
+	p.title(title)
 	scale := float64(svgWidth-svgLabel-5*svgPadding) / top
-	for i, x := range list {
-		color := svgColors[min(i, 2)]
+	for _, x := range list {
 		p.text(svgLabel-svgGap, p.y+svgBar-6, "end", x.name)
-		fmt.Fprintf(&p.b, `<rect x="%d" y="%d" width="%.1f" height="%d" fill="%s"/>`+"\n", svgLabel, p.y, x.Median*scale, svgBar, color)
+		fmt.Fprintf(&p.b, `<rect x="%d" y="%d" width="%.1f" height="%d" fill="%s"/>`+"\n", svgLabel, p.y, x.Median*scale, svgBar, x.color)
 		mid := p.y + svgBar/2
 		fmt.Fprintf(&p.b, `<path d="M%.1f %d H%.1f" stroke="#222" stroke-width="2"/>`+"\n",
 			svgLabel+x.Min*scale, mid, svgLabel+x.Max*scale)

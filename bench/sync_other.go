@@ -2,4 +2,8 @@
 
 package bench
 
+import "os"
+
 func settleDisk() {}
+
+func syncData(f *os.File) error { return f.Sync() }

@@ -29,6 +29,7 @@ func (r *Report) Text() string {
 	r.textReply(&b)
 	r.Noisy.text(&b)
 	r.Flight.text(&b)
+	r.textPeers(&b)
 	if m := r.Memory; m != nil {
 		fmt.Fprintf(&b, "Memory per resident conversation, over %d: %.0f B live heap outside the store's buffers"+
 			" (sampled; all heap %.0f B, RSS %.0f B)\n\n", m.Resident, m.Heap, m.WholeHeap, m.RSS)

@@ -1,8 +1,10 @@
 package bench
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"io"
 
 	"github.com/chumiai/chumi/bench/child"
 )
@@ -28,9 +30,26 @@ func (o *oracle) add(e *child.Event) {
 	if e.Kind != child.KindReceived || e.Message == nil {
 		return
 	}
-	if i, ok := requestOf(e.Message.Remote); ok && o.seen.Set(i) {
+	o.addID(e.Message.Remote)
+}
+
+// addID takes the id of one message that is kept.
+func (o *oracle) addID(remote string) {
+	if i, ok := requestOf(remote); ok && o.seen.Set(i) {
 		o.twice.Set(i)
 	}
+}
+
+// addIDs takes ids, a line each.
+func (o *oracle) addIDs(r io.Reader) error {
+	s := bufio.NewScanner(r)
+	for s.Scan() {
+		o.addID(s.Text())
+	}
+	if err := s.Err(); err != nil {
+		return fmt.Errorf("bench: read ids: %w", err)
+	}
+	return nil
 }
 
 // merge adds what another export holds of the same messages.

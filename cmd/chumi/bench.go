@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -15,6 +17,8 @@ func (c *cli) benchCommand() *cobra.Command {
 	var (
 		o      = bench.Options{Log: c.stderr, Commit: readBuild().Commit}
 		asJSON bool
+		quick  bool
+		readme string
 	)
 	o.EnsureDefaults()
 	o.Requests = 0 // counted from the length of a round unless given
@@ -24,6 +28,12 @@ to them in turn, and compares. Every acknowledged message is looked up in the
 export; a run that lost one prints no throughput.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if quick {
+				o.Shorten()
+			}
+			if !cmd.Flags().Changed("parts") {
+				o.Parts = nil
+			}
 			report, err := bench.Run(cmd.Context(), o)
 			if report == nil {
 				return err
@@ -40,6 +50,9 @@ export; a run that lost one prints no throughput.`,
 			if errors.Is(err, bench.ErrLossy) {
 				return &exitError{code: exitViolation, err: err}
 			}
+			if err == nil && readme != "" {
+				err = report.WriteReadme(readme, strings.Join(append([]string{"chumi"}, os.Args[1:]...), " "))
+			}
 			return err
 		}}
 	f := cmd.Flags()
@@ -55,6 +68,16 @@ export; a run that lost one prints no throughput.`,
 	f.IntVar(&o.Tenants, "tenants", o.Tenants, "tenants")
 	f.IntVar(&o.Conversations, "conversations", o.Conversations, "conversations per tenant")
 	f.Float64Var(&o.Skew, "skew", o.Skew, "Zipf exponent of how conversations are chosen")
+	f.BoolVar(&quick, "quick", false, "at most 5 minutes: shows that everything works, in too few rounds for ratios")
+	f.DurationVar(&o.Within, "within", 0, "end in this time, with fewer rounds of the peers if need be (default no bound)")
+	f.StringVar(&o.Peers, "peers", "", "program that serves the peers, built from bench/peers; adds the part peers")
+	f.StringSliceVar(&o.Contenders, "contenders", nil, "contenders of the part peers (default all)")
+	f.IntSliceVar(&o.PeerConns, "peer-conns", o.PeerConns, "numbers of connections in the part peers")
+	f.IntVar(&o.PeerRounds, "peer-rounds", o.PeerRounds, "rounds of the part peers, each A-B-B-A; the median counts")
+	f.DurationVar(&o.PeerMeasure, "peer-measure", o.PeerMeasure, "measured time of each load of the part peers")
+	f.StringVar(&readme, "readme", "", "file with marker lines to write the table of the peers into")
+	f.Float64Var(&o.OtherMax, "other-max", o.OtherMax, "share of one CPU that others may use before a round is invalid")
+	f.IntVar(&o.Requests, "requests", 0, "bodies to sign beforehand (default by the length of a round)")
 	f.Uint64Var(&o.Seed, "seed", o.Seed, "seed of the workload")
 	f.IntVar(&o.Conns, "conns", o.Conns, "connections")
 	f.IntVar(&o.Rounds, "rounds", o.Rounds, "rounds, each A-B-B-A; the median counts")
@@ -73,9 +96,15 @@ export; a run that lost one prints no throughput.`,
 
 // boundCommand serves a bare handler; bench starts it in a process of its own.
 func (c *cli) boundCommand() *cobra.Command {
-	var kind, addr, dir string
+	var (
+		kind, addr, dir string
+		audit           bool
+	)
 	cmd := &cobra.Command{Use: "bound", Short: "Serve a bare handler to compare with", Hidden: true, Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
+			if audit {
+				return bench.AuditBound(kind, dir, c.stdout)
+			}
 			engine := persistence.Options{SyncInterval: persistence.DefaultSyncInterval}
 			engine.EnsureDefaults()
 			return bench.ServeBound(kind, addr, dir, engine.Tune)
@@ -83,5 +112,6 @@ func (c *cli) boundCommand() *cobra.Command {
 	cmd.Flags().StringVar(&kind, "kind", bench.BoundPebble, "which handler")
 	cmd.Flags().StringVar(&addr, "addr", "127.0.0.1:0", "address to listen on")
 	cmd.Flags().StringVar(&dir, "dir", ".", "directory of its store")
+	cmd.Flags().BoolVar(&audit, "audit", false, "print the ids of the messages in its store instead")
 	return cmd
 }
