@@ -15,7 +15,7 @@ CRASH := Crash|PowerCut|Kill|Simulator
 CRASHING = $$(grep -rlE '^func Test[A-Za-z0-9_]*($(CRASH))' --include='*_test.go' . | xargs -n1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint gofmt vet gen verify verify-gen verify-mod verify-deploy torture nemesis bench retrieval fuzz e2e cluster clean
+.PHONY: help run build test race lint gofmt vet gen verify verify-gen verify-mod verify-deploy torture nemesis bench peers test-peers retrieval fuzz e2e cluster clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,7 @@ verify: gofmt verify-mod verify-gen lint ## what a change must pass: format, mod
 verify-mod:
 	$(GO) mod tidy -diff
 	$(GO) mod verify
+	cd bench/peers && $(GO) mod tidy -diff && $(GO) mod verify
 
 # The version of protoc stands in a comment and may differ between machines.
 GENERATED = find . -name '*.pb.go' | sort | xargs cat | grep -v 'protoc  *v'
@@ -102,8 +103,20 @@ NEMESIS ?= 5m
 nemesis: build ## torture a cluster of three nodes for NEMESIS (default 5m); needs Linux, root, ip and nft
 	$(BIN)/chumi torture --nodes 3 --duration $(NEMESIS)
 
-bench: build ## measure the engine against bare handlers in the same run
-	$(BIN)/chumi bench
+# FLAGS are for chumi bench: --quick for 5 minutes, --readme README.md to write the table.
+FLAGS ?=
+bench: build peers ## measure the engine, bare handlers and peers in the same run, at most 25 minutes; FLAGS=--quick takes 5
+	$(BIN)/chumi bench --within 25m --parts headline,reply,memory,peers --bounds pebble,pebble-tuned --warm 1s --measure 4s \
+		--out $(BIN)/bench $$(test ! -x $(BIN)/chumi-peers || echo --peers $(BIN)/chumi-peers) $(FLAGS)
+
+# The peers are a module of their own; without its libraries the engine is measured
+# against bare handlers alone.
+peers: ## build bin/chumi-peers, what the engine is measured against
+	@mkdir -p $(BIN) && rm -f $(BIN)/chumi-peers
+	cd bench/peers && CGO_ENABLED=0 $(GO) build -trimpath -o ../../$(BIN)/chumi-peers . || echo "the peers could not be built and are left out" >&2
+
+test-peers: ## vet and test the peers that are installed
+	cd bench/peers && CGO_ENABLED=0 $(GO) vet ./... && CGO_ENABLED=0 $(GO) test -count 1 ./...
 
 retrieval: ## print how much of the retrieval set a search finds, and what is answered from it
 	$(GO) test ./persistence/knowledge -run 'TestRetrieval' -v -count=1
