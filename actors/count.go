@@ -53,7 +53,8 @@ func (c *core) countEvent(e *chat.Event) {
 }
 
 // replied measures what the customer waited when a draft, which is durable and not
-// adopted yet, says that the assistant's answer was accepted.
+// adopted yet, says that the answer was accepted: the assistant's, or what the engine
+// says before it (that an assistant answers) or in its place (an apology).
 func (a *activation) replied(d *draft) {
 	if a.state.WaitingSince.IsZero() {
 		return
@@ -64,7 +65,7 @@ func (a *activation) replied(d *draft) {
 			continue
 		}
 		entry := a.state.Entry(e.Attempt.Message)
-		if entry != nil && entry.Author == chat.AuthorAssistant && entry.Covers >= a.state.WaitingFrom {
+		if entry != nil && entry.Author != chat.AuthorMember && entry.Covers >= a.state.WaitingFrom {
 			a.core.met.Graph.Reply.Observe(e.Time.Sub(a.state.WaitingSince).Seconds())
 			return
 		}

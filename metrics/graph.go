@@ -28,8 +28,9 @@ type Graph struct {
 	// Engine is the engine's own time per reply: webhook in to Graph call out,
 	// without model time and quiet period.
 	Engine prometheus.Histogram
-	// Reply is what a customer waits for an assistant's answer: from the first message
-	// without one to Graph's acceptance, the quiet period included.
+	// Reply is what a customer waits for an answer or an apology: from the first message
+	// without one to Graph's acceptance, the quiet period included. What members write
+	// does not count.
 	Reply prometheus.Histogram
 }
 
@@ -44,7 +45,7 @@ func newGraph(reg prometheus.Registerer) Graph {
 		Crowded:      gauge(reg, "chumi_portfolio_waiting", "Conversations that wait for a place in their portfolio's messaging limit."),
 		Reservations: counters(reg, "chumi_portfolio_reservations_total", "Places in messaging limits of portfolios asked for, by result.", "result"),
 		Engine:       histogram(reg, "chumi_reply_engine_seconds", "Engine time per reply, without model time and quiet period."),
-		Reply:        histogram(reg, "chumi_reply_seconds", "Time from a customer's first unanswered message to the acceptance of the assistant's answer."),
+		Reply:        histogram(reg, "chumi_reply_seconds", "Time from a customer's first unanswered message to Graph's acceptance of an answer or an apology."),
 		Channels:     gauges(reg, "chumi_channels", "Channels of tenants led here by how they stand.", "state"),
 		TokenExpiry:  gauge(reg, "chumi_channel_token_expiry_timestamp_seconds", "When the first token of a channel ends, in Unix time; 0 when none does."),
 	}
