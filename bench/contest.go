@@ -72,8 +72,8 @@ func (r *runner) peers(ctx context.Context) error {
 	return nil
 }
 
-// each calls f for every contender that takes part, in the order of round n. A peer
-// that fails takes part no more; the engine and the bare handlers must not fail.
+// each calls f for every contender that takes part, in the order of round n, and once
+// more where it fails. One that fails again takes part no more; the engine must not.
 func (c *contest) each(ctx context.Context, n int, f func(context.Context, *Contender) error) error {
 	for _, i := range inTurn(n, len(c.out.Contenders)) {
 		x := &c.out.Contenders[i]
@@ -86,10 +86,14 @@ func (c *contest) each(ctx context.Context, n int, f func(context.Context, *Cont
 		}
 		begin := time.Now()
 		err := f(ctx, x)
+		if err != nil && ctx.Err() == nil && !c.late(n, x.Name) {
+			c.logf("peers: %s is tried again: %s", x.Name, skipped(n, err))
+			err = f(ctx, x)
+		}
 		c.took[x.Name] = time.Since(begin)
 		switch {
 		case err == nil:
-		case ctx.Err() != nil || !x.peer:
+		case ctx.Err() != nil || x.Name == TargetEngine:
 			return fmt.Errorf("%s: %w", x.Name, err)
 		default:
 			x.Skipped = skipped(n, err)

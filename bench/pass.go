@@ -70,6 +70,10 @@ func (p *pass) load(ctx context.Context, conns int, rate float64) (*Round, error
 
 func (p *pass) closed(ctx context.Context, conns int) error {
 	round, err := p.load(ctx, conns, 0)
+	if errors.Is(err, errBodies) {
+		p.logf("peers: %s, %d connections: %v", p.x.Name, conns, err)
+		return nil
+	}
 	if err == nil {
 		p.fastest = max(p.fastest, round.Throughput)
 	}

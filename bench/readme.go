@@ -13,12 +13,12 @@ const (
 	readmeEnd   = "<!-- end of bench peers -->"
 )
 
-// errNothingMeasured is a table without a figure.
-var errNothingMeasured = errors.New("bench: the run has no valid figures of peers for a table")
+// errNothingMeasured is a table without a figure that counts.
+var errNothingMeasured = errors.New("bench: the run has no figures of peers from enough valid rounds for a table")
 
 // WriteReadme writes the table of the peers into the file at path, between its two
-// marker lines. command is what made the run. A run that lost messages, or has no
-// valid figure, leaves the file as it is and is an error.
+// marker lines. command is what made the run. A run that lost messages, or in which
+// no contender has enough valid rounds, leaves the file as it is and is an error.
 func (r *Report) WriteReadme(path, command string) error {
 	table, err := r.markdown(command)
 	if err != nil {
@@ -66,7 +66,9 @@ func (r *Report) markdown(command string) (string, error) {
 		var last *Standing
 		for _, conns := range p.Conns {
 			last = p.standingOf(x.Name, conns)
-			figures += last.Open.Rounds
+			if last.Open.Rounds >= ratioRounds {
+				figures++
+			}
 			fmt.Fprintf(&b, " %s | %s |", figure(last.Open, integer, last.AtLeast), last.OpenVerdict)
 		}
 		syncs := "n/a"
@@ -85,7 +87,7 @@ func (r *Report) markdown(command string) (string, error) {
 		p.repeats(), tieBelow, p.syncSources(), p.Conns[len(p.Conns)-1], p.Checked)
 	for i := range p.Contenders {
 		if x := &p.Contenders[i]; x.Skipped != "" {
-			fmt.Fprintf(&b, " Not measured: %s (%s).", x.Title, x.Skipped)
+			fmt.Fprintf(&b, " Skipped: %s (%s).", x.Title, x.Skipped)
 		}
 	}
 	for _, name := range p.Lossy {

@@ -125,6 +125,10 @@ func (r *runner) load(ctx context.Context, s *server, l Load, sims *simulators) 
 	return round, sample, nil
 }
 
+// startedIn is how long a machine may take to say what was used until the warm-up was
+// over, when the load already is.
+const startedIn = 10 * time.Second
+
 // measure runs one load on a started server and measures what it used.
 func (r *runner) measure(ctx context.Context, s *server, l Load, sims *simulators) (*Round, *Sample, error) {
 	settleDisk()
@@ -147,7 +151,7 @@ func (r *runner) measure(ctx context.Context, s *server, l Load, sims *simulator
 	}
 	select {
 	case <-started:
-	case <-time.After(time.Second):
+	case <-time.After(startedIn):
 		return nil, nil, fmt.Errorf("bench: the load ended before its warm-up: %d requests are too few", l.Requests.Len())
 	}
 	round := &Round{Acks: sample.Acks, Throughput: sample.Throughput(), Refused: sample.Refused, Broken: sample.Broken,

@@ -148,7 +148,7 @@ func TestReadme_TableStandsBetweenItsMarkers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"# x\n", "| 5 x |", "| 10,000 (9,998-10,002) | the engine itself |", VerdictClass, "NATS (not installed)", "`chumi bench --peers x` on commit abc123", "\nafter\n"} {
+	for _, want := range []string{"# x\n", "| 5 x |", "| 10,000 (9,998-10,002) | the engine itself |", VerdictClass, "Skipped: NATS (not installed)", "`chumi bench --peers x` on commit abc123", "\nafter\n"} {
 		if strings.Count(string(text), want) != 1 {
 			t.Errorf("%q stands there %d times in\n%s", want, strings.Count(string(text), want), text)
 		}
@@ -169,10 +169,14 @@ func TestReadme_StaysWhenThereIsNothingToWrite(t *testing.T) {
 		invalid.Searches[i].Invalid = "others"
 	}
 	invalid.sum()
+	short := peerReport(10000, nil)
+	short.Searches = slices.DeleteFunc(short.Searches, func(s Search) bool { return s.Number > 2 })
+	short.sum()
 	for name, r := range map[string]*Report{
 		"a run without peers":       {},
 		"a lossy run":               {Lost: 1, Peers: peerReport(10000, nil)},
 		"a run without valid rates": {Peers: invalid},
+		"a run of two rounds":       {Peers: short},
 	} {
 		if err := r.WriteReadme(path, "x"); !errors.Is(err, errNothingMeasured) {
 			t.Errorf("%s: %v", name, err)

@@ -68,7 +68,7 @@ export; a run that lost one prints no throughput.`,
 	f.IntVar(&o.Tenants, "tenants", o.Tenants, "tenants")
 	f.IntVar(&o.Conversations, "conversations", o.Conversations, "conversations per tenant")
 	f.Float64Var(&o.Skew, "skew", o.Skew, "Zipf exponent of how conversations are chosen")
-	f.BoolVar(&quick, "quick", false, "at most 5 minutes: shows that everything works, in too few rounds for ratios")
+	f.BoolVar(&quick, "quick", false, "at most 5 minutes: shows that everything works; too few rounds for figures")
 	f.DurationVar(&o.Within, "within", 0, "end in this time, with fewer rounds of the peers if need be (default no bound)")
 	f.StringVar(&o.Peers, "peers", "", "program that serves the peers, built from bench/peers; adds the part peers")
 	f.StringSliceVar(&o.Contenders, "contenders", nil, "contenders of the part peers (default all)")
