@@ -13,7 +13,9 @@ import (
 
 // FormatVersion numbers what the bytes of a store mean. A store is opened by
 // the version that wrote it or a newer one, which migrates it; never by an
-// older one.
+// older one. Nodes of a cluster that write different formats refuse each other, so
+// that a log is staged by one of them only: what makes stage do something else with
+// a commit that an older version can read is a new format as well.
 type FormatVersion uint32
 
 // The format versions. Each is described by what it changed.

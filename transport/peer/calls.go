@@ -50,6 +50,7 @@ func (t *Transport) Call(ctx context.Context, node chat.NodeID, req *fasthttp.Re
 			return err
 		}
 		again := l.used && !req.IsBodyStream()
+		req.Header.Set(formatHeader, t.format())
 		if err = l.exchange(ctx, t.o.CallBodyMax, req, resp, r.calls.done); err == nil || !again || !NotSent(err) || ctx.Err() != nil {
 			return err
 		}
@@ -69,6 +70,7 @@ func (t *Transport) CallAddr(ctx context.Context, addr string, req *fasthttp.Req
 		return 0, unreached(ctx, "the node at "+addr, err)
 	}
 	go func() { l.first <- l.listen() }()
+	req.Header.Set(formatHeader, t.format())
 	return l.node, l.exchange(ctx, t.o.CallBodyMax, req, resp, func(l *lane, _ bool) {
 		l.unhook()
 		l.cut()

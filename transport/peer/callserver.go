@@ -173,6 +173,11 @@ func (t *Transport) serveCall(ctx *fasthttp.RequestCtx) {
 		refuse(ctx, fasthttp.StatusForbidden, err)
 		return
 	}
+	if err := t.otherFormat(c.node, string(ctx.Request.Header.Peek(formatHeader))); err != nil {
+		t.refused(err, ctx.RemoteAddr(), c.node)
+		refuse(ctx, fasthttp.StatusConflict, err)
+		return
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			outcome = "failed"

@@ -275,7 +275,7 @@ func (t *Transport) open(ctx context.Context, cancel context.CancelFunc, node ch
 		return nil, nil, chat.E(op, chat.KindInvalid, "the address is not one", err)
 	}
 	timer := time.AfterFunc(t.o.DialTimeout, cancel)
-	stream, err := conn.NewStream(ctx, both, method)
+	stream, err := conn.NewStream(t.withFormat(ctx), both, method)
 	if err == nil {
 		hello := &packet{}
 		if err = stream.RecvMsg(hello); errors.Is(err, io.EOF) {

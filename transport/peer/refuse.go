@@ -29,6 +29,7 @@ const (
 	ReasonHandshake     Reason = "handshake"      // any other failure before the first byte
 	ReasonNotAdmitted   Reason = "not_admitted"   // Options.Admit said no
 	ReasonTooMany       Reason = "too_many"       // more connections or snapshots than allowed
+	ReasonFormat        Reason = "format"         // a binary that writes another format
 	// Of streams.
 	ReasonOversized     Reason = "oversized"
 	ReasonMalformed     Reason = "malformed"

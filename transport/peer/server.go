@@ -110,6 +110,9 @@ func (t *Transport) guarded(_ any, raw grpc.ServerStream, _ *grpc.StreamServerIn
 	if t.o.Admit != nil && !t.o.Admit(node) {
 		return refusal(ReasonNotAdmitted, "node %d has a certificate but is not to be served", node)
 	}
+	if err := t.otherFormat(node, formatOf(raw.Context())); err != nil {
+		return err
+	}
 	return handler(nil, &session{ServerStream: raw, node: node, remote: remote})
 }
 
@@ -143,6 +146,8 @@ func (t *Transport) answer(panicked any, err error, node chat.NodeID, remote net
 		return status.Error(codes.Unimplemented, err.Error())
 	case reason == ReasonNotAdmitted:
 		return status.Error(codes.PermissionDenied, err.Error())
+	case reason == ReasonFormat:
+		return status.Error(codes.FailedPrecondition, err.Error())
 	case reason == ReasonTooMany:
 		return status.Error(codes.ResourceExhausted, err.Error())
 	case reason != "":

@@ -57,7 +57,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	n.leaders = newLeaders(n.self, n.ownLeader, n.holders)
 	var err error
 	n.transport, err = peer.New(peer.Options{
-		Credentials: o.Credentials, Metrics: &o.Metrics.Peer, Log: o.Log,
+		Credentials: o.Credentials, Format: uint32(persistence.FormatNewest), Metrics: &o.Metrics.Peer, Log: o.Log,
 		Receive: n.receive, Unreachable: n.unreachable, Snapshot: n.snapshot, Admit: n.admits,
 		MailTypes: []string{"chumi.mail.Mail"}, Calls: n.serveCall, OpenPaths: []string{pathJoin},
 	})
