@@ -21,12 +21,13 @@ const (
 	PartNoisy    = "noisy"    // reply time of others beside a tenant with a hundred times their traffic
 	PartFlight   = "flight"   // memory of turns in flight, and turns a second
 	PartMemory   = "memory"   // memory per resident conversation
+	PartOutage   = "outage"   // goodput while Meta replays what an outage held back; only when named
 	PartScale    = "scale"    // cost of a message, restart and memory with millions stored; only when named
 	PartPeers    = "peers"    // engine, bounds and peers, closed and open loop; only when named, or with their program
 )
 
 // Parts lists every part in the order they run.
-func Parts() []string { return append(quickParts(), PartScale, PartPeers) }
+func Parts() []string { return append(quickParts(), PartScale, PartOutage, PartPeers) }
 
 // quickParts are those that run when none are named: each takes minutes at most.
 func quickParts() []string {
@@ -49,7 +50,7 @@ type Options struct {
 
 	// Commit is what the binary was built from, for the report.
 	Commit string
-	// Parts to run, in order; empty means all but PartScale, and but PartPeers without
+	// Parts to run, in order; empty means all but PartScale and PartOutage, and but PartPeers without
 	// the program of the peers.
 	Parts []string
 	// Within bounds the whole run: rounds are not run again when a quarter of it is
@@ -100,6 +101,10 @@ type Options struct {
 	// Stored is how many conversations the store holds at last in PartScale, of which
 	// StoredResident are then made resident.
 	Stored, StoredResident int
+	// Outage is how long webhooks did not get through in PartOutage, OutageSpeed how many
+	// times as fast they are offered afterwards.
+	Outage      time.Duration
+	OutageSpeed int
 
 	// Peers is the program that serves the peers, built from bench/peers; without it
 	// the peers part has the engine and the bare handlers alone. Contenders are those
@@ -140,6 +145,8 @@ const (
 	DefaultPeerRounds    = 5
 	DefaultPeerWarm      = 300 * time.Millisecond
 	DefaultPeerMeasure   = 1500 * time.Millisecond
+	DefaultOutage        = 6 * time.Hour
+	DefaultOutageSpeed   = 10
 	DefaultOtherMax      = 0.10
 	DefaultLagMax        = time.Millisecond
 
@@ -164,6 +171,8 @@ func (o *Options) EnsureDefaults() {
 	def(&o.Resident, DefaultResident)
 	def(&o.Stored, DefaultStored)
 	def(&o.StoredResident, DefaultStoredActive)
+	def(&o.Outage, DefaultOutage)
+	def(&o.OutageSpeed, DefaultOutageSpeed)
 	def(&o.OtherMax, DefaultOtherMax)
 	def(&o.LagMax, DefaultLagMax)
 	def(&o.PeerRounds, DefaultPeerRounds)
@@ -282,8 +291,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		Conns: o.Conns, Rounds: o.Rounds, Warm: o.Warm, Measure: o.Measure, BodyBytes: r.requests.BodySize(),
 	}
 	parts := map[string]func(context.Context) error{
-		PartHeadline: r.headline, PartOpen: r.open, PartReply: r.reply, PartNoisy: r.noisy, PartFlight: r.flight, PartMemory: r.memory, PartScale: r.scale,
-		PartPeers: r.peers,
+		PartHeadline: r.headline, PartOpen: r.open, PartReply: r.reply, PartNoisy: r.noisy, PartFlight: r.flight,
+		PartMemory: r.memory, PartScale: r.scale, PartOutage: r.outage, PartPeers: r.peers,
 	}
 	for _, p := range Parts() {
 		if !slices.Contains(o.Parts, p) {

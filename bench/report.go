@@ -47,8 +47,9 @@ type Report struct {
 	Memory *MemoryResult `json:"memory,omitempty"`
 	Scale  *ScaleResult  `json:"scale,omitempty"`
 	// Peers is nil when no peers were measured, and in a lossy run.
-	Peers *PeerReport   `json:"peers,omitempty"`
-	Took  time.Duration `json:"took_ns"`
+	Peers  *PeerReport   `json:"peers,omitempty"`
+	Outage *OutageResult `json:"outage,omitempty"`
+	Took   time.Duration `json:"took_ns"`
 }
 
 // Failed reports whether an acknowledged message was lost or doubled.
@@ -57,7 +58,8 @@ func (r *Report) Failed() bool { return r.Lost > 0 || r.Twice > 0 }
 // void takes the figures out of the report of a lossy run: what it measured is not
 // the work that was asked for. Which rounds lost what stays.
 func (r *Report) void() {
-	r.Headline, r.Reply, r.Noisy, r.Flight, r.Memory, r.Scale, r.Peers = nil, nil, nil, nil, nil, nil, nil
+	r.Headline, r.Reply, r.Noisy, r.Flight, r.Memory, r.Scale = nil, nil, nil, nil, nil, nil
+	r.Outage, r.Peers = nil, nil
 	for _, rounds := range [][]Round{r.Rounds, r.Open} {
 		for i, x := range rounds {
 			rounds[i] = Round{Number: x.Number, Target: x.Target, Row: x.Row, Rate: x.Rate, Invalid: "the run lost or doubled messages",

@@ -35,6 +35,7 @@ func (r *Report) Text() string {
 			" (sampled; all heap %.0f B, RSS %.0f B)\n\n", m.Resident, m.Heap, m.WholeHeap, m.RSS)
 	}
 	r.Scale.text(&b)
+	r.Outage.text(&b)
 	fmt.Fprintf(&b, "%d acknowledged messages compared with the export: 0 lost, 0 doubled. Took %v.\n",
 		r.Acknowledged, r.Took.Round(time.Second))
 	return b.String()

@@ -88,6 +88,8 @@ export; a run that lost one prints no throughput.`,
 	f.Float64Var(&o.ReplyRate, "reply-rate", o.ReplyRate, "messages per second while reply time is measured")
 	f.IntVar(&o.Flights, "flights", o.Flights, "turns in flight at once when their memory is measured")
 	f.IntVar(&o.Resident, "resident", o.Resident, "conversations that memory is measured with")
+	f.DurationVar(&o.Outage, "outage", o.Outage, "how long webhooks did not get through in the part outage; the replay takes a tenth of it")
+	f.IntVar(&o.OutageSpeed, "outage-speed", o.OutageSpeed, "how many times as fast they are offered afterwards")
 	f.IntVar(&o.Stored, "stored", o.Stored, "conversations that the part scale stores")
 	f.IntVar(&o.StoredResident, "stored-resident", o.StoredResident, "conversations that the part scale then makes resident")
 	cmd.AddCommand(c.boundCommand())
