@@ -7,7 +7,7 @@ import "github.com/prometheus/client_golang/prometheus"
 // over every group that the node leads.
 type SelfCheck struct {
 	// Violations is conversations that break a promise by its word: accept_outcome,
-	// intent_end, turn_bill, silence.
+	// intent_end, turn_bill, silence; stored is of everything else that is.
 	Violations *prometheus.GaugeVec
 	// Passed is when the latest pass ended, Pass how long it took.
 	Passed, Pass prometheus.Gauge
@@ -22,7 +22,7 @@ type SelfCheck struct {
 
 // Promises are the words of SelfCheck.Violations, Debts those of SelfCheck.Owed.
 var (
-	Promises = []string{"accept_outcome", "intent_end", "turn_bill", "silence"}
+	Promises = []string{"accept_outcome", "intent_end", "turn_bill", "silence", "stored"}
 	Debts    = []string{"turn", "send", "unknown_send", "file"}
 )
 

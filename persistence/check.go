@@ -75,6 +75,12 @@ const (
 	InvariantKnowledge Invariant = "knowledge"
 	// InvariantRecord: every row has the form of its kind.
 	InvariantRecord Invariant = "record"
+	// InvariantEnd: an attempt, a send whose end is not known and a call of a model have
+	// an end that is not long past. Of a node that runs.
+	InvariantEnd Invariant = "end"
+	// InvariantSilence: nobody waits for the assistant long beyond the deadline. Of a node
+	// that runs.
+	InvariantSilence Invariant = "silence"
 )
 
 // Violation is one row that breaks an invariant. It holds no personal data.
@@ -148,6 +154,8 @@ type checker struct {
 	// directory collects the metadata rows; they are the last rows of all.
 	directory *table
 	tenant    *checkedTenant
+	// live is nil in a check of a store that nobody works with.
+	live *liveCheck
 }
 
 // broken notes a violation.

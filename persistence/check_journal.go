@@ -48,6 +48,9 @@ func (k *checker) stateRow(c id16, key, value []byte) error {
 	if _, owes := s.Owes(); owes == s.Armed.IsZero() {
 		k.broken(InvariantOwes, key, "owes something: "+strconv.FormatBool(owes)+", has a due time: "+strconv.FormatBool(!s.Armed.IsZero()))
 	}
+	if k.live != nil {
+		k.live.conversation(k, &s, key)
+	}
 	if err := k.mirrors(t, c, h, key); err != nil {
 		return err
 	}

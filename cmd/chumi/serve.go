@@ -112,6 +112,7 @@ func (s *Server) Start(ctx context.Context) error {
 	watching, endWatch := context.WithCancel(context.WithoutCancel(ctx))
 	var watch sync.WaitGroup
 	watch.Go(func() { (&clockWatch{met: &s.metrics.Node, log: s.opt.Log}).run(watching) })
+	watch.Go(func() { s.store.SelfCheck(watching) })
 	s.onClose(func() error { endWatch(); watch.Wait(); return nil })
 	readmitting, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var readmission sync.WaitGroup
