@@ -273,6 +273,9 @@ func TestServiceMonitor_FindsTheOpsService(t *testing.T) {
 		for name, s := range r.services {
 			if labels.SelectorFromSet(m.Spec.Selector.MatchLabels).Matches(labels.Set(s.Labels)) {
 				found = append(found, name)
+				if job := s.Labels[m.Spec.JobLabel]; job != "chumi" {
+					t.Errorf("%s: the job is called %q; the rules ask for chumi", o, job)
+				}
 				if s.Spec.Ports[0].Name != m.Spec.Endpoints[0].Port {
 					t.Errorf("%s: the monitor asks port %s of %s", o, m.Spec.Endpoints[0].Port, name)
 				}
