@@ -362,6 +362,10 @@ func (a *activation) commit(m *mail, d *draft, out sink) (chat.Receipt, error) {
 		return receipt, chat.E("activation.commit", chat.KindFenced, "commit answered "+receipt.Answer.String()+"; repeat", nil)
 	}
 	a.replied(d)
+	before := &a.state
+	if a.core.opt.Tracer != nil {
+		before = new(a.state)
+	}
 	a.state, a.settled = d.next, true
 	a.released = a.released || len(d.commit.Releases) > 0
 	d.recorded()
@@ -375,6 +379,9 @@ func (a *activation) commit(m *mail, d *draft, out sink) (chat.Receipt, error) {
 	}
 	failpoint.Hit(failpoint.EffectsReleased)
 	a.core.count(d)
+	if a.core.opt.Tracer != nil {
+		a.traced(m, d, before)
+	}
 	a.money(d)
 	a.settleWaiters()
 	return receipt, nil

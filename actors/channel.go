@@ -261,6 +261,9 @@ func (s *System) send(w *sendWork, e chat.StartAttempt, g *gate) chat.SendOutcom
 	stop := s.opt.Clock.AfterFunc(s.opt.AttemptTimeout, cancel)
 	defer stop()
 	outcome := s.opt.Graph.Send(ctx, out)
+	if s.opt.Tracer != nil {
+		s.tracedSend(w, e, began, outcome)
+	}
 	if outcome.Result == chat.SendBlocked {
 		s.refused(out.Channel, outcome)
 	}

@@ -382,6 +382,9 @@ func (d *delivery) put(ch chat.Channel, id chat.ConversationID, it item) {
 	m := &mail{tenant: ch.Tenant, group: d.sys.opt.Leadership.Group(ch.Tenant),
 		channel: ch.ID, kind: ch.Kind, conversation: id, one: [1]item{it}}
 	m.items = m.one[:]
+	if d.sys.opt.Tracer != nil {
+		m.read, m.led = webhookOf(d.ctx, d.began), d.began
+	}
 	d.mails = append(d.mails, m)
 	switch {
 	case d.byConversation != nil:

@@ -23,6 +23,9 @@ type mail struct {
 	one [1]item
 	// exists says that the mail is only for a conversation that has events.
 	exists bool
+	// read is when its webhook was read, led when the delivery began; zero unless a
+	// delivery is traced.
+	read, led time.Time
 	// due is when a tick should have come.
 	due time.Time
 	// stale says that the conversation went on without its activation, which shall

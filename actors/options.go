@@ -88,6 +88,9 @@ type Options struct {
 	Places    Places
 	Refresher Refresher
 
+	// Tracer may be nil: nothing is then traced.
+	Tracer Tracer
+
 	// Boot tells this process from every other that asked for its node: answers to
 	// an earlier one may still be on their way. 0 draws one.
 	Boot uint64

@@ -14,6 +14,7 @@ func (t *turns) useTool(c *call) {
 	if t.stale(c) {
 		return
 	}
+	began := t.sys.opt.Clock.Now()
 	result := t.runTool(c)
 	if cause := context.Cause(c.ctx); errors.Is(cause, errCancelled) || t.sys.life.Err() != nil {
 		return
@@ -23,6 +24,10 @@ func (t *turns) useTool(c *call) {
 		word = "failed"
 	}
 	t.sys.met.Turn.Tools.WithLabelValues(word).Inc()
+	if t.sys.opt.Tracer != nil {
+		t.sys.below(c.tool.Turn, t.sys.firstOf(c.tenant, c.tool.Turn), Span{Conversation: c.conversation, Name: SpanTool,
+			Of: string(c.tool.Turn) + "/" + c.tool.Call, Began: began, Outcome: word, Failed: result.Error != ""})
+	}
 	failpoint.Hit(failpoint.ToolAnswering)
 	t.sys.insist(c.tenant, c.group, c.conversation, chat.ToolFinished{
 		Turn: c.tool.Turn, Call: c.tool.Call, Name: c.tool.Name, Acts: c.tool.Acts, Result: result})

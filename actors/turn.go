@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"time"
 
@@ -233,6 +234,14 @@ func (t *turns) work(c *call) {
 	err := a.complete()
 	ended := t.sys.opt.Clock.Now()
 	met.Call.Observe(ended.Sub(a.began).Seconds())
+	if t.sys.opt.Tracer != nil {
+		s := Span{Conversation: c.conversation, Name: SpanModel, Of: string(c.effect.Turn) + "/" + strconv.Itoa(c.effect.Call),
+			Began: a.began, Outcome: "answered"}
+		if err != nil {
+			s.Outcome, s.Failed = failedCall(c, err).Reason, true
+		}
+		t.sys.below(c.effect.Turn, c.effect.From, s)
+	}
 	t.sys.laps.answered(c.conversation, c.late(a.began), ended)
 	if cause := context.Cause(c.ctx); cause != nil && !errors.Is(cause, errTimeout) {
 		return

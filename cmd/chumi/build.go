@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"time"
 
 	"github.com/chumiai/chumi/actors"
 	"github.com/chumiai/chumi/chat"
@@ -116,7 +117,7 @@ func (s *Server) openDirectory(ctx context.Context) error {
 	return nil
 }
 
-func (s *Server) buildActors(context.Context) error {
+func (s *Server) buildActors(ctx context.Context) error {
 	c := s.opt.Config
 	graph, err := meta.NewClient(meta.Options{
 		GraphURL: c.Meta.GraphURL, InstagramURL: c.Meta.InstagramURL, Version: c.Meta.GraphVersion,
@@ -138,6 +139,13 @@ func (s *Server) buildActors(context.Context) error {
 		ResidentMax: c.Engine.ResidentMax, TurnsInFlightMax: c.Assistant.CallsMax, TenantTurnsMax: c.Assistant.TenantCallsMax,
 		AttemptTimeout: c.Meta.SendTimeout,
 		Registry:       s.directory, Accounts: graph, Onboarding: graph, Releaser: graph, Binder: s.directory, Sightings: s.sightings, Portfolios: s.directory.Portfolios(),
+	}
+	if s.tracing, err = openTracing(ctx, c.Trace, s.opt.Log); err != nil {
+		return fmt.Errorf("traces cannot be sent to trace.endpoint: %w", err)
+	}
+	if s.tracing != nil {
+		s.onClose(s.tracing.close)
+		o.Tracer = s.tracing
 	}
 	if s.model != nil {
 		o.Model, o.Transcriber = s.model, s.model
@@ -199,8 +207,13 @@ func (s *Server) buildAPI(context.Context) error {
 
 func (s *Server) buildListeners(context.Context) error {
 	c := s.opt.Config
+	var traced func(context.Context, time.Time) context.Context
+	if s.tracing != nil {
+		traced = actors.WithWebhook
+	}
 	hooks, err := webhook.New(webhook.Options{
-		Apps: s.directory, Ingress: s.system.Ingress(), DeliverTimeout: c.Edge.DeliverTimeout,
+		Traced: traced,
+		Apps:   s.directory, Ingress: s.system.Ingress(), DeliverTimeout: c.Edge.DeliverTimeout,
 		InFlightMax: c.Edge.InFlightMax, Sightings: s.sightings, Metrics: &s.metrics.Edge, Log: s.opt.Log,
 	})
 	if err != nil {

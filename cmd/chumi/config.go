@@ -38,6 +38,7 @@ type Config struct {
 	Engine    EngineConfig    `koanf:"engine" doc:"Limits of the actor system and of the disk."`
 	Keys      KeysConfig      `koanf:"keys" doc:"The key-encryption key."`
 	Log       LogConfig       `koanf:"log" doc:"What is logged, and how."`
+	Trace     TraceConfig     `koanf:"trace" doc:"What became of a message, as traces of OpenTelemetry."`
 }
 
 // EdgeConfig is the webhook listener with its limits.
@@ -211,7 +212,8 @@ func DefaultConfig() Config {
 		},
 		Engine: EngineConfig{ResidentMax: actors.DefaultResidentMax, Groups: "store", DiskFreeMin: persistence.DefaultDiskReserve,
 			CacheBytes: persistence.DefaultCacheSize, DrainTimeout: 25 * time.Second},
-		Log: LogConfig{Level: "info", Format: "auto"},
+		Log:   LogConfig{Level: "info", Format: "auto"},
+		Trace: TraceConfig{OneIn: 1},
 	}
 }
 

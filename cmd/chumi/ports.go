@@ -52,6 +52,7 @@ var (
 	_ actors.Prices       = (*chat.PriceList)(nil)
 	_ actors.Clock        = wallClock{}
 	_ actors.Toolbox      = (*actors.Workbench)(nil)
+	_ actors.Tracer       = (*tracing)(nil)
 	_ actors.RemoteTools  = (*tools.Client)(nil)
 	_ tools.Documents     = (*persistence.Store)(nil)
 	_ actors.Leaders      = (*cluster.Node)(nil)

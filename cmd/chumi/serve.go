@@ -56,8 +56,10 @@ type Server struct {
 	system    *actors.System
 	graph     *meta.Client
 	// model is nil when none is configured.
-	model     *openai.Client
-	egress    *egress.Client
+	model  *openai.Client
+	egress *egress.Client
+	// tracing is nil where nothing is traced.
+	tracing   *tracing
 	sightings *webhook.Sightings
 	api       *api.API
 

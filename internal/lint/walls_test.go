@@ -44,6 +44,7 @@ const (
 	jsonschema = "github.com/santhosh-tekuri/jsonschema/v6"
 	mcp        = "github.com/modelcontextprotocol/go-sdk/mcp"
 	minio      = "github.com/minio/minio-go/v7"
+	otel       = "go.opentelemetry.io/otel"
 )
 
 // walls is the map of the house. A library is granted to the one package that
@@ -99,7 +100,7 @@ var walls = []wall{
 		outside: []string{fasthttp, pebble, histogram}},
 	{pkg: "bench/linear", outside: []string{"github.com/anishathalye/porcupine"}},
 
-	{pkg: "cmd/chumi", inside: []string{"*"}, outside: []string{koanf, cobra, yaml, prom, fasthttp}},
+	{pkg: "cmd/chumi", inside: []string{"*"}, outside: []string{koanf, cobra, yaml, prom, fasthttp, otel}},
 	{pkg: "cmd/chumi/cluster", inside: []string{"*"}, outside: []string{actor, fasthttp, "google.golang.org/protobuf/proto"}},
 }
 

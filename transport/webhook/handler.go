@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"context"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -43,7 +44,10 @@ type Options struct {
 	Sightings *Sightings
 	// Metrics and Log are required.
 	Metrics *metrics.Edge
-	Log     *slog.Logger
+	// Traced puts into the context of a delivery when its POST was read. Nil where
+	// nothing is traced.
+	Traced func(ctx context.Context, read time.Time) context.Context
+	Log    *slog.Logger
 }
 
 // Handler serves /hooks/{app}.
@@ -55,6 +59,7 @@ type Handler struct {
 	verifiers verifiers
 	sightings *Sightings
 	metrics   *metrics.Edge
+	traced    func(ctx context.Context, read time.Time) context.Context
 	log       *slog.Logger
 	// warned is when a warning was last logged, in nanoseconds since 1970.
 	warned atomic.Int64
@@ -79,6 +84,7 @@ func New(o Options) (*Handler, error) {
 		apps:      o.Apps,
 		ingress:   o.Ingress,
 		deadlines: deadlines{timeout: o.DeliverTimeout},
+		traced:    o.Traced,
 		slots:     make(chan struct{}, o.InFlightMax),
 		metrics:   o.Metrics,
 		log:       o.Log,
@@ -99,7 +105,7 @@ func (h *Handler) Serve(ctx *fasthttp.RequestCtx) {
 		begun := time.Now()
 		status := fasthttp.StatusNotFound
 		if found {
-			status = h.receive(ctx, &app)
+			status = h.receive(ctx, &app, begun)
 		}
 		ctx.SetStatusCode(status)
 		h.metrics.Posts.WithLabelValues(strconv.Itoa(status)).Inc()
@@ -116,8 +122,8 @@ func (h *Handler) Serve(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// receive takes one POST to a known app and returns its status.
-func (h *Handler) receive(ctx *fasthttp.RequestCtx, app *chat.App) int {
+// receive takes one POST to a known app, read at begun, and returns its status.
+func (h *Handler) receive(ctx *fasthttp.RequestCtx, app *chat.App, begun time.Time) int {
 	body := ctx.PostBody()
 	secret, ok := h.verifiers.of(app).Verify(ctx.Request.Header.Peek("X-Hub-Signature-256"), body)
 	now := time.Now().Unix()
@@ -150,7 +156,11 @@ func (h *Handler) receive(ctx *fasthttp.RequestCtx, app *chat.App) int {
 		return fasthttp.StatusOK
 	}
 	// fasthttp knows nothing of a client that went away: time is the only bound.
-	if err := h.ingress.Deliver(h.deadlines.next(time.Now()), app.ID, updates); err != nil {
+	deadline := h.deadlines.next(time.Now())
+	if h.traced != nil {
+		deadline = h.traced(deadline, begun)
+	}
+	if err := h.ingress.Deliver(deadline, app.ID, updates); err != nil {
 		h.warn("a webhook could not be made durable", "app", app.ID, "updates", len(updates), "err", err)
 		return unavailable(ctx)
 	}
