@@ -25,6 +25,8 @@ type member struct {
 	leading uint64
 	// led is true while Raft says that this node leads.
 	led bool
+	// unheard are those whom this node, as the leader, had not heard at the latest look.
+	unheard map[chat.NodeID]bool
 	// waiting are proposals for the next entry, held those whose entry is on its
 	// way, by number.
 	waiting []*Proposal

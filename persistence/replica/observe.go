@@ -1,8 +1,12 @@
 package replica
 
+import "github.com/chumiai/chumi/chat"
+
 // observeTicks is how many ticks lie between two looks at the groups for the
-// instruments.
-const observeTicks = 10
+// instruments. A leader forgets whom it has heard once in an election time, and hears of
+// those who live within the next few ticks: two looks that are neither a multiple of that
+// time apart, nor nearly so, do not both fall into this gap.
+const observeTicks = 7
 
 // observe sets the instruments of all groups. It costs a look at each.
 func (c *core) observe() {
@@ -25,9 +29,13 @@ func (c *core) observe() {
 		kept = max(kept, s.Last-min(s.First, s.Last))
 		for id, n := range s.Behind {
 			behind = max(behind, n)
-			if !s.Heard[id] {
+			if !s.Heard[id] && m.unheard[id] {
 				silent++
 			}
+		}
+		m.unheard = map[chat.NodeID]bool{}
+		for id, heard := range s.Heard {
+			m.unheard[id] = !heard
 		}
 	}
 	r := &c.opt.Metrics.Raft
