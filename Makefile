@@ -92,6 +92,7 @@ KILLS ?= 2000
 TURN_KILLS ?= 200
 torture: build ## kill the engine KILLS times (default 2000) and simulated turns TURN_KILLS times (default 200) at every step and compare what it promised with what it kept
 	CGO_ENABLED=0 $(GO) test -tags planted -run TestSimulator_NoticesPlantedToolBugs ./persistence/replica
+	CGO_ENABLED=0 $(GO) test -tags planted -run TestSelfCheck_NoticesPlantedBugs ./persistence
 	CHUMI_TAKEOVERS=10000 CGO_ENABLED=0 $(GO) test -count 1 -v -run TestSystem_TakeOverAtRandomMoments ./actors
 	CHUMI_TURN_KILLS=$(TURN_KILLS) CGO_ENABLED=0 $(GO) test -count 1 -timeout 120m -v -run TestSimulator_TurnsSurviveEveryStep ./persistence/replica
 	$(BUILD) -tags torture -o $(BIN)/chumi-torture ./cmd/chumi

@@ -77,6 +77,9 @@ func (p *step) tickOutbox() {
 				p.requeue(entry, SendOutcome{Reason: "restarted"}, 0)
 				continue
 			}
+			if failpoint.Planted(failpoint.BugForgetAttempt) {
+				continue
+			}
 			if entry.Proven {
 				p.ended(entry, SendOutcome{Reason: "lost"})
 				continue

@@ -3,6 +3,8 @@ package chat
 import (
 	"slices"
 	"time"
+
+	"github.com/chumiai/chumi/metrics/failpoint"
 )
 
 // Limits of one conversation.
@@ -224,7 +226,7 @@ func (p *step) tick() {
 	p.tickOutbox()
 	p.tickFetches()
 	p.tickTurn()
-	if p.c.Holder == HolderAssistant && !p.c.Deadline.IsZero() && !p.c.Deadline.After(p.now) {
+	if p.c.Holder == HolderAssistant && !p.c.Deadline.IsZero() && !p.c.Deadline.After(p.now) && !failpoint.Planted(failpoint.BugForgetDeadline) {
 		p.giveUp("silence")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 
 	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/metrics/failpoint"
 	"github.com/chumiai/chumi/persistence/recordpb"
 )
 
@@ -257,7 +258,7 @@ func (at *staging) applyDue(old, next head) {
 		at.key = appendDue(at.key[:0], at.group, old.armed, at.tenant.id, at.conversation)
 		at.writes.remove(at.key)
 	}
-	if next.armed == 0 {
+	if next.armed == 0 || failpoint.Planted(failpoint.BugForgetDue) {
 		return
 	}
 	if !at.hasDue || next.armed < at.due {

@@ -235,7 +235,4 @@ func (l *liveCheck) conversation(k *checker, c *chat.Conversation, key []byte) {
 	if c.Holder == chat.HolderAssistant && over(c.Deadline) {
 		k.broken(InvariantSilence, key, "the customer should have had an answer at "+c.Deadline.Format(time.RFC3339))
 	}
-	if at, owes := c.Owes(); owes && !c.Armed.IsZero() && millis(c.Armed) > millis(at) {
-		k.broken(InvariantOwes, key, "is due only after it owes something")
-	}
 }

@@ -55,12 +55,6 @@ func TestSelfCheck_TurnsRed(t *testing.T) {
 			v.remove(appendDue(nil, v.s.Group("acme"), millis(v.k.state.Armed), "acme", v.conv))
 		}},
 		"event lost": {want: "accept_outcome", wreck: func(v *vandal) { v.remove(v.r.feed(nil, 1)) }},
-		"due too late": {want: "accept_outcome", wreck: func(v *vandal) {
-			at := v.k.state.Armed.Add(time.Hour)
-			v.remove(appendDue(nil, v.s.Group("acme"), millis(v.k.state.Armed), "acme", v.conv))
-			v.put(appendDue(nil, v.s.Group("acme"), millis(at), "acme", v.conv), make([]byte, 9))
-			v.restate(func(c *chat.Conversation) { c.Armed = at })
-		}},
 		"work forgotten": {want: "turn_bill", also: "accept_outcome", wreck: func(v *vandal) {
 			v.restate(func(c *chat.Conversation) { c.Work = nil })
 		}},

@@ -92,7 +92,15 @@ const (
 	BugBudgetLeak       Bug = "budget-leak"        // what was reserved for a call that was lost is never given back
 )
 
-// ToolBugs lists those.
+// The bugs that break a promise without a trace in any answer: only a look at what is
+// stored shows them.
+const (
+	BugForgetDue      Bug = "forget-due"      // the agenda is not told what a conversation owes
+	BugForgetAttempt  Bug = "forget-attempt"  // nobody asks what became of an attempt
+	BugForgetDeadline Bug = "forget-deadline" // nobody is asked to take over at the silence deadline
+)
+
+// ToolBugs lists those of tools.
 func ToolBugs() []Bug { return []Bug{BugForgetToolResult, BugRepeatActingTool, BugBudgetLeak} }
 
 // Bugs lists every bug that a talk without tools shows.
