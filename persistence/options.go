@@ -9,6 +9,7 @@ import (
 
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/metrics"
+	"github.com/chumiai/chumi/metrics/failpoint"
 	"github.com/chumiai/chumi/persistence/seal"
 )
 
@@ -82,7 +83,7 @@ type Options struct {
 // EnsureDefaults fills every unset field but Dir, KEK and Groups.
 func (o *Options) EnsureDefaults() {
 	if o.FS == nil {
-		o.FS = vfs.Default
+		o.FS = systemFS()
 	}
 	if o.Logger == nil {
 		o.Logger = slog.Default()
@@ -94,7 +95,7 @@ func (o *Options) EnsureDefaults() {
 		o.Metrics = &metrics.New(nil).Journal
 	}
 	if o.Clock == nil {
-		o.Clock = time.Now
+		o.Clock = failpoint.Now
 	}
 	if o.DiskReserve == 0 {
 		o.DiskReserve = DefaultDiskReserve

@@ -42,11 +42,11 @@ func (w *clockWatch) look(wall time.Time, mono time.Duration) {
 
 // run looks until ctx ends.
 func (w *clockWatch) run(ctx context.Context) {
-	began := time.Now()
+	began := wallClock{}.Now()
 	tick := time.NewTicker(clockLookEvery)
 	defer tick.Stop()
 	for {
-		now := time.Now()
+		now := wallClock{}.Now()
 		w.look(now, now.Sub(began))
 		select {
 		case <-tick.C:

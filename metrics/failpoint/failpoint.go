@@ -1,6 +1,7 @@
 // Package failpoint names the steps of a message's life at which a torture
 // build can kill its own process, and the bugs a planted build can switch on.
-// In every other build both are constants the compiler removes.
+// In every other build both are constants the compiler removes. A torture build
+// also takes an [Order] to spoil its disk and its clock; no other build can.
 //
 // It is the one package beside metrics that all wings may import; it imports
 // nothing of the module.
