@@ -28,7 +28,7 @@ func (s *Store) sweepClaims() {
 	defer cancel()
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
-	wall, from := s.opts.Clock(), time.Now()
+	watch := newStepWatch(s.opts.Clock(), time.Now())
 	for {
 		select {
 		case <-s.stop:
@@ -36,7 +36,7 @@ func (s *Store) sweepClaims() {
 		case <-tick.C:
 		}
 		now := s.opts.Clock()
-		if ahead := now.Sub(wall) - time.Since(from); ahead > clockJump {
+		if ahead := watch.ahead(now, time.Now()); ahead > clockJump {
 			s.opts.Logger.Error("the clock jumped ahead; nothing is forgotten until a restart", "by", ahead)
 			return
 		}
@@ -44,6 +44,20 @@ func (s *Store) sweepClaims() {
 			s.opts.Logger.Warn("claims were not forgotten; the next sweep tries again", "err", err)
 		}
 	}
+}
+
+// stepWatch tells a wall clock that was set from time that passed.
+type stepWatch struct {
+	// wall is what the wall clock said, without a monotonic reading: with one, times
+	// are subtracted by that, and no step of the clock would show. from has it.
+	wall, from time.Time
+}
+
+func newStepWatch(wall, from time.Time) stepWatch { return stepWatch{wall.Round(0), from} }
+
+// ahead is how much further the wall clock went than time did.
+func (w stepWatch) ahead(wall, now time.Time) time.Duration {
+	return wall.Round(0).Sub(w.wall) - now.Sub(w.from)
 }
 
 // forgetClaims deletes the claims whose last day is over at now, in the groups that

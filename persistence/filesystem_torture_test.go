@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -90,5 +91,18 @@ func TestSpoiledFS_IsFull(t *testing.T) {
 	}
 	if u, err := systemFS().GetDiskUsage(dir); err != nil || u.AvailBytes != 0 {
 		t.Errorf("%d bytes are free (%v)", u.AvailBytes, err)
+	}
+}
+
+// A step of the wall clock leaves the monotonic one alone, as in no time that a
+// test could make otherwise.
+func TestSweep_NoticesThatTheClockWasSetAhead(t *testing.T) {
+	failpoint.Take(failpoint.Order{})
+	watch := newStepWatch(failpoint.Now(), time.Now())
+	for _, by := range []time.Duration{2 * time.Hour, -2 * time.Hour, 9 * 24 * time.Hour} {
+		spoil(t, failpoint.Order{Clock: by})
+		if ahead := watch.ahead(failpoint.Now(), time.Now()); (ahead - by).Abs() > time.Minute {
+			t.Errorf("the clock was set %v ahead, and was found to be %v", by, ahead)
+		}
 	}
 }
