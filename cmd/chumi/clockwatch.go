@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/chumiai/chumi/metrics"
+	"github.com/chumiai/chumi/metrics/failpoint"
 )
 
 const (
@@ -42,11 +43,11 @@ func (w *clockWatch) look(wall time.Time, mono time.Duration) {
 
 // run looks until ctx ends.
 func (w *clockWatch) run(ctx context.Context) {
-	began := wallClock{}.Now()
+	began := failpoint.Now()
 	tick := time.NewTicker(clockLookEvery)
 	defer tick.Stop()
 	for {
-		now := wallClock{}.Now()
+		now := failpoint.Now()
 		w.look(now, now.Sub(began))
 		select {
 		case <-tick.C:
