@@ -15,7 +15,7 @@ CRASH := Crash|PowerCut|Kill|Simulator
 CRASHING = $$(grep -rlE '^func Test[A-Za-z0-9_]*($(CRASH))' --include='*_test.go' . | xargs -n1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint gofmt vet gen verify verify-gen verify-mod verify-deploy torture nemesis bench peers test-peers retrieval fuzz e2e alerts cluster clean
+.PHONY: help run build test race lint gofmt vet gen verify verify-gen verify-mod verify-deploy torture faults nemesis bench peers test-peers retrieval fuzz e2e alerts cluster clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,10 +95,20 @@ torture: build ## kill the engine KILLS times (default 2000) and simulated turns
 	CGO_ENABLED=0 $(GO) test -tags planted -run TestSelfCheck_NoticesPlantedBugs ./persistence
 	CHUMI_TAKEOVERS=10000 CGO_ENABLED=0 $(GO) test -count 1 -v -run TestSystem_TakeOverAtRandomMoments ./actors
 	CHUMI_TURN_KILLS=$(TURN_KILLS) CGO_ENABLED=0 $(GO) test -count 1 -timeout 120m -v -run TestSimulator_TurnsSurviveEveryStep ./persistence/replica
-	$(BUILD) -tags torture -o $(BIN)/chumi-torture ./cmd/chumi
+	$(MAKE) -s $(BIN)/chumi-torture
 	$(BUILD) -tags 'torture planted' -o $(BIN)/chumi-planted ./cmd/chumi
 	CGO_ENABLED=0 $(GO) test -tags torture -run TestPoison_ ./cmd/chumi
 	$(BIN)/chumi torture --kills $(KILLS) --binary $(BIN)/chumi-torture --planted $(BIN)/chumi-planted
+
+.PHONY: $(BIN)/chumi-torture
+$(BIN)/chumi-torture:
+	@mkdir -p $(BIN)
+	$(BUILD) -tags torture -o $(BIN)/chumi-torture ./cmd/chumi
+
+TRIALS ?= 5
+faults: build $(BIN)/chumi-torture ## harm disk, memory and clock below the engine TRIALS times each (default 5); some need Linux and root
+	CGO_ENABLED=0 $(GO) test -tags torture ./metrics/failpoint ./persistence -run 'SetWall|Standing|Spoiled|Sweep'
+	$(BIN)/chumi torture --faults all --trials $(TRIALS) --report $(BIN)/faults.md
 
 NEMESIS ?= 5m
 nemesis: build ## torture a cluster of three nodes for NEMESIS (default 5m); needs Linux, root, ip and nft

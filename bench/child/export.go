@@ -155,6 +155,19 @@ func Check(ctx context.Context, o Options) error {
 	return nil
 }
 
+// Erase runs `erase` of one contact on a stopped engine's data directory.
+func Erase(ctx context.Context, o Options, tenant, contact string) error {
+	if err := o.ensureDefaults(); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, o.Binary, o.offline("erase", "--tenant", tenant, "--contact", contact)...)
+	cmd.SysProcAttr = dieWithParent()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("child: erase: %w: %s", err, clip(out))
+	}
+	return nil
+}
+
 // offline are the arguments of a command on a stopped engine's data directory.
 // The configuration says where its key is.
 func (o *Options) offline(command string, args ...string) []string {

@@ -115,6 +115,10 @@ type Config struct {
 	CallsMax int
 	// ResidentMax is how many conversations stay in memory; 0 keeps the default.
 	ResidentMax int
+	// DiskFreeMin is the disk reserve in bytes; 0 keeps the default.
+	DiskFreeMin int
+	// PerIPMax is how many connections one client may have; 0 keeps the default.
+	PerIPMax int
 	// Node makes the engine a node of a cluster; nil leaves it alone.
 	Node *NodeConfig
 }
@@ -163,8 +167,18 @@ func WriteFiles(dir string, w *World, c Config) (config, bootstrap string, err e
 			sections[name] = m
 		}
 	}
+	engine := map[string]any{}
 	if c.ResidentMax > 0 {
-		sections["engine"] = map[string]any{"resident_max": c.ResidentMax}
+		engine["resident_max"] = c.ResidentMax
+	}
+	if c.DiskFreeMin > 0 {
+		engine["disk_free_min"] = c.DiskFreeMin
+	}
+	if c.PerIPMax > 0 {
+		sections["edge"] = map[string]any{"per_ip_max": c.PerIPMax}
+	}
+	if len(engine) > 0 {
+		sections["engine"] = engine
 	}
 	if len(c.InsideHosts) > 0 {
 		sections["egress"] = map[string]any{"inside_hosts": c.InsideHosts}

@@ -16,6 +16,9 @@ type Book struct {
 	// ReconcileAfter is what the engine was told: ambiguous sends may not be
 	// repeated sooner.
 	ReconcileAfter time.Duration
+	// Skewed is true when the engine's clock was off: its times say nothing beside
+	// those of the ledgers.
+	Skewed bool
 	// Arrivals and Sends are the Graph simulator's ledgers.
 	Arrivals []metasim.Arrival
 	Sends    []metasim.Send

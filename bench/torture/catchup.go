@@ -35,7 +35,7 @@ func (s *siege) catchUp(ctx context.Context, c *cluster, seg *Segment) error {
 	t := c.begin(ctx)
 	defer c.halt()
 	r := rand.New(rand.NewPCG(seg.Seed, 0x63617463))
-	l := &arrivals{c: c, rate: s.o.Rate, r: rand.New(rand.NewPCG(seg.Seed, 0x72617465))}
+	l := &arrivals{s: c.stage, rate: s.o.Rate, r: rand.New(rand.NewPCG(seg.Seed, 0x72617465))}
 	c.writers.Go(func() { l.post(t.writing, t.posting) })
 	seg.Cluster.CatchUp = newCatchUp()
 	u := &catching{s: s, c: c, r: r, victim: c.nodes[r.IntN(len(c.nodes))], plan: newCatchPlan(r), out: seg.Cluster.CatchUp}

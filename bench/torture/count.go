@@ -49,6 +49,20 @@ const (
 	Forgotten     Rule = "forgotten"         // the API showed what no node holds
 	Unhealed      Rule = "unhealed"          // the cluster was not whole again in time
 	Unwritable    Rule = "unwritable"        // a group was not written to again after its leader was killed
+
+	Outlived        Rule = "outlived_sync_error"    // the engine ran on after a sync had failed
+	AckedAfterError Rule = "acked_after_sync_error" // 200 to what was posted after that
+	AckedFull       Rule = "acked_below_reserve"    // 200 though the disk reserve was reached
+	RefusedFull     Rule = "refused_below_reserve"  // read, export or erase that did not work then
+	NotErased       Rule = "not_erased"             // text of an erased person in the export
+	NotResumed      Rule = "not_resumed"            // no 200 in time after space came back
+	LateAfterStall  Rule = "late_after_stall"       // acks that came too long after the disk did
+	Swelled         Rule = "swelled_in_stall"       // memory grew while the disk stalled
+	NotHandedOver   Rule = "not_handed_over"        // groups without a leader that can write for too long
+	WrongServed     Rule = "wrong_data_served"      // an event that is not what was stored
+	Unnoticed       Rule = "corruption_unnoticed"   // events missing, and nobody said so
+	StepUnnoticed   Rule = "clock_step_unnoticed"   // a step of the clock that was not counted
+	StoodStill      Rule = "waited_for_clock"       // owed work left because the clock was set back
 )
 
 // Chances name the denominators.
@@ -68,6 +82,21 @@ const (
 	ChanceHistories  = "histories"
 	ChanceOperations = "history_operations"
 	ChanceCopies     = "events_compared_between_nodes"
+
+	ChanceSyncErrors = "sync_errors"
+	ChanceAfterError = "posts_after_sync_error"
+	ChanceFull       = "posts_below_reserve"
+	ChanceFullReads  = "reads_exports_and_erases_below_reserve"
+	ChanceErased     = "persons_erased_below_reserve"
+	ChanceFreed      = "times_space_came_back"
+	ChanceStalls     = "stalls"
+	ChanceHandovers  = "stalls_of_leaders"
+	ChanceFlips      = "bits_flipped"
+	ChanceServed     = "events_read_of_stores_with_a_flipped_bit"
+	ChanceOOM        = "oom_kills"
+	ChanceSteps      = "steps_of_the_clock"
+	ChanceBacks      = "clocks_set_back"
+	ChanceReposted   = "acknowledged_posts_repeated_after_steps"
 )
 
 // Tally is what an audit counted. Tallies of several audits add up.

@@ -20,7 +20,7 @@ var silentTraffic = Traffic{Tenants: 16, Customers: 250, Writers: 1, NoPeople: t
 func (s *siege) killLeaders(ctx context.Context, c *cluster, seg *Segment) error {
 	t := c.begin(ctx)
 	defer c.halt()
-	l := &arrivals{c: c, rate: s.o.Rate, r: rand.New(rand.NewPCG(seg.Seed, 0x72617465))}
+	l := &arrivals{s: c.stage, rate: s.o.Rate, r: rand.New(rand.NewPCG(seg.Seed, 0x72617465))}
 	c.writers.Go(func() { l.post(t.writing, t.posting) })
 	book, err := s.play(ctx, seg, t, &nemesis{c: c, posting: t.posting, done: seg.Cluster.Faults}, s.leaders)
 	if err != nil {
@@ -61,7 +61,7 @@ func (s *siege) leaders(ctx context.Context, m *nemesis) error {
 // arrivals posts messages at a rate, whether earlier ones were acknowledged or
 // not, each of a customer who has none under way.
 type arrivals struct {
-	c    *cluster
+	s    *stage
 	rate float64
 	r    *rand.Rand
 	// posted counts messages begun; late those that were due when every
@@ -73,8 +73,8 @@ type arrivals struct {
 func (l *arrivals) post(writing, posting context.Context) {
 	var idle chan correspondent
 	var people []correspondent
-	for _, a := range bench.Accounts(l.c.world) {
-		for n := range l.c.o.Traffic.Customers {
+	for _, a := range bench.Accounts(l.s.world) {
+		for n := range l.s.o.Traffic.Customers {
 			people = append(people, person(a, n))
 		}
 	}
@@ -84,7 +84,7 @@ func (l *arrivals) post(writing, posting context.Context) {
 		idle <- p
 	}
 	begin := time.Now()
-	voice := &writer{stage: l.c.stage, r: l.r}
+	voice := &writer{stage: l.s, r: l.r}
 	for n := 0; writing.Err() == nil; n++ {
 		due := begin.Add(time.Duration(float64(n) / l.rate * float64(time.Second)))
 		if wait := time.Until(due); wait > 0 {
@@ -101,13 +101,13 @@ func (l *arrivals) post(writing, posting context.Context) {
 				return
 			}
 		}
-		d, err := l.c.graph.NewDelivery(voice.text(who))
+		d, err := l.s.graph.NewDelivery(voice.text(who))
 		if err != nil {
 			panic(err) // one update always encodes
 		}
 		l.posted.Add(1)
-		l.c.writers.Go(func() {
-			if l.c.deliver(posting, d) {
+		l.s.writers.Go(func() {
+			if l.s.deliver(posting, d) {
 				idle <- who
 			}
 		})

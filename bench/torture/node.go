@@ -27,6 +27,8 @@ type node struct {
 	number int
 	place  *netns.Node
 	start  child.Options
+	// orders reach it when Options.orders is set.
+	orders *orders
 	// harmed counts faults under way that may keep it from answering or knowing.
 	harmed atomic.Int32
 
@@ -52,8 +54,13 @@ func newNode(s *stage, place *netns.Node, n int, secrets string) (*node, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &node{number: n, place: place, start: child.Options{
-		Binary: s.o.Binary, DataDir: filepath.Join(dir, "data"), Config: config, Bootstrap: bootstrap, Env: s.o.env,
+	env := s.o.env
+	told := newOrders(dir)
+	if s.o.orders {
+		env = append(env[:len(env):len(env)], told.env())
+	}
+	return &node{number: n, place: place, orders: told, start: child.Options{
+		Binary: s.o.Binary, DataDir: filepath.Join(dir, "data"), Config: config, Bootstrap: bootstrap, Env: env,
 		Within: place.Within(), ReadyIn: nodeReadyIn,
 		Listen: child.Addrs{Edge: place.At(portEdge), API: place.At(portAPI), Ops: place.At(portOps), Peer: place.At(portPeer)},
 	}}, nil

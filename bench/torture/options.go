@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -20,8 +21,11 @@ type Options struct {
 	// temporary directory. Those of red segments are kept, with Keep all are.
 	Dir  string
 	Keep bool
-	// Out is a file for the report as JSON; empty writes none.
-	Out string
+	// Out is a file for the report as JSON, Markdown one for a stranger who wants
+	// to repeat the run; empty writes none.
+	Out, Markdown string
+	// Command is the command line, for the report.
+	Command []string
 	// Resume is a file that holds the totals so far and is written after every
 	// audited segment; empty keeps none. Totals of another build are refused
 	// unless Force is set.
@@ -57,6 +61,11 @@ type Options struct {
 	// a load of Rate messages a second without replies.
 	CatchUp, Missed int
 
+	// Faults, when there are any, happen to the machine below an engine, Trials
+	// times each, instead of kills; see HostFaults. Each trial is audited.
+	Faults []HostFault
+	Trials int
+
 	// Traffic is what customers do.
 	Traffic Traffic
 	// QuietPeriod and ReconcileAfter are told to the engine.
@@ -67,6 +76,12 @@ type Options struct {
 	// take to do what it owes at the end; plants set them.
 	env   []string
 	drain time.Duration
+	// mute leaves answers out, diskFreeMin and perIPMax are told to the engine, orders
+	// gives every node of a cluster a file of orders; trials of faults set them.
+	mute        bool
+	diskFreeMin int
+	perIPMax    int
+	orders      bool
 }
 
 // Traffic is the load of one engine.
@@ -93,6 +108,7 @@ const (
 	DefaultKills          = 200
 	DefaultEngines        = 2
 	DefaultSegmentKills   = 50
+	DefaultTrials         = 5
 	DefaultQuietPeriod    = 50 * time.Millisecond
 	DefaultReconcileAfter = 300 * time.Millisecond
 
@@ -142,6 +158,12 @@ func (o *Options) EnsureDefaults() {
 	if o.ReconcileAfter == 0 {
 		o.ReconcileAfter = DefaultReconcileAfter
 	}
+	if len(o.Faults) > 0 && o.Trials == 0 {
+		o.Trials = DefaultTrials
+	}
+	if o.Traffic == (Traffic{}) && len(o.Faults) > 0 {
+		o.Traffic = HostTraffic
+	}
 	if o.Traffic == (Traffic{}) && o.Nodes > 0 {
 		o.Traffic = ClusterTraffic
 	}
@@ -166,7 +188,7 @@ func (o *Options) EnsureDefaults() {
 }
 
 // silent reports whether nothing is answered and there is one segment only.
-func (o *Options) silent() bool { return o.LeaderKills > 0 || o.CatchUp > 0 }
+func (o *Options) silent() bool { return o.LeaderKills > 0 || o.CatchUp > 0 || o.mute }
 
 // Validate names the first option that makes no sense.
 func (o *Options) Validate() error {
@@ -187,6 +209,14 @@ func (o *Options) Validate() error {
 	}
 	if o.CatchUp > 0 && o.LeaderKills > 0 || o.Missed > 0 && o.CatchUp == 0 {
 		return errors.New("torture: leaders are killed, or a node catches up with what it missed, in a run of its own")
+	}
+	if len(o.Faults) > 0 && (o.Nodes > 0 || len(o.Steps) > 0) || o.Trials < 0 || o.Trials > 0 && len(o.Faults) == 0 {
+		return errors.New("torture: faults of the machine are tried in a run of their own, a positive number of times")
+	}
+	for _, f := range o.Faults {
+		if !slices.Contains(HostFaults(), f) {
+			return fmt.Errorf("torture: unknown fault %q; known: %v", f, HostFaults())
+		}
 	}
 	if got := len(stepsNamed(o.Steps)); len(o.Steps) > 0 && got != len(o.Steps) {
 		return fmt.Errorf("torture: %d of the steps %v are unknown; list them with --list-steps", len(o.Steps)-got, o.Steps)

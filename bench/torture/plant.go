@@ -86,7 +86,7 @@ func Plant(ctx context.Context, o Options, bugs ...string) (*Report, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	return report.finish(o.Out)
+	return report.finish(o)
 }
 
 // right reports whether the campaign went as it must.

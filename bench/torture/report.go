@@ -13,6 +13,8 @@ import (
 type Report struct {
 	// Build identifies the tortured binary: totals of different builds do not mix.
 	Build Build `json:"build"`
+	// Run says how the last run was made.
+	Run Provenance `json:"run"`
 	// Seeds are those of the runs that add up here.
 	Seeds    []uint64 `json:"seeds"`
 	Segments int      `json:"segments"`
@@ -35,12 +37,22 @@ type Report struct {
 	Took    time.Duration `json:"took_ns"`
 	// Plants is set by Plant.
 	Plants []Planting `json:"plants,omitempty"`
+	// Faults say what became of faults of the machine, each on its own; Tally adds
+	// them up.
+	Faults []*Verdict `json:"faults,omitempty"`
+	// Claims and Untested are made when the report is written.
+	Claims   []Claim  `json:"claims,omitempty"`
+	Untested []string `json:"untested,omitempty"`
 }
 
 // Build identifies an engine binary.
 type Build struct {
 	SHA256 string `json:"sha256"`
 	Commit string `json:"commit"`
+	// Tags, Go and Platform are what it was built with.
+	Tags     string `json:"tags,omitempty"`
+	Go       string `json:"go,omitempty"`
+	Platform string `json:"platform,omitempty"`
 }
 
 func newReport(b Build) *Report {
@@ -82,7 +94,7 @@ func (r *Report) add(s *Segment) {
 // Red reports whether a promise was broken, a step was left out, or a planted
 // bug was not found.
 func (r *Report) Red() bool {
-	return r.Tally.Red() || len(r.Skipped) > 0 ||
+	return r.Tally.Red() || len(r.Skipped) > 0 || slices.ContainsFunc(r.Faults, (*Verdict).Red) ||
 		slices.ContainsFunc(r.Plants, func(p Planting) bool { return !p.right() })
 }
 
@@ -90,6 +102,8 @@ func (r *Report) Red() bool {
 func (r *Report) Text() string {
 	var b strings.Builder
 	switch {
+	case len(r.Faults) > 0:
+		r.textFaults(&b)
 	case r.Segments == 0:
 	case r.Cluster != nil:
 		r.textCluster(&b)
@@ -149,39 +163,12 @@ func (r *Report) textRun(b *strings.Builder) {
 	r.textPromises(b)
 }
 
-// line prints how often a promise was broken, out of how many chances. Without
-// any there is nothing to say.
-func line(b *strings.Builder, what string, n int64, of string, chances int64) {
-	if n == 0 && chances == 0 {
-		return
-	}
-	fmt.Fprintf(b, "  %-28s %6d of %d %s\n", what, n, chances, of)
-}
-
-// textPromises prints every promise with its chances, and what was found.
+// textPromises prints every claim with its chances, and what was found.
 func (r *Report) textPromises(b *strings.Builder) {
 	t := r.Tally
-	line := func(what string, n int64, of string, chances int64) { line(b, what, n, of, chances) }
-	messages := t.Chances[ChanceMessages]
-	line("lost", t.Breaches[Lost], "acknowledged messages", messages)
-	line("duplicated", t.Breaches[Duplicated], "acknowledged messages", messages)
-	line("reordered", t.Breaches[Reordered], "acknowledged messages", messages)
-	if t.Chances[ChanceQueued] > 0 { // else nothing is answered in this run
-		line("unanswered", t.Breaches[Unanswered], "acknowledged messages", messages)
-		line("answered twice", t.Breaches[AnsweredTwice], "acknowledged messages", messages)
+	for _, c := range t.Claims() {
+		c.line(b)
 	}
-	line("statuses lost", t.Breaches[StatusLost], "acknowledged statuses", t.Chances[ChanceStatuses])
-	line("API sends lost", t.Breaches[RequestLost], "acknowledged requests", t.Chances[ChanceRequests])
-	line("sends missing", t.Breaches[MissingSend], "queued sends", t.Chances[ChanceQueued])
-	line("sends unknown (allowed)", t.Unknown, "queued sends", t.Chances[ChanceQueued])
-	most, least := t.Chances[ChanceAtMost], t.Chances[ChanceAtLeast]
-	line("double sends, at most once", t.Breaches[DoubleSend], fmt.Sprintf("(%.0f per million)", perMillion(t.Breaches[DoubleSend], most)), most)
-	line("double sends, at least once", t.Doubled, fmt.Sprintf("(%.0f per million, allowed)", perMillion(t.Doubled, least)), least)
-	line("sent after takeover", t.Breaches[AfterTakeover], "takeovers", t.Chances[ChanceTakeover])
-	tools := t.Chances[ChanceTools]
-	line("tools called after a result", t.Breaches[ToolAgain], "calls of tools", tools)
-	line("tools called twice (once)", t.Breaches[ToolTwice], "calls that must not be", t.Chances[ChanceOnce])
-	line("tools called again (allowed)", t.Repeated, "calls of tools", tools)
 	if names := t.Names(); names != "" {
 		fmt.Fprintf(b, "broken: %s\n", names)
 	}
@@ -193,20 +180,19 @@ func (r *Report) textPromises(b *strings.Builder) {
 	}
 }
 
-func perMillion(n, of int64) float64 {
-	if of == 0 {
-		return 0
-	}
-	return 1e6 * float64(n) / float64(of)
-}
-
 // write stores the report as JSON, all or nothing.
 func (r *Report) write(path string) error {
+	r.Claims, r.Untested = r.Tally.Claims(), r.untested()
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return fmt.Errorf("torture: encode report: %w", err)
 	}
-	if err := os.WriteFile(path+".new", append(b, '\n'), 0o644); err != nil {
+	return writeWhole(path, append(b, '\n'))
+}
+
+// writeWhole writes a file, all or nothing.
+func writeWhole(path string, b []byte) error {
+	if err := os.WriteFile(path+".new", b, 0o644); err != nil {
 		return fmt.Errorf("torture: %w", err)
 	}
 	if err := os.Rename(path+".new", path); err != nil {

@@ -84,10 +84,21 @@ func runSegment(ctx context.Context, o Options, seed uint64, next nextStep, told
 		_ = os.RemoveAll(s.dir)
 		return nil, ctx.Err()
 	}
-	if !failed.Red() {
-		if err := s.settle(ctx, seg, failed, t); err != nil {
-			return nil, err
-		}
+	book, err := s.end(ctx, seg, failed, t, failed.Red(), nil)
+	if err != nil {
+		return nil, err
+	}
+	return seg, s.keep(seg, book)
+}
+
+// end lets the engine settle, unless it is lost, ends everything, exports, and
+// fills the tally of the segment: failed, and what the audit of the book finds,
+// amended where amend is not nil. The book is nil when there is none.
+func (s *slot) end(ctx context.Context, seg *Segment, failed *Tally, t *traffic, lost bool, amend func(*Book)) (*Book, error) {
+	if lost {
+		s.engine.Kill()
+	} else if err := s.settle(ctx, seg, failed, t); err != nil {
+		return nil, err
 	}
 	t.force()
 	s.halt()
@@ -95,11 +106,18 @@ func runSegment(ctx context.Context, o Options, seed uint64, next nextStep, told
 	if err != nil {
 		failed.breach(CheckFailed, "%v", err)
 		seg.Tally = failed
+		return nil, ctx.Err()
+	}
+	if amend != nil {
+		amend(book)
+	}
+	if s.o.silent() {
+		seg.Tally = book.AuditInbound()
 	} else {
 		seg.Tally = book.Audit()
-		seg.Tally.Add(failed)
 	}
-	return seg, s.keep(seg, book)
+	seg.Tally.Add(failed)
+	return book, nil
 }
 
 func (seg *Segment) note(k kill) {
@@ -114,12 +132,14 @@ func (seg *Segment) note(k kill) {
 	seg.ReadyMax = max(seg.ReadyMax, k.ready)
 }
 
-// settle starts the engine a last time, lets it finish everything and stops it.
+// settle starts the engine, unless it runs, lets it finish everything and stops it.
 func (s *slot) settle(ctx context.Context, seg *Segment, failed *Tally, t *traffic) error {
 	began := time.Now()
-	if err := s.up(ctx); err != nil {
-		failed.breach(NotReady, "%v", err)
-		return nil
+	if s.at.Load() == nil {
+		if err := s.up(ctx); err != nil {
+			failed.breach(NotReady, "%v", err)
+			return nil
+		}
 	}
 	if err := s.drain(ctx, t); err != nil {
 		return err

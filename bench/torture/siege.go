@@ -67,7 +67,7 @@ func besiege(ctx context.Context, o Options, report *Report) (*Report, error) {
 	} else {
 		report.Skipped = report.lacking(o.LeaderKills > 0)
 	}
-	return report.finish(o.Out)
+	return report.finish(o)
 }
 
 // segments runs them; a red one is the last, what follows would only repeat it.

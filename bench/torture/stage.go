@@ -39,6 +39,9 @@ type stage struct {
 	// broken counts POSTs cut off since the owner set it to 0, acked counts
 	// acknowledged deliveries.
 	broken, acked atomic.Int64
+	// posted is told of every POST of a message that has ended; nil when nobody
+	// listens.
+	posted func(*metasim.Delivery, exchange)
 	// onEvent is told of every event a feed shows; nil when nobody listens.
 	onEvent func(*child.Event)
 	feeds   map[string]*feed // by tenant
@@ -101,6 +104,7 @@ func openStage(o Options, seed uint64, at setting) (*stage, error) {
 		InsideHosts: []string{s.shop.host}, PricingFile: prices,
 		GraphURL: "http://" + graphAddr, InstagramURL: "http://" + graphAddr, ModelURL: openaisim.Base(modelAddr),
 		QuietPeriod: o.QuietPeriod.String(), ReconcileAfter: o.ReconcileAfter.String(),
+		DiskFreeMin: o.diskFreeMin, PerIPMax: o.perIPMax,
 	}
 	s.desk = newDesk(s, at.callTimeout)
 	return s, nil
@@ -209,10 +213,20 @@ func (s *stage) open(ctx context.Context, seed uint64) *traffic {
 	return t
 }
 
+// post posts a delivery once.
+func (s *stage) post(ctx context.Context, d *metasim.Delivery) (status int, err error) {
+	began := time.Now()
+	status, err = s.graph.PostOnce(ctx, d)
+	if s.posted != nil {
+		s.posted(d, exchange{began: began, ended: time.Now(), status: status})
+	}
+	return status, err
+}
+
 // deliver posts a delivery until it is acknowledged; false when ctx ended first.
 func (s *stage) deliver(ctx context.Context, d *metasim.Delivery) bool {
 	for wait := firstWait; ; wait = min(2*wait, lastWait) {
-		if status, err := s.graph.PostOnce(ctx, d); err == nil && status == http.StatusOK {
+		if status, err := s.post(ctx, d); err == nil && status == http.StatusOK {
 			return true
 		}
 		if pause(ctx, wait); ctx.Err() != nil {

@@ -36,7 +36,11 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	if o.Nodes > 0 {
+	report.Run = provenance(&o, build.Commit)
+	switch {
+	case len(o.Faults) > 0:
+		return afflict(ctx, o, report)
+	case o.Nodes > 0:
 		return besiege(ctx, o, report)
 	}
 	run := &campaign{o: o, report: report, steps: stepsNamed(o.Steps), began: time.Now(), before: report.Took}
@@ -55,13 +59,18 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	report.Skipped = run.skipped()
-	return report.finish(o.Out)
+	return report.finish(o)
 }
 
 // finish writes the report where it is wanted, and says whether it is red.
-func (r *Report) finish(out string) (*Report, error) {
-	if out != "" {
-		if err := r.write(out); err != nil {
+func (r *Report) finish(o Options) (*Report, error) {
+	if o.Out != "" {
+		if err := r.write(o.Out); err != nil {
+			return nil, err
+		}
+	}
+	if o.Markdown != "" {
+		if err := writeWhole(o.Markdown, []byte(r.Markdown())); err != nil {
 			return nil, err
 		}
 	}
@@ -88,7 +97,10 @@ func resume(o *Options, build Build) (*Report, error) {
 				return nil, fmt.Errorf("torture: %s holds totals of build %.12s, this is %.12s: start a new file, or force it",
 					o.Resume, report.Build.SHA256, build.SHA256)
 			}
-			if report.Segments > 0 && (report.Cluster != nil) != (o.Nodes > 0) {
+			if report.Segments > 0 && (len(report.Faults) > 0) != (len(o.Faults) > 0) {
+				return nil, fmt.Errorf("torture: %s holds totals of kills or of faults, this run is of the other: start a new file", o.Resume)
+			}
+			if report.Segments > 0 && len(o.Faults) == 0 && (report.Cluster != nil) != (o.Nodes > 0) {
 				return nil, fmt.Errorf("torture: %s holds totals of single engines or of clusters, this run is of the other: start a new file", o.Resume)
 			}
 			report.Build, report.Skipped = build, nil
@@ -120,6 +132,7 @@ func buildOf(binary, commit string) (Build, error) {
 		return b, fmt.Errorf("torture: %w", err)
 	}
 	b.SHA256 = hex.EncodeToString(h.Sum(nil))
+	b.built(binary)
 	return b, nil
 }
 

@@ -46,6 +46,7 @@ const (
 	firstWitnessed = 100_000
 	firstProbing   = 200_000
 	firstLocating  = 300_000
+	firstErased    = 400_000
 )
 
 // writer is some customers who write one after the other: the next message of a
@@ -82,7 +83,7 @@ func (w *writer) write(ctx, forced context.Context) {
 func (w *writer) deliver(ctx context.Context, d *metasim.Delivery) bool {
 	var acked atomic.Bool
 	post := func() {
-		if status, err := w.stage.graph.PostOnce(ctx, d); err == nil && status == http.StatusOK {
+		if status, err := w.stage.post(ctx, d); err == nil && status == http.StatusOK {
 			acked.Store(true)
 		}
 	}

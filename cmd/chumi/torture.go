@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,7 +19,8 @@ import (
 
 func (c *cli) tortureCommand() *cobra.Command {
 	var (
-		o         = torture.Options{Log: c.stderr, Commit: readBuild().Commit}
+		o         = torture.Options{Log: c.stderr, Commit: readBuild().Commit, Command: os.Args}
+		faults    []string
 		listSteps bool
 		plantOnly bool
 		bugs      []string
@@ -49,6 +51,13 @@ write is acknowledged. --catch-up N --missed M has one node miss M commits and
 kills it N times while it takes in the snapshots it needs then; it prints how long
 it took and what memory every node needed. Its steps are inside: see --binary.
 
+--faults LIST harms what is below an engine instead, --trials N times each, and
+audits each trial: sync-error (fsync fails, what was not synced is gone), disk-full,
+sync-stall (no fsync returns for 30 s), leader-stall (the same below the leader of a
+cluster of three), bit-flip, oom-kill and clock-step (2 h ahead and back), or all.
+It needs a build with -tags torture. What this machine cannot do is skipped, with
+the reason.
+
 --drop-answers 10% kills nothing: Graph accepts every message and drops so many of
 its answers. Of --messages N of each class it counts those sent twice and those
 missing, and holds GET /v1/sends against Graph's ledger.`,
@@ -63,7 +72,14 @@ missing, and holds GET /v1/sends against Graph's ledger.`,
 			if dropped > 0 {
 				return c.tortureAnswers(cmd.Context(), &o, float64(dropped), messages)
 			}
+			if err := hostFaults(&o, faults); err != nil {
+				return usageError(err)
+			}
 			switch {
+			case len(o.Faults) > 0 && !findTorturer(&o):
+				return usageError(errors.New("--faults harms what is below a build with -tags torture: name one by --binary (make bin/chumi-torture makes one)"))
+			case len(o.Faults) > 0:
+				return c.judged(torture.Run(cmd.Context(), o))
 			case o.CatchUp > 0 && !findTorturer(&o):
 				return usageError(errors.New("--catch-up kills at steps inside: name a build with -tags torture by --binary (make torture makes one)"))
 			case o.Nodes == 0:
@@ -92,14 +108,41 @@ missing, and holds GET /v1/sends against Graph's ledger.`,
 	f.Float64Var(&o.Rate, "rate", 0, fmt.Sprintf("with --leader-kills or --catch-up: messages a second (default %d or %d)", torture.DefaultRate, torture.DefaultCatchUpRate))
 	f.IntVar(&o.CatchUp, "catch-up", 0, "with --nodes: kill one node so often while it takes in snapshots")
 	f.IntVar(&o.Missed, "missed", 0, fmt.Sprintf("with --catch-up: commits it misses at first (default %d)", torture.DefaultMissed))
+	f.StringSliceVar(&faults, "faults", nil, "faults of disk, memory and clock to try instead of kills: "+wordsOf(torture.HostFaults())+", or all")
+	f.IntVar(&o.Trials, "trials", 0, fmt.Sprintf("with --faults: trials of each (default %d)", torture.DefaultTrials))
 	f.Var(&dropped, "drop-answers", "share of Graph's answers that are dropped, as 10% or 0.1; nothing is killed then")
 	f.IntVar(&messages, "messages", drop.DefaultMessages, "with --drop-answers: messages of each class")
 	f.StringSliceVar(&o.Steps, "steps", nil, "steps to kill at (default all that the executable has)")
 	f.StringVar(&o.Dir, "dir", "", "where data directories are made; those of red segments are kept")
 	f.StringVar(&o.Out, "out", "", "file for the report as JSON")
+	f.StringVar(&o.Markdown, "report", "", "file for the report as Markdown, with all that it takes to repeat the run")
 	f.StringVar(&o.Resume, "resume", "", "file of totals to go on from; written after every audited segment")
 	f.BoolVar(&o.Force, "force", false, "resume totals of another build")
 	return cmd
+}
+
+// hostFaults takes the faults that were named.
+func hostFaults(o *torture.Options, names []string) error {
+	for _, name := range names {
+		if name == "all" {
+			o.Faults = torture.HostFaults()
+			return nil
+		}
+		if !slices.Contains(torture.HostFaults(), torture.HostFault(name)) {
+			return fmt.Errorf("--faults: %q is none of %s", name, wordsOf(torture.HostFaults()))
+		}
+		o.Faults = append(o.Faults, torture.HostFault(name))
+	}
+	return nil
+}
+
+// wordsOf joins words with commas.
+func wordsOf[T ~string](list []T) string {
+	out := make([]string, len(list))
+	for i, w := range list {
+		out[i] = string(w)
+	}
+	return strings.Join(out, ", ")
 }
 
 // tortureAnswers runs an engine whose Graph drops answers.
