@@ -31,8 +31,9 @@ sed -e ':join' -e '/\\$/{N;s/\\\n//;b join' -e '}' "$root/deploy/Dockerfile" | w
 	case $word in
 	FROM) case $rest in *' AS build') within=build ;; *) within=image ;; esac ;;
 	ARG)
-		name=${rest%%=*}
-		eval "[ -n \"\${$name+set}\" ] || export $name=\${rest#*=}" ;;
+		name=${rest%%=*} value=
+		case $rest in *=*) value=${rest#*=} ;; esac
+		eval "[ -n \"\${$name+set}\" ] || export $name=\$value" ;;
 	COPY)
 		case $within:$rest in
 		build:'. .') echo "COPY $rest"; sees ;;

@@ -84,7 +84,7 @@ func (c *cli) newDoctor(config *Config) *doctor {
 func (d *doctor) examine(ctx context.Context) (all []finding) {
 	d.running = d.alive()
 	for _, look := range []func(context.Context) []finding{
-		d.settings, d.key, d.directory, d.limits, d.listeners, d.ready, d.servers, d.membership, d.channels,
+		d.settings, d.key, d.directory, d.limits, d.listeners, d.ready, d.servers, d.bucket, d.membership, d.channels,
 	} {
 		all = append(all, look(ctx)...)
 	}

@@ -249,6 +249,38 @@ func TestDoctor_Servers(t *testing.T) {
 	}
 }
 
+func TestDoctor_Bucket(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch strings.Trim(r.URL.Path, "/") {
+		case "files":
+		case "others":
+			w.WriteHeader(http.StatusForbidden)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	defer s.Close()
+	d := healthy(t)
+	found := func(bucket string, l level, words ...string) {
+		t.Helper()
+		d.config.Media.S3 = S3Config{Endpoint: strings.TrimPrefix(s.URL, "http://"), Bucket: bucket, Region: "r", AccessKey: "id", SecretKey: "sk-canary-77c1"}
+		list := d.bucket(t.Context())
+		found(t, list, "bucket", l, words...)
+		if strings.Contains(list[0].String(), "canary") {
+			t.Errorf("it prints the key: %s", list[0])
+		}
+	}
+	found("files", levelOK)
+	found("none", levelFail, "there is no bucket none")
+	found("others", levelFail, "cannot be used")
+	s.Close()
+	found("files", levelFail, "cannot be used")
+	d.config.Media.S3 = S3Config{}
+	if list := d.bucket(t.Context()); list != nil {
+		t.Errorf("without a bucket: %v", list)
+	}
+}
+
 func TestDoctor_Cluster(t *testing.T) {
 	c := foundCluster(t, 2)
 	c.start(2)

@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"slices"
 	"time"
+
+	"github.com/chumiai/chumi/chat"
 )
 
 const (
@@ -102,6 +104,28 @@ func unreachable(key, host string, err error) finding {
 		return fail("server", "let this machine through to it", "%s: %s does not answer within %s", key, host, serverTimeout)
 	}
 	return fail("server", "let this machine through to it, and see whether it runs", "%s: %s cannot be reached: %v", key, host, unwrapped(err))
+}
+
+// bucket asks for the bucket of files with the engine's own keys.
+func (d *doctor) bucket(ctx context.Context) []finding {
+	s3 := &d.config.Media.S3
+	if !s3.On() || d.offline {
+		return nil
+	}
+	const fix = "correct media.s3.access_key, secret_key and region, and what they may do"
+	_, b, err := openFiles(d.config)
+	if err != nil {
+		return []finding{fail("bucket", fix, "media.s3 cannot be used: %v", err)}
+	}
+	ctx, cancel := context.WithTimeout(ctx, bucketWait)
+	defer cancel()
+	switch err := b.Check(ctx); {
+	case chat.KindOf(err) == chat.KindNotFound:
+		return []finding{fail("bucket", "make it, or correct media.s3.bucket", "there is no bucket %s at %s", s3.Bucket, s3.Endpoint)}
+	case err != nil:
+		return []finding{fail("bucket", fix, "the bucket %s cannot be used: %v", s3.Bucket, err)}
+	}
+	return []finding{okay("bucket", "the bucket %s is there", s3.Bucket)}
 }
 
 // clockOf judges the clock by the server it is nearest to: one server's may be wrong.
