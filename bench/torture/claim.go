@@ -41,7 +41,7 @@ var promises = []promise{
 	{"sends missing", []Rule{MissingSend}, ChanceQueued, "queued sends"},
 	{"double sends, at most once", []Rule{DoubleSend}, ChanceAtMost, "sends at most once"},
 	{"sent after takeover", []Rule{AfterTakeover}, ChanceTakeover, "takeovers"},
-	{"tools called after a result", []Rule{ToolAgain}, ChanceTools, "calls of tools"},
+	{"tools called after a result", []Rule{ToolAgain}, ChanceTimed, "calls of tools"},
 	{"tools called twice (once)", []Rule{ToolTwice}, ChanceOnce, "calls that must not be"},
 	{"200s of a minority", []Rule{MinorityAcked}, ChanceMinority, "posts to nodes that could not commit"},
 	{"histories not linear", []Rule{NotLinear, Undecided}, ChanceHistories, "histories of clients"},

@@ -76,6 +76,7 @@ const (
 	ChanceAtMost   = "sends_at_most_once"
 	ChanceTakeover = "takeovers"
 	ChanceTools    = "tool_calls"
+	ChanceTimed    = "tool_calls_held_against_results"
 	ChanceOnce     = "tool_calls_once"
 
 	ChanceMinority   = "posts_to_minorities"

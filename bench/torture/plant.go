@@ -65,6 +65,7 @@ func Plant(ctx context.Context, o Options, bugs ...string) (*Report, error) {
 	}
 	bugs = append([]string{control}, bugs...)
 	report := newReport(build)
+	report.Run = provenance(&o, build.Commit)
 	report.Plants = make([]Planting, len(bugs))
 	var (
 		wg   sync.WaitGroup

@@ -114,8 +114,12 @@ func (r *Report) Markdown() string {
 	if r.Build.Commit != "" {
 		fmt.Fprintf(&b, "git checkout %s\n", r.Build.Commit)
 	}
-	fmt.Fprintf(&b, "make bin/chumi-torture\n%s\n```\n\nThe seed draws customers, moments and faults. Goroutines, the disk and the kernel it does not: a run repeats what is done, not each interleaving.\n",
-		strings.Join(r.Run.Command, " "))
+	arguments := ""
+	if len(r.Run.Command) > 1 {
+		arguments = " " + strings.Join(r.Run.Command[1:], " ")
+	}
+	fmt.Fprintf(&b, "make bin/chumi-torture\nbin/chumi-torture%s\n```\n\nThe seed draws customers, moments and faults. Goroutines, the disk and the kernel it does not: a run repeats what is done, not each interleaving.\n",
+		arguments)
 	return b.String()
 }
 

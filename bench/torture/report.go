@@ -183,6 +183,9 @@ func (r *Report) textPromises(b *strings.Builder) {
 // write stores the report as JSON, all or nothing.
 func (r *Report) write(path string) error {
 	r.Claims, r.Untested = r.Tally.Claims(), r.untested()
+	for _, v := range r.Faults {
+		v.Claims = v.Tally.Claims()
+	}
 	b, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return fmt.Errorf("torture: encode report: %w", err)

@@ -158,6 +158,9 @@ func (a *audit) tools() {
 			continue
 		}
 		a.t.Chances[ChanceTools]++
+		if !a.b.Skewed {
+			a.t.Chances[ChanceTimed]++
+		}
 		if u.Tool == toolPay {
 			a.t.Chances[ChanceOnce]++
 		}
