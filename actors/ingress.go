@@ -331,6 +331,10 @@ func (d *delivery) place(in *chat.Inbound, ch chat.Channel, trustCallback bool) 
 	if err != nil {
 		return err
 	}
+	if in.TooLate(p) {
+		d.sys.met.Actors.Inbound.WithLabelValues("erased").Inc()
+		return nil
+	}
 	if !p.Found && in.OfAddressBook() {
 		d.put(ch, "", it)
 		return nil

@@ -110,6 +110,12 @@ func (d *draft) knownInbound(it *item, in *chat.Inbound) (k chat.Known, err erro
 			return k, err
 		}
 	}
+	if !k.RowFound && it.byCallback && d.commit.Contact == nil {
+		_, err = d.a.core.opt.Contacts.Contact(d.a.state.Tenant, d.next.Contact)
+		if k.Erased = chat.KindOf(err) == chat.KindNotFound; err != nil && !k.Erased {
+			return k, err
+		}
+	}
 	if k.RowFound && k.Row.Message == "" && in.Kind != chat.InboundStatus && in.Kind != chat.InboundRead {
 		if k.Early, err = d.about(&k.Row, in.Remote, 0); err != nil {
 			return k, err

@@ -96,6 +96,9 @@ type Options struct {
 	Boot uint64
 	// Rand draws from [0,1) for jitter. Safe for concurrent use.
 	Rand func() float64
+	// Released is closed once the system may act; nil when it may at once. Before that
+	// it takes in and does nothing of its own.
+	Released <-chan struct{}
 	// Metrics may be nil.
 	Metrics *metrics.Set
 	// Logger may be nil.

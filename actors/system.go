@@ -137,13 +137,13 @@ func (s *System) Start(ctx context.Context) error {
 		s.bridge.open()
 	}
 	for g := range s.routers {
-		s.workers.run(newWalker(s, chat.Group(g)).run)
+		s.workers.run(s.whenReleased(newWalker(s, chat.Group(g)).run))
 	}
 	if s.opt.Registry != nil && s.opt.Accounts != nil {
-		s.workers.run(newKeeper(s).run)
+		s.workers.run(s.whenReleased(newKeeper(s).run))
 	}
 	if s.reading != nil {
-		s.workers.run(s.reading.run)
+		s.workers.run(s.whenReleased(s.reading.run))
 	}
 	s.sweepLater()
 	if s.files != nil {

@@ -93,7 +93,7 @@ func newTurns(s *System) *turns {
 func (t *turns) start(job turnJob) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.parked {
+	if t.parked || t.sys.held() {
 		return
 	}
 	turn := job.turn()

@@ -289,6 +289,8 @@ type Known struct {
 	// Remote. RowFound tells whether there is one.
 	Row      RemoteRow
 	RowFound bool
+	// Erased is true when a status names a message of a person who was erased.
+	Erased bool
 	// Early is what was told of a message or an echo before it came, oldest first: of
 	// a row that names no message, the event that introduced it and what followed.
 	Early []Event

@@ -78,4 +78,20 @@ type Place struct {
 	// Others are contacts of other conversations that some of the addresses lead to:
 	// the update proves that they are one person.
 	Others []ContactID
+	// Erased is when somebody who had one of the addresses was erased last; zero for
+	// never. What was sent before is about them and comes too late.
+	Erased time.Time
+}
+
+// TooLate reports whether an update is about somebody who was erased and not about
+// whoever has the address now: it happened in a second before that of the erasure, or
+// reports on a message to a person who has not written since.
+func (in *Inbound) TooLate(p Place) bool {
+	switch {
+	case p.Erased.IsZero():
+		return false
+	case !p.Found && (in.Kind == InboundStatus || in.Kind == InboundRead):
+		return true
+	}
+	return !in.Time.IsZero() && in.Time.Unix() < p.Erased.Unix()
 }

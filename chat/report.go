@@ -11,7 +11,7 @@ func (p *step) reported(f *Inbound) {
 	}
 	single := knownWord && f.Participant == ""
 	row, found := p.in.Known.Row, p.in.Known.RowFound
-	if p.in.Known.Seen || (single && found && row.Mask&status != 0) {
+	if p.in.Known.Seen || p.in.Known.Erased || (single && found && row.Mask&status != 0) {
 		p.duplicate()
 		return
 	}

@@ -12,7 +12,8 @@ type Actors struct {
 	Busy *prometheus.CounterVec
 	// Fenced counts mail refused because of an old epoch.
 	Fenced prometheus.Counter
-	// Inbound counts updates by outcome: applied, duplicate, quarantined, refused, unavailable.
+	// Inbound counts updates by outcome: applied, duplicate, quarantined, refused, unavailable,
+	// erased: about somebody who was erased since it happened.
 	Inbound *Words
 	// Panics counts recovered panics; Restarts actor restarts.
 	Panics, Restarts prometheus.Counter

@@ -104,6 +104,15 @@ func (s *Store) Locate(t chat.TenantID, ch chat.ChannelID, addresses []chat.Addr
 		if first == nil {
 			first, given = a, l.given
 		}
+		if l.given > 0 {
+			at, err := s.erasedAt(tn, addressHash(tn.pepper, hashAddress, ch, *a))
+			if err != nil {
+				return chat.Place{}, err
+			}
+			if at.After(place.Erased) {
+				place.Erased = at
+			}
+		}
 		switch {
 		case !l.found:
 			place.Missing = append(place.Missing, *a)

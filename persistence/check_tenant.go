@@ -60,6 +60,10 @@ func (k *checker) tenantRow(r realm, kind byte, rest, key, value []byte) error {
 		if _, err := t.known.box.Open(value, idPlace(placeContactKey, t.known.id, id16(rest))); err != nil {
 			k.broken(InvariantSealed, key, "does not open")
 		}
+	case kindTombstone:
+		if _, ok := readTombstone(r.tenant(), rest, value); !ok {
+			k.broken(InvariantRecord, key, "not a tombstone")
+		}
 	case kindContact:
 		return k.contactRow(id16(rest), key, value)
 	case kindRow:
@@ -94,7 +98,7 @@ func restLen(kind byte) int {
 	switch kind {
 	case kindAddress, kindState, kindClaim, kindKey, kindContact, kindRow, kindSends:
 		return idLen
-	case kindDoc:
+	case kindDoc, kindTombstone:
 		return 1 + idLen
 	case kindEvent, kindView:
 		return idLen + 8

@@ -93,7 +93,7 @@ func prettyRest(kind byte, rest []byte) string {
 		return "/" + id16(rest[:idLen]).body() + "/" + uintWord(rest[idLen:])
 	case (kind == kindFeed || kind == kindLoose) && len(rest) == 8:
 		return "/" + uintWord(rest)
-	case kind == kindDoc && len(rest) == 1+idLen:
+	case (kind == kindDoc || kind == kindTombstone) && len(rest) == 1+idLen:
 		return "/" + string(rest[:1]) + "/" + id16(rest[1:]).body()
 	case kind == kindCounter:
 		return "/" + strconv.Quote(string(rest))

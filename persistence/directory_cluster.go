@@ -240,6 +240,12 @@ func (t *table) putPlace(kind byte, plain []byte) bool {
 			return false
 		}
 		t.version = r.GetNumber()
+	case rowHeld:
+		var r recordpb.DirectoryHeld
+		if proto.Unmarshal(plain, &r) != nil {
+			return false
+		}
+		t.held = Hold{Since: timeOf(r.GetSinceMs()), Backup: r.GetBackup()}
 	case rowCluster:
 		var r recordpb.DirectoryCluster
 		if proto.Unmarshal(plain, &r) != nil {

@@ -31,6 +31,7 @@ const (
 	rowCluster   = 'i' // one: the cluster's identity
 	rowNode      = 'n'
 	rowPlacement = 'p'
+	rowHeld      = 'h' // one: the store was restored and nobody has let it act yet
 )
 
 func appRecord(a chat.App) recordMessage {

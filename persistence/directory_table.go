@@ -25,6 +25,9 @@ type table struct {
 	keys     map[keyDigest]chat.Principal
 	members  map[memberKey]memberEntry
 
+	// held is zero but in a restored store that nobody has let act yet.
+	held Hold
+
 	// cluster is zero on a node alone, and the maps below are empty.
 	cluster Cluster
 	nodes   map[chat.NodeID]Node
@@ -85,7 +88,7 @@ func newTable() *table {
 // clone copies the maps; their values are immutable.
 func (t *table) clone() *table {
 	return &table{
-		version: t.version, stamp: t.stamp,
+		version: t.version, stamp: t.stamp, held: t.held,
 		cluster: t.cluster, nodes: maps.Clone(t.nodes), places: maps.Clone(t.places),
 		apps: maps.Clone(t.apps), tenants: maps.Clone(t.tenants), channels: maps.Clone(t.channels),
 		keys: maps.Clone(t.keys), members: maps.Clone(t.members),

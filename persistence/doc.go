@@ -35,6 +35,8 @@
 //	    'u' counter word                       usage and budget counters
 //	    'v' ^active64 conv                     inbox view, latest activity first, by the second
 //	    'x' pos64                              events without a conversation
+//	    'z' 'c' contact                        tombstone of a person: when they were erased
+//	    'z' 'a' h16(channel, kind, address)    tombstone of an address: when, how often it was given up
 //	0x02 group16 'A'                           what the group has applied:
 //	    'i'                                    index, term of the last entry
 //	    'm'                                    members as of it
@@ -50,6 +52,7 @@
 //	    'k' h16(digest)                        API key, by the SHA-256 of its secret
 //	    'u' h16(tenant, e-mail)                member
 //	    'v'                                    version: how often the directory changed
+//	    'h'                                    the store was restored and must not act yet
 //	    'i'                                    the cluster: id, key's fingerprint, groups
 //	    'n' node word                          node: address, whether it leaves
 //	    'p' group word                         placement: which nodes shall hold a group
@@ -90,5 +93,17 @@
 // replaces every event by a skeleton of seq, kind and time, clears what is owed,
 // deletes the rows that lead to the person and the contact's key, and ends the
 // journal with a marker. Bytes go with the next compaction and turn of the
-// logs, which the erase forces.
+// logs, which the erase forces. What stays are tombstones: of the person, so that a
+// store that is restored from an older backup erases again, and of each address, so
+// that what Meta sends once more, or late, is not taken in. The address counts as given
+// up; whoever writes from it next is somebody else.
+//
+// # Images
+//
+// A backup is made of an image, a directory "image" below the store: hard links to its
+// tables, and copies of the rest. It is there only while it is read; opening the store
+// removes what a crash left. A restored store is not a copy of the files: the groups'
+// rows are written anew, without what says where they live (0x00, 0x01, section A, the
+// metadata rows i, n and p). Its groups begin as those of an older store, with terms
+// above the highest that the backup has seen, which the rows 0x00 g keep.
 package persistence

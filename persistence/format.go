@@ -43,8 +43,14 @@ const (
 	// before takes them for damage.
 	FormatContent FormatVersion = 5
 
+	// FormatErasure adds tombstones, which keep away what comes late about somebody who
+	// was erased, and a row of the metadata for a store that was restored and is held. An
+	// address of somebody who was erased counts as given up. A version before takes the
+	// rows for damage, and would act where it must not.
+	FormatErasure FormatVersion = 6
+
 	// FormatNewest is what this binary writes.
-	FormatNewest = FormatContent
+	FormatNewest = FormatErasure
 )
 
 // openFormat writes format, key fingerprint and number of groups into an empty

@@ -51,6 +51,7 @@ const (
 	kindCounter   byte = 'u'
 	kindView      byte = 'v'
 	kindLoose     byte = 'x' // events without a conversation
+	kindTombstone byte = 'z' // what stays of an erasure
 	wordEnd       byte = 0x00
 	idLen              = 16
 	groupMeta          = chat.Group(0xffff)

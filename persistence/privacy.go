@@ -33,8 +33,9 @@ const eraseTryMax = 32
 // marker event of kind erased ends each journal, so that the feed tells
 // its readers. Then the bytes go: tables are compacted and logs removed.
 //
-// A conversation keeps its id and its place in lists; a person who writes again
-// goes on in it as somebody new. Erase may be called again, to finish one that
+// A conversation keeps its id and its place in lists. A person who writes again is
+// somebody new, in another conversation. What stays besides are tombstones: keyed
+// hashes, which keep away webhooks and backups of before. Erase may be called again, to finish one that
 // a crash interrupted or to look at what is left. A contact without any
 // conversation is KindNotFound.
 //
@@ -154,11 +155,11 @@ func (s *Store) eraseOnce(ctx context.Context, t *tenant, contact, c id16, done 
 	if err != nil {
 		return false, err
 	}
-	plan := erasePlan{store: s, tenant: t, conversation: c}
+	plan := erasePlan{store: s, tenant: t, conversation: c, at: s.opts.Clock()}
 	if err := errors.Join(plan.skeletons(), plan.indexRows(), plan.orders(state.Contact), plan.key(contact, was.keyID)); err != nil {
 		return false, err
 	}
-	commit, err := plan.commit(was, &state, contact, s.opts.Clock())
+	commit, err := plan.commit(was, &state, contact)
 	if err != nil {
 		return false, err
 	}
@@ -187,6 +188,8 @@ type erasePlan struct {
 	store        *Store
 	tenant       *tenant
 	conversation id16
+	// at is when the person is erased.
+	at           time.Time
 	writes       []*recordpb.Write
 	events, rows int
 }
@@ -244,13 +247,13 @@ func (p *erasePlan) indexRows() error {
 		case err != nil:
 			return err
 		case !l.found || l.conversation != p.conversation.conversationID():
-		case l.given == 0:
-			p.remove(slices.Clone(key))
 		default:
-			// How often it was given up stays: it keeps the next owner of the number
-			// apart from those before.
+			// The address was given up once more, so that whoever writes from it next is
+			// somebody else; and what was sent before now comes too late.
 			p.rows++
-			p.writes = append(p.writes, &recordpb.Write{Key: slices.Clone(key), Value: encodeGiven(l.given)})
+			h := id16(key[len(key)-idLen:])
+			p.writes = append(p.writes, &recordpb.Write{Key: slices.Clone(key), Value: encodeGiven(l.given + 1)},
+				&recordpb.Write{Key: p.tenant.realm.tombstone(nil, tombAddress, h), Value: addressTomb(p.at, l.given+1)})
 		}
 		return nil
 	})
@@ -311,16 +314,18 @@ func (p *erasePlan) remove(key []byte) {
 
 // commit is the erase as a commit: it ends the journal with a marker, stops all
 // that is owed, and leaves a head that makes the next commit bring a new key.
-func (p *erasePlan) commit(was head, state *chat.Conversation, contact id16, now time.Time) (*recordpb.Commit, error) {
+func (p *erasePlan) commit(was head, state *chat.Conversation, contact id16) (*recordpb.Commit, error) {
 	marker, err := marshal(&recordpb.Event{Kind: uint32(chat.Erased), Seq: uint64(was.seq) + 1,
-		Time: stamp(now), Channel: []byte(state.Channel)})
+		Time: stamp(p.at), Channel: []byte(state.Channel)})
 	if err != nil {
 		return nil, err
 	}
 	left := erasedState(state)
 	record := encodeState(new(arena), p.tenant.pepper, &left, contact[:])
 	next := head{seq: left.Seq, active: was.active}
-	p.writes = append(p.writes, &recordpb.Write{Key: p.tenant.realm.state(nil, p.conversation), Value: append(appendHead(nil, next), record...)})
+	p.writes = append(p.writes,
+		&recordpb.Write{Key: p.tenant.realm.state(nil, p.conversation), Value: append(appendHead(nil, next), record...)},
+		&recordpb.Write{Key: p.tenant.realm.tombstone(nil, tombContact, contact), Value: contactTomb(p.at)})
 	return &recordpb.Commit{
 		Tenant: string(p.tenant.id), Conversation: p.conversation[:], Contact: contact[:],
 		Epoch: p.tenant.group.epoch.Load(), Expected: uint64(was.seq), KeyId: was.keyID,

@@ -45,6 +45,9 @@ type Store struct {
 	recent   *recent
 	tables   tableReaders
 
+	// imaging is true while there is an image of the store.
+	imaging atomic.Bool
+
 	closed atomic.Bool
 	// reserved is true while free disk space is below the reserve.
 	reserved atomic.Bool
@@ -133,6 +136,9 @@ func (s *Store) begin() error {
 	}
 	if s.opts.ReadOnly {
 		return nil
+	}
+	if err := s.opts.FS.RemoveAll(s.imageDir()); err != nil {
+		return chat.E("persistence.Open", chat.KindUnavailable, "what is left of a backup cannot be removed", err)
 	}
 	s.pollDisk()
 	s.start(s.watchDisk)

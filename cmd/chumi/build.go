@@ -165,6 +165,7 @@ func (s *Server) buildActors(ctx context.Context) error {
 		return err
 	}
 	o.Toolbox = s.workbench
+	o.Released = s.released(ctx)
 	s.system, err = actors.New(o)
 	return err
 }
@@ -205,7 +206,7 @@ func (s *Server) buildAPI(context.Context) error {
 	return err
 }
 
-func (s *Server) buildListeners(context.Context) error {
+func (s *Server) buildListeners(ctx context.Context) error {
 	c := s.opt.Config
 	var traced func(context.Context, time.Time) context.Context
 	if s.tracing != nil {
@@ -234,6 +235,9 @@ func (s *Server) buildListeners(context.Context) error {
 	if s.node != nil {
 		ops.Cluster = s.node.Operate
 	}
+	jobs := newBackups(s, ctx)
+	s.onClose(jobs.close)
+	ops.Backups, ops.Restored = jobs, s.directory
 	s.opsServer, err = edge.NewOps(edge.Limits{}, ops, &s.metrics.Edge, s.opt.Log)
 	return err
 }
@@ -252,6 +256,7 @@ func (s *Server) checks() []edge.Check {
 			}
 			return ""
 		}},
+		{Name: "restored", Ready: func() string { return "" }, Note: s.held},
 		{Name: "draining", Ready: func() string {
 			if s.draining.Load() {
 				return "the process is stopping"

@@ -37,6 +37,7 @@ type Config struct {
 	Sends     SendsConfig     `koanf:"sends" doc:"What happens to a send whose outcome is not known."`
 	Engine    EngineConfig    `koanf:"engine" doc:"Limits of the actor system and of the disk."`
 	Keys      KeysConfig      `koanf:"keys" doc:"The key-encryption key."`
+	Backup    BackupConfig    `koanf:"backup" doc:"Where backups go."`
 	Log       LogConfig       `koanf:"log" doc:"What is logged, and how."`
 	Trace     TraceConfig     `koanf:"trace" doc:"What became of a message, as traces of OpenTelemetry."`
 }
@@ -212,8 +213,9 @@ func DefaultConfig() Config {
 		},
 		Engine: EngineConfig{ResidentMax: actors.DefaultResidentMax, Groups: "store", DiskFreeMin: persistence.DefaultDiskReserve,
 			CacheBytes: persistence.DefaultCacheSize, DrainTimeout: 25 * time.Second},
-		Log:   LogConfig{Level: "info", Format: "auto"},
-		Trace: TraceConfig{OneIn: 1},
+		Backup: BackupConfig{Keep: DefaultBackupKeep, S3: BackupS3Config{TLS: true}},
+		Log:    LogConfig{Level: "info", Format: "auto"},
+		Trace:  TraceConfig{OneIn: 1},
 	}
 }
 

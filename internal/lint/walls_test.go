@@ -72,6 +72,7 @@ var walls = []wall{
 	{pkg: "persistence/knowledge", inside: []string{"chat"},
 		outside: []string{"github.com/blevesearch/bleve/v2/analysis", "github.com/blevesearch/bleve/v2/registry"}, barred: []string{"net/...", "os/..."}},
 	{pkg: "persistence/seal", inside: []string{"chat"}, outside: []string{tink}},
+	{pkg: "persistence/backup", inside: []string{"chat", "persistence", "persistence/blob", "persistence/seal"}, outside: []string{pebble + "/vfs"}},
 	{pkg: "persistence/blob", inside: []string{"chat", "persistence/seal"}, outside: []string{pebble + "/vfs", minio}},
 
 	{pkg: "transport"},

@@ -521,6 +521,60 @@ func (x *DirectoryVersion) GetNumber() uint64 {
 	return 0
 }
 
+// DirectoryHeld says that the store was restored and must not act yet.
+type DirectoryHeld struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	SinceMs int64                  `protobuf:"varint,1,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	// backup is the id of the one it was restored from.
+	Backup        string `protobuf:"bytes,2,opt,name=backup,proto3" json:"backup,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DirectoryHeld) Reset() {
+	*x = DirectoryHeld{}
+	mi := &file_directory_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DirectoryHeld) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DirectoryHeld) ProtoMessage() {}
+
+func (x *DirectoryHeld) ProtoReflect() protoreflect.Message {
+	mi := &file_directory_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DirectoryHeld.ProtoReflect.Descriptor instead.
+func (*DirectoryHeld) Descriptor() ([]byte, []int) {
+	return file_directory_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *DirectoryHeld) GetSinceMs() int64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
+
+func (x *DirectoryHeld) GetBackup() string {
+	if x != nil {
+		return x.Backup
+	}
+	return ""
+}
+
 // DirectoryCluster is what the nodes of a cluster have in common.
 type DirectoryCluster struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -535,7 +589,7 @@ type DirectoryCluster struct {
 
 func (x *DirectoryCluster) Reset() {
 	*x = DirectoryCluster{}
-	mi := &file_directory_proto_msgTypes[6]
+	mi := &file_directory_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -547,7 +601,7 @@ func (x *DirectoryCluster) String() string {
 func (*DirectoryCluster) ProtoMessage() {}
 
 func (x *DirectoryCluster) ProtoReflect() protoreflect.Message {
-	mi := &file_directory_proto_msgTypes[6]
+	mi := &file_directory_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -560,7 +614,7 @@ func (x *DirectoryCluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectoryCluster.ProtoReflect.Descriptor instead.
 func (*DirectoryCluster) Descriptor() ([]byte, []int) {
-	return file_directory_proto_rawDescGZIP(), []int{6}
+	return file_directory_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DirectoryCluster) GetId() string {
@@ -605,7 +659,7 @@ type DirectoryNode struct {
 
 func (x *DirectoryNode) Reset() {
 	*x = DirectoryNode{}
-	mi := &file_directory_proto_msgTypes[7]
+	mi := &file_directory_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -617,7 +671,7 @@ func (x *DirectoryNode) String() string {
 func (*DirectoryNode) ProtoMessage() {}
 
 func (x *DirectoryNode) ProtoReflect() protoreflect.Message {
-	mi := &file_directory_proto_msgTypes[7]
+	mi := &file_directory_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -630,7 +684,7 @@ func (x *DirectoryNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectoryNode.ProtoReflect.Descriptor instead.
 func (*DirectoryNode) Descriptor() ([]byte, []int) {
-	return file_directory_proto_rawDescGZIP(), []int{7}
+	return file_directory_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DirectoryNode) GetId() uint64 {
@@ -673,7 +727,7 @@ type DirectoryPlacement struct {
 
 func (x *DirectoryPlacement) Reset() {
 	*x = DirectoryPlacement{}
-	mi := &file_directory_proto_msgTypes[8]
+	mi := &file_directory_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -685,7 +739,7 @@ func (x *DirectoryPlacement) String() string {
 func (*DirectoryPlacement) ProtoMessage() {}
 
 func (x *DirectoryPlacement) ProtoReflect() protoreflect.Message {
-	mi := &file_directory_proto_msgTypes[8]
+	mi := &file_directory_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -698,7 +752,7 @@ func (x *DirectoryPlacement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectoryPlacement.ProtoReflect.Descriptor instead.
 func (*DirectoryPlacement) Descriptor() ([]byte, []int) {
-	return file_directory_proto_rawDescGZIP(), []int{8}
+	return file_directory_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DirectoryPlacement) GetGroup() uint32 {
@@ -768,7 +822,10 @@ const file_directory_proto_rawDesc = "" +
 	"memory_kib\x18\a \x01(\rR\tmemoryKib\x12\x14\n" +
 	"\x05lanes\x18\b \x01(\rR\x05lanes\"*\n" +
 	"\x10DirectoryVersion\x12\x16\n" +
-	"\x06number\x18\x01 \x01(\x04R\x06number\"\x7f\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\"B\n" +
+	"\rDirectoryHeld\x12\x19\n" +
+	"\bsince_ms\x18\x01 \x01(\x03R\asinceMs\x12\x16\n" +
+	"\x06backup\x18\x02 \x01(\tR\x06backup\"\x7f\n" +
 	"\x10DirectoryCluster\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x0fkek_fingerprint\x18\x02 \x01(\tR\x0ekekFingerprint\x12\x16\n" +
@@ -796,7 +853,7 @@ func file_directory_proto_rawDescGZIP() []byte {
 	return file_directory_proto_rawDescData
 }
 
-var file_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_directory_proto_goTypes = []any{
 	(*DirectoryApp)(nil),       // 0: chumi.record.DirectoryApp
 	(*DirectoryTenant)(nil),    // 1: chumi.record.DirectoryTenant
@@ -804,9 +861,10 @@ var file_directory_proto_goTypes = []any{
 	(*DirectoryKey)(nil),       // 3: chumi.record.DirectoryKey
 	(*DirectoryMember)(nil),    // 4: chumi.record.DirectoryMember
 	(*DirectoryVersion)(nil),   // 5: chumi.record.DirectoryVersion
-	(*DirectoryCluster)(nil),   // 6: chumi.record.DirectoryCluster
-	(*DirectoryNode)(nil),      // 7: chumi.record.DirectoryNode
-	(*DirectoryPlacement)(nil), // 8: chumi.record.DirectoryPlacement
+	(*DirectoryHeld)(nil),      // 6: chumi.record.DirectoryHeld
+	(*DirectoryCluster)(nil),   // 7: chumi.record.DirectoryCluster
+	(*DirectoryNode)(nil),      // 8: chumi.record.DirectoryNode
+	(*DirectoryPlacement)(nil), // 9: chumi.record.DirectoryPlacement
 }
 var file_directory_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -827,7 +885,7 @@ func file_directory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_directory_proto_rawDesc), len(file_directory_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -2,6 +2,7 @@ package seal
 
 import (
 	"bytes"
+	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -17,6 +18,7 @@ import (
 type KEK struct {
 	box         *Box
 	fingerprint string
+	key         []byte
 }
 
 // NewKEK returns a key-encryption key of KeyLen bytes.
@@ -26,12 +28,25 @@ func NewKEK(key []byte) (*KEK, error) {
 		return nil, err
 	}
 	sum := sha256.Sum256(append([]byte("chumi.kek.v1"), key...))
-	return &KEK{box: box, fingerprint: hex.EncodeToString(sum[:8])}, nil
+	return &KEK{box: box, fingerprint: hex.EncodeToString(sum[:8]), key: bytes.Clone(key)}, nil
 }
 
 // Fingerprint names the key without revealing it: 16 hex characters. It is
 // stored with the data, so that another key is refused at start.
 func (k *KEK) Fingerprint() string { return k.fingerprint }
+
+// Derive returns a key of KeyLen bytes for a purpose. Whoever has it learns neither
+// this key nor that of another purpose.
+func (k *KEK) Derive(purpose string) []byte { return Derive(k.key, purpose) }
+
+// Derive is the key for a purpose that a key leads to.
+func Derive(key []byte, purpose string) []byte {
+	out, err := hkdf.Key(sha256.New, key, nil, purpose, KeyLen)
+	if err != nil {
+		panic(err) // only of a length that SHA-256 cannot give
+	}
+	return out
+}
 
 // Wrap encrypts a key or secret for the place ad.
 func (k *KEK) Wrap(secret, ad []byte) ([]byte, error) { return k.box.Seal(secret, ad) }

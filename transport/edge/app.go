@@ -129,14 +129,5 @@ func (o Ops) apps(ctx *fasthttp.RequestCtx) {
 	if err == nil {
 		return
 	}
-	status := fasthttp.StatusServiceUnavailable
-	switch chat.KindOf(err) {
-	case chat.KindInvalid:
-		status = fasthttp.StatusBadRequest
-	case chat.KindNotFound:
-		status = fasthttp.StatusNotFound
-	case chat.KindConflict:
-		status = fasthttp.StatusConflict
-	}
-	plain(ctx, status, err.Error()+"\n")
+	plain(ctx, statusOf(err), err.Error()+"\n")
 }

@@ -16,6 +16,8 @@ type Check struct {
 	Name string
 	// Ready returns "" when fulfilled, otherwise a sentence for the operator.
 	Ready func() string
+	// Note returns a sentence to show though it is fulfilled, "" for none. Can be nil.
+	Note func() string
 }
 
 // Ops is what the operator's listener shows.
@@ -31,6 +33,9 @@ type Ops struct {
 	Apps AppSecrets
 	// Settings changes the rest of an app. Can be nil: then nothing does.
 	Settings AppSettings
+	// Backups is behind /backup and /erasures, Restored behind /restore/confirm. Can be nil.
+	Backups  Backups
+	Restored Restored
 }
 
 func (o Ops) routes() []Route {
@@ -48,6 +53,12 @@ func (o Ops) routes() []Route {
 	}
 	if o.Apps != nil {
 		routes = append(routes, Route{Prefix: "/apps", Handler: o.apps}, Route{Prefix: "/apps/", Handler: o.apps})
+	}
+	if o.Backups != nil {
+		routes = append(routes, Route{Prefix: "/backup", Handler: o.backups}, Route{Prefix: "/erasures", Handler: reading(o.erasures)})
+	}
+	if o.Restored != nil {
+		routes = append(routes, Route{Prefix: "/restore/confirm", Handler: o.confirm})
 	}
 	return routes
 }
@@ -74,6 +85,7 @@ type checkResult struct {
 	Name   string `json:"name"`
 	Ready  bool   `json:"ready"`
 	Reason string `json:"reason,omitempty"`
+	Note   string `json:"note,omitempty"`
 }
 
 func (o Ops) ready(ctx *fasthttp.RequestCtx) {
@@ -81,7 +93,11 @@ func (o Ops) ready(ctx *fasthttp.RequestCtx) {
 	for _, c := range o.Checks {
 		reason := c.Ready()
 		r.Ready = r.Ready && reason == ""
-		r.Checks = append(r.Checks, checkResult{Name: c.Name, Ready: reason == "", Reason: reason})
+		result := checkResult{Name: c.Name, Ready: reason == "", Reason: reason}
+		if c.Note != nil {
+			result.Note = c.Note()
+		}
+		r.Checks = append(r.Checks, result)
 	}
 	body, err := json.Marshal(r)
 	if err != nil {

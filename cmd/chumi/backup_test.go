@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// chumi runs one command and returns what it printed.
+func chumi(t testing.TB, want int, args ...string) string {
+	t.Helper()
+	var out, errs bytes.Buffer
+	if code := run(t.Context(), args, nil, &out, &errs); code != want {
+		t.Fatalf("chumi %s exited %d, want %d:\n%s%s", strings.Join(args, " "), code, want, out.String(), errs.String())
+	}
+	return out.String() + errs.String()
+}
+
+// word returns what follows a word at the begin of a line.
+func word(t testing.TB, text, word string) string {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		if rest, ok := strings.CutPrefix(line, word+" "); ok {
+			return strings.TrimSpace(strings.SplitN(rest, ",", 2)[0])
+		}
+	}
+	t.Fatalf("no line begins with %q:\n%s", word, text)
+	return ""
+}
+
+// writes has customers of acme write until stop is called, and returns how many
+// webhooks were answered 200.
+func (e *engine) writes(canary string) (stop func() int) {
+	done, n := make(chan struct{}), 0
+	var work sync.WaitGroup
+	work.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			body := waText("106000000000001", "102000000000001", fmt.Sprintf("49155502%05d", i%40), fmt.Sprintf("wamid.LOAD%d", i), canary)
+			if e.post("acme-app", "secret-of-acme", body) == 200 {
+				n++
+			}
+		}
+	})
+	return func() int { close(done); work.Wait(); return n }
+}
+
+// holds names the files below a directory that hold one of the words.
+func holds(t testing.TB, dir string, words ...string) (names []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(p string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(p)
+		for _, w := range words {
+			if bytes.Contains(b, []byte(w)) || strings.Contains(p, w) {
+				names = append(names, p+" holds "+w)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+// A backup that is made while customers write can be restored; what is restored takes
+// webhooks and sends nothing until it is let, and then owes what it owed.
+func TestBackup_OfARunningEngineIsRestoredAndHeld(t *testing.T) {
+	bootstrap := write(t, "b.yaml", twoTenants)
+	sims, args := quickSimulators(t, bootstrap)
+	dir, target, restored := t.TempDir(), filepath.Join(t.TempDir(), "target"), filepath.Join(t.TempDir(), "restored")
+	const canary = "canary-of-a-customer"
+	e := startEngine(t, dir, bootstrap, args...)
+	stop := e.writes(canary)
+	first := chumi(t, exitOK, "backup", "--to", target, "--ops-addr", e.ops)
+	second := chumi(t, exitOK, "backup", "--to", target, "--ops-addr", e.ops)
+	if n := stop(); n < 20 {
+		t.Errorf("only %d webhooks were taken while backups were made", n)
+	}
+	e.stop()
+	checked(t, dir)
+	state := word(t, second, "state")
+	if state == word(t, first, "state") {
+		t.Error("two backups under load have the same state")
+	}
+	if names := holds(t, target, canary, "4915550200001", "secret-of-acme", "acme"); len(names) > 0 {
+		t.Errorf("the target shows what it holds: %v", names[0])
+	}
+
+	kek := filepath.Join(dir, "secrets", "kek")
+	drill := chumi(t, exitOK, "backup", "drill", "--from", target, "--keys-file", kek)
+	if !strings.Contains(drill, "can be restored; it took") {
+		t.Errorf("the drill says: %s", drill)
+	}
+	said := chumi(t, exitOK, "restore", "--from", target, "--data-dir", restored, "--keys-file", kek)
+	if got := word(t, said, "state"); got != state {
+		t.Errorf("the restored state is %s, the backup's %s", got, state)
+	}
+	checked(t, restored, "--keys-file", kek)
+	chumi(t, exitUsage, "restore", "--from", target, "--data-dir", restored, "--keys-file", kek)
+
+	sends := len(sims.meta.Sends())
+	asked := len(sims.model.Calls())
+	e = startEngine(t, restored, bootstrap, append(args, "--set", "keys.file="+kek)...)
+	for i := range 5 {
+		if status := e.post("acme-app", "secret-of-acme", waText("106000000000001", "102000000000001",
+			fmt.Sprintf("49155503%05d", i), fmt.Sprintf("wamid.HELD%d", i), canary)); status != 200 {
+			t.Errorf("a held engine answers a webhook with %d", status)
+		}
+	}
+	status, body := get(t, "http://"+e.ops+"/readyz", "")
+	var ready struct{ Checks []struct{ Name, Note string } }
+	if err := json.Unmarshal([]byte(body), &ready); err != nil || status != 200 || !strings.Contains(body, "restored from backup") {
+		t.Errorf("readyz: %d %s", status, body)
+	}
+	time.Sleep(300 * time.Millisecond) // room for what must not happen
+	if got := len(sims.meta.Sends()); got != sends {
+		t.Errorf("a held engine sent %d messages", got-sends)
+	}
+	if got := len(sims.model.Calls()); got != asked {
+		t.Errorf("a held engine called the model %d times", got-asked)
+	}
+	events := e.stream("key-of-acme")
+	chumi(t, exitOK, "restore", "--confirm", "--ops-addr", e.ops)
+	answered := map[string]bool{}
+	newest := map[string]bool{}
+	until(t, events, func(ev apiEvent) bool {
+		if ev.Message != nil && ev.Message.RemoteID != nil && strings.HasPrefix(*ev.Message.RemoteID, "wamid.HELD") {
+			newest[ev.conversation()] = true
+		}
+		if ev.Kind == "message_accepted" && newest[ev.conversation()] {
+			answered[ev.conversation()] = true
+		}
+		return len(answered) == 5
+	})
+	e.stop()
+	checked(t, restored, "--keys-file", kek)
+	gapFree(t, exported(t, restored, "acme", "--keys-file", kek))
+}
