@@ -53,7 +53,7 @@ func TestFormat_RefusesWhatItCannotRead(t *testing.T) {
 		t.Errorf("%d groups after reopening, want 4", s.Groups())
 	}
 	mustPut(t, s.db.Set(keyFormat(), binary.BigEndian.AppendUint32(nil, uint32(FormatNewest)+1), pebble.Sync), s.Close())
-	refused(t, o, chat.KindInvalid, "format 6", "up to 5", "newer binary")
+	refused(t, o, chat.KindInvalid, "format 7", "up to 6", "newer binary")
 }
 
 func TestFormat_MigratesAnOlderStore(t *testing.T) {
