@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/chumiai/chumi/cmd/chumi/cluster"
 )
 
 // chumi runs one command and returns what it printed.
@@ -149,4 +151,57 @@ func TestBackup_OfARunningEngineIsRestoredAndHeld(t *testing.T) {
 	e.stop()
 	checked(t, restored, "--keys-file", kek)
 	gapFree(t, exported(t, restored, "acme", "--keys-file", kek))
+}
+
+// A backup of a cluster holds what any node has acknowledged, whichever node makes it;
+// what is restored is a node of its own that the cluster does not take for one of its.
+func TestCluster_BackupFromOneNode(t *testing.T) {
+	_, args := quickSimulators(t, write(t, "b.yaml", twoTenants))
+	c := foundCluster(t, 3, args...)
+	c.start(2)
+	c.start(3)
+	c.settle(func(s cluster.Status) bool { return len(s.Nodes) == 3 })
+	target, restored := filepath.Join(t.TempDir(), "target"), filepath.Join(t.TempDir(), "restored")
+	for i := range 30 {
+		body := waText("106000000000001", "102000000000001", fmt.Sprintf("49155505%05d", i), fmt.Sprintf("wamid.NODE%d", i), "hello")
+		if status := c.nodes[1+i%3].post("acme-app", "secret-of-acme", body); status != 200 {
+			t.Fatalf("status %d", status)
+		}
+	}
+	// Whoever leads the tenant, each node has what the others acknowledged.
+	for n := 1; n <= 3; n++ {
+		said := chumi(t, exitOK, "backup", "--to", target, "--ops-addr", c.nodes[n].ops)
+		if !strings.Contains(said, "name every node with --ops-addr") {
+			t.Errorf("nothing is said of files on other nodes: %s", said)
+		}
+		kek := filepath.Join(c.dir, "node-1", "kek")
+		to := fmt.Sprint(restored, n)
+		chumi(t, exitOK, "restore", "--from", target, "--data-dir", to, "--keys-file", kek)
+		received := 0
+		for _, ev := range exported(t, to, "acme", "--keys-file", kek) {
+			if ev.Kind == "message_received" {
+				received++
+			}
+		}
+		if received != 30 {
+			t.Errorf("the backup of node %d holds %d messages, 30 were acknowledged", n, received)
+		}
+	}
+	all := chumi(t, exitOK, "backup", "--to", target, "--ops-addr", strings.Join([]string{c.nodes[1].ops, c.nodes[2].ops, c.nodes[3].ops}, ","))
+	if !strings.Contains(all, "17 groups") || strings.Count(all, "\n0 groups") != 2 {
+		t.Errorf("of three nodes the first gives every group: %s", all)
+	}
+
+	c.stop(3)
+	var out, errs bytes.Buffer
+	join := append([]string{"serve", "--data-dir", restored + "1", "--edge-addr", "127.0.0.1:0", "--api-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0",
+		"--join", c.nodes[1].peer()}, c.flags(3)...)
+	if code := run(t.Context(), join, nil, &out, &errs); code == exitOK || !strings.Contains(errs.String(), "was alone") {
+		t.Errorf("a restored node joins the cluster: exit %d, %s", code, errs.String())
+	}
+	e := startEngine(t, restored+"1", c.bootstrap, append([]string{"--set", "keys.file=" + filepath.Join(c.dir, "node-1", "kek")}, args...)...)
+	if status, body := get(t, "http://"+e.ops+"/readyz", ""); status != 200 || !strings.Contains(body, "restored from backup") {
+		t.Errorf("readyz: %d %s", status, body)
+	}
+	e.stop()
 }

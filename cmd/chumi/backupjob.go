@@ -38,7 +38,9 @@ type backups struct {
 func newBackups(s *Server, ctx context.Context) *backups {
 	b := &backups{config: s.opt.Config, store: s.store, log: s.opt.Log}
 	b.life, b.end = context.WithCancel(context.WithoutCancel(ctx))
-	b.current = func(_ context.Context, skip []chat.Group) ([]chat.Group, error) { return without(s.store.GroupIDs(), skip), nil }
+	b.current = func(_ context.Context, skip []chat.Group) ([]chat.Group, error) {
+		return without(s.store.GroupIDs(), skip), nil
+	}
 	if s.node != nil {
 		b.node, b.current = s.node.Self(), s.node.Current
 	}

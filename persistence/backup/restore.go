@@ -88,6 +88,9 @@ func (r *restore) rebuild(ctx context.Context, m *Manifest) (err error) {
 	}()
 	for i := range m.Parts {
 		p := &m.Parts[i]
+		if len(p.Groups) == 0 {
+			continue // files of messages only
+		}
 		dir := r.opt.Store.FS.PathJoin(r.dir, fmt.Sprintf("%d", i))
 		if err := r.fetch(ctx, p, dir); err != nil {
 			return err

@@ -38,7 +38,7 @@ type Source struct {
 	Store *persistence.Store
 	// Identity is that of the store which the files are of.
 	Identity string
-	// Groups are those to be taken from this part.
+	// Groups are those to be taken from this part. With none, the store is left out.
 	Groups []chat.Group
 	// Media is where files of messages lie; nil when they are not part of the backup.
 	Media blob.Place
@@ -61,6 +61,17 @@ func (t *Target) WritePart(ctx context.Context, s Source, known *Manifest, progr
 	for _, g := range s.Groups {
 		p.Groups = append(p.Groups, Group{g, sums[g].String()})
 	}
+	if len(s.Groups) > 0 {
+		if p.Files, err = w.store(ctx, s); err != nil {
+			return nil, err
+		}
+	}
+	p.Media, err = w.media(ctx, s.Media, known)
+	return p, err
+}
+
+// store stores the files of a store.
+func (w *writer) store(ctx context.Context, s Source) (files []File, err error) {
 	names, err := storeFiles(s.FS, s.Dir)
 	if err != nil {
 		return nil, err
@@ -73,10 +84,9 @@ func (t *Target) WritePart(ctx context.Context, s Source, known *Manifest, progr
 		if err != nil {
 			return nil, err
 		}
-		p.Files = append(p.Files, f)
+		files = append(files, f)
 	}
-	p.Media, err = w.media(ctx, s.Media, known)
-	return p, err
+	return files, nil
 }
 
 // storeFiles lists the files of a store's directory: not what lies deeper, nor the
@@ -145,7 +155,7 @@ func (w *writer) file(ctx context.Context, name string, open func() (io.ReadClos
 		w.moved(1)
 		return f, nil
 	}
-	if err := w.store(ctx, f, open); err != nil {
+	if err := w.put(ctx, f, open); err != nil {
 		return f, err
 	}
 	w.have[f.Object] = time.Time{}
@@ -154,8 +164,8 @@ func (w *writer) file(ctx context.Context, name string, open func() (io.ReadClos
 	return f, nil
 }
 
-// store puts the content of a file into the target. It must be what was read before.
-func (w *writer) store(ctx context.Context, f File, open func() (io.ReadCloser, error)) error {
+// put puts the content of a file into the target. It must be what was read before.
+func (w *writer) put(ctx context.Context, f File, open func() (io.ReadCloser, error)) error {
 	r, err := open()
 	if err != nil {
 		return fmt.Errorf("%s cannot be read: %w", f.Name, err)
