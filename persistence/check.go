@@ -207,6 +207,8 @@ func (k *checker) nodeRow(key, value []byte) {
 		want = 2
 	case key[1] == nodeEpoch && len(key) == 4:
 		want = 8
+	case key[1] == nodeShredded && len(key) > 5 && key[len(key)-1] == wordEnd:
+		want = 8
 	case key[1] == nodeIdentity && len(key) == 2:
 		want = idLen
 	case key[1] == nodeFingerprint && len(key) == 2:

@@ -176,5 +176,5 @@ func (s *Store) Replaced(g chat.Group) error {
 	})
 	grp.agenda.replaced()
 	grp.settled.wake()
-	return err
+	return errors.Join(err, s.oweShreds(context.Background(), g))
 }

@@ -15,6 +15,7 @@
 //	  'n'                                      number of groups, fixed at creation
 //	  'i'                                      identity: 16 random bytes, what tells this disk from another
 //	  'g' group16                              epoch before the group was replicated
+//	  'e' group16 tenant word                  up to when this node gave up the bytes of the tenant's erasures
 //	0x01 group16                               the replica's own, never leaves the node:
 //	  'h'                                      hard state: term, vote, commit
 //	  'l' index64                              entry of the log

@@ -55,6 +55,8 @@ func (g *group) publish(p *part) {
 		case kindAddress:
 			g.store.places.drop(addressRow{k.tenant, k.id})
 		case kindKey:
+			// Only an erase touches a key that is stored.
+			g.store.shreds.owe(k.tenant)
 			g.store.contacts.drop(keyHolder{k.tenant, k.id})
 		}
 	}

@@ -24,6 +24,7 @@ const (
 	nodeGroups      byte = 'n' // number of groups, fixed at creation
 	nodeEpoch       byte = 'g' // epoch of a group
 	nodeIdentity    byte = 'i' // what tells this store from every other
+	nodeShredded    byte = 'e' // up to when this node gave up the bytes of a tenant's erasures
 
 	sectionTenant     byte = 'T'
 	sectionIndex      byte = 'I'

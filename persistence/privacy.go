@@ -26,12 +26,25 @@ type Erasure struct {
 // eraseTryMax bounds how often a conversation that goes on meanwhile is tried.
 const eraseTryMax = 32
 
-// Erase destroys what a tenant stores of a person, under every contact that is linked
+// Erase is BeginErase, and waits until this node has given up the bytes, as far as it
+// can: Erasure.Left says what is left. Other nodes that hold the group give up theirs by
+// themselves.
+func (s *Store) Erase(ctx context.Context, id chat.TenantID, contact chat.ContactID) (Erasure, error) {
+	done, err := s.BeginErase(ctx, id, contact)
+	if err != nil {
+		return done, err
+	}
+	done.Left, err = s.shred(ctx, id)
+	return done, err
+}
+
+// BeginErase destroys what a tenant stores of a person, under every contact that is linked
 // with the one named: each record of their conversations becomes a skeleton of seq, kind and time, the addresses, the
 // remote ids and the contact go, and with them the key all of it was sealed
 // with; files, which were sealed with keys that are gone with it, are deleted. A
 // marker event of kind erased ends each journal, so that the feed tells
-// its readers. Then the bytes go: tables are compacted and logs removed.
+// its readers. The bytes go soon after: each node that holds the group cuts its log,
+// compacts tables and removes write-ahead logs, see Unshredded.
 //
 // A conversation keeps its id and its place in lists. A person who writes again is
 // somebody new, in another conversation. What stays besides are tombstones: keyed
@@ -41,7 +54,7 @@ const eraseTryMax = 32
 //
 // Backups made before hold the ciphertext and the wrapped key until they
 // expire; they are not the store's to reach.
-func (s *Store) Erase(ctx context.Context, id chat.TenantID, contact chat.ContactID) (Erasure, error) {
+func (s *Store) BeginErase(ctx context.Context, id chat.TenantID, contact chat.ContactID) (Erasure, error) {
 	const op = "privacy.Erase"
 	if s.opts.ReadOnly {
 		return Erasure{}, chat.E(op, chat.KindUnavailable, "the store is open for reading only", nil)
@@ -72,19 +85,15 @@ func (s *Store) Erase(ctx context.Context, id chat.TenantID, contact chat.Contac
 			if err := s.eraseUntilDone(ctx, t, raw, c, &done); err != nil {
 				return done, err
 			}
-			if err := s.dropFiles(ctx, id, chat.OwnerPrefix(c.conversationID())); err != nil {
-				return done, err
-			}
 		}
-		if err := s.dropFiles(ctx, id, chat.OwnerPrefix(person)); err != nil {
+		if err := s.dropFilesOf(ctx, t, person); err != nil {
 			return done, err
 		}
 	}
 	if !known {
 		return Erasure{}, chat.E(op, chat.KindNotFound, "there is no such contact", nil)
 	}
-	done.Left, err = s.turnOver(ctx, t.realm)
-	return done, err
+	return done, nil
 }
 
 // Files keeps the files of messages and contacts outside the store. Safe for

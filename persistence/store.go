@@ -45,6 +45,7 @@ type Store struct {
 	recent   *recent
 	tables   tableReaders
 
+	shreds shreds
 	// imaging is true while there is an image of the store.
 	imaging atomic.Bool
 
@@ -144,6 +145,7 @@ func (s *Store) begin() error {
 	s.start(s.watchDisk)
 	s.start(s.observe)
 	s.start(s.sweepClaims)
+	s.start(s.shredOwed)
 	return nil
 }
 

@@ -71,21 +71,40 @@ func readTombstone(t chat.TenantID, rest, value []byte) (b Tombstone, ok bool) {
 func (s *Store) Tombstones(ctx context.Context) (list []Tombstone, err error) {
 	for _, g := range s.groups {
 		err := s.eachRealm(ctx, g.id, func(r realm) error {
-			head := r.kind(nil, kindTombstone)
-			return s.scan(head, func(key, value []byte) error {
-				b, ok := readTombstone(r.tenant(), key[len(head):], value)
-				if !ok {
-					return errRecord("a tombstone is unreadable")
-				}
-				list = append(list, b)
-				return nil
-			})
+			of, err := s.tombsAfter(r, time.Time{})
+			list = append(list, of...)
+			return err
 		})
 		if err != nil {
 			return nil, err
 		}
 	}
 	return list, nil
+}
+
+// TombstonesOf lists what stays of every erasure of a tenant.
+func (s *Store) TombstonesOf(id chat.TenantID) ([]Tombstone, error) {
+	t, err := s.tenantAt(id)
+	if err != nil {
+		return nil, err
+	}
+	return s.tombsAfter(t.realm, time.Time{})
+}
+
+// tombsAfter lists the tombstones of a tenant that are of after a time.
+func (s *Store) tombsAfter(r realm, after time.Time) (list []Tombstone, err error) {
+	head := r.kind(nil, kindTombstone)
+	err = s.scan(head, func(key, value []byte) error {
+		b, ok := readTombstone(r.tenant(), key[len(head):], value)
+		if !ok {
+			return errRecord("a tombstone is unreadable")
+		}
+		if b.At.After(after) {
+			list = append(list, b)
+		}
+		return nil
+	})
+	return list, err
 }
 
 // eachRealm calls yield with the range of every tenant of a group.

@@ -64,9 +64,9 @@ const (
 )
 
 // turnOver makes Pebble give up every file that was written before: it flushes,
-// compacts the tenant's range, and goes on to new logs until the old ones are
-// gone. It returns what it could not wait for.
-func (s *Store) turnOver(ctx context.Context, r realm) (left []string, err error) {
+// compacts ranges, and goes on to new logs until the old ones are gone. It returns
+// what it could not wait for.
+func (s *Store) turnOver(ctx context.Context, ranges ...[]byte) (left []string, err error) {
 	const op = "privacy.turnOver"
 	s.fs.turning.Add(1)
 	defer s.fs.turning.Add(-1)
@@ -78,8 +78,10 @@ func (s *Store) turnOver(ctx context.Context, r realm) (left []string, err error
 	if err := errors.Join(s.db.Flush(), s.tables.drain(false)); err != nil {
 		return nil, chat.E(op, chat.KindUnavailable, "cannot flush", err)
 	}
-	if err := s.db.Compact(ctx, r, prefixEnd(r), false); err != nil {
-		return nil, chat.E(op, chat.KindUnavailable, "cannot compact", err)
+	for _, r := range ranges {
+		if err := s.db.Compact(ctx, r, prefixEnd(r), false); err != nil {
+			return nil, chat.E(op, chat.KindUnavailable, "cannot compact", err)
+		}
 	}
 	pause := time.NewTicker(turnPause)
 	defer pause.Stop()
@@ -111,6 +113,9 @@ func (s *Store) remains(newest uint64) ([]string, error) {
 		if n <= newest {
 			left = append(left, fmt.Sprintf("log %06d, until the next restart", n))
 		}
+	}
+	if s.imaging.Load() {
+		left = append(left, "tables that a backup is being made of, until it has ended")
 	}
 	if m := s.db.Metrics(); m.Table.ZombieCount+m.Table.ObsoleteCount > 0 {
 		left = append(left, "replaced tables, until the reads that began before have ended")

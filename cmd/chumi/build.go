@@ -190,6 +190,7 @@ func (s *Server) buildAPI(context.Context) error {
 	if s.opt.Simulator != nil {
 		o.Console, o.Simulator = console.Asset, s.opt.Simulator.handler()
 	}
+	o.Erasures, o.Held = erasing{s}, s.held
 	o.Assistants, o.AssistantChanges, o.AssistantPlaces = s.system.Assistants(), s.system.Assistants(), s.system.Assistants()
 	o.Tooling = s.tooling()
 	o.Usage, o.Budgets, o.Pasts = s.store.Views(), s.system.Assistants(), s.system.Assistants()

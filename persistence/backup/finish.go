@@ -15,7 +15,7 @@ import (
 const (
 	// MaxAge is the longest that a backup is kept: an erasure is complete when every
 	// backup of before is gone.
-	MaxAge = 30 * 24 * time.Hour
+	MaxAge = chat.BackupLife
 	// objectLife is how old an object must be that no backup names before it is
 	// pruned: a backup under way may be about to name it.
 	objectLife = 24 * time.Hour

@@ -366,7 +366,10 @@ func (c *core) settle(m *member, f *flight) error {
 		m.opened = false
 		return m.log.open(f.batch)
 	}
-	if err := m.log.flush(into(f.batch)); err != nil || !moved {
+	if err := m.log.flush(into(f.batch)); err != nil {
+		return err
+	}
+	if err := m.cut(f.batch); err != nil || !moved {
 		return err
 	}
 	m.log.shrink()

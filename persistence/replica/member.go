@@ -37,6 +37,8 @@ type member struct {
 	life int
 	// incoming is a received snapshot that Raft was offered.
 	incoming *incoming
+	// cutTo is up to where somebody wants the log cut; 0 for nobody.
+	cutTo uint64
 	// changing counts changes of members that are applied and on no disk yet.
 	changing int
 

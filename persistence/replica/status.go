@@ -26,6 +26,8 @@ type Status struct {
 	// time after which it would look for a majority, and Following which of those
 	// take entries as they come, rather than a snapshot; nil elsewhere.
 	Heard, Following map[chat.NodeID]bool
+	// Unshredded is that of the node's store.
+	Unshredded int
 }
 
 // Leader is the node that leads g, as far as this one knows: one atomic load. 0
@@ -73,7 +75,9 @@ func (n *Node) observe(pick func(*core) []*member) []Status {
 	if !n.do(func(c *core) {
 		var all []Status
 		for _, m := range pick(c) {
-			all = append(all, m.status())
+			s := m.status()
+			s.Unshredded = n.store.Unshredded(m.group)
+			all = append(all, s)
 		}
 		seen <- all
 	}) {

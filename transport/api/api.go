@@ -59,9 +59,11 @@ type Options struct {
 	Settings      Settings
 
 	// TrainingPolicy, Training and TrainingReports are required.
-	TrainingPolicy   TrainingPolicy
-	Training         Training
-	TrainingReports  TrainingReports
+	TrainingPolicy  TrainingPolicy
+	Training        Training
+	TrainingReports TrainingReports
+	// Erasures is required.
+	Erasures         Erasures
 	Assistants       Assistants
 	AssistantChanges AssistantChanges
 	AssistantPlaces  AssistantPlaces
@@ -83,6 +85,8 @@ type Options struct {
 	// be nil, both: then there is none.
 	Sources  Sources
 	CheckURL func(url string) error
+	// Held says why nothing is sent, "" when it is. Can be nil: it is.
+	Held func() string
 	// Home finds the node that answers for a tenant. Can be nil: this one does.
 	Home Home
 	// Console returns an asset of the console by its path ("/", "/app.js").
@@ -148,8 +152,8 @@ func New(o Options) (*API, error) {
 	if o.Channels == nil || o.Onboarding == nil || o.Disconnection == nil || o.TemplateSync == nil || o.Profiles == nil || o.Settings == nil {
 		return nil, chat.E("api.New", chat.KindInvalid, "Channels, Onboarding, Disconnection, TemplateSync, Profiles and Settings are required", nil)
 	}
-	if o.TrainingPolicy == nil || o.Training == nil || o.TrainingReports == nil {
-		return nil, chat.E("api.New", chat.KindInvalid, "TrainingPolicy, Training and TrainingReports are required", nil)
+	if o.TrainingPolicy == nil || o.Training == nil || o.TrainingReports == nil || o.Erasures == nil {
+		return nil, chat.E("api.New", chat.KindInvalid, "TrainingPolicy, Training, TrainingReports and Erasures are required", nil)
 	}
 	if o.Assistants == nil || o.AssistantChanges == nil || o.AssistantPlaces == nil || o.Usage == nil || o.Budgets == nil || o.Pasts == nil {
 		return nil, chat.E("api.New", chat.KindInvalid, "Assistants, AssistantChanges, AssistantPlaces, Usage, Budgets and Pasts are required", nil)
@@ -193,6 +197,11 @@ func (a *API) serveV1(ctx *fasthttp.RequestCtx, path string) {
 	ctx.Response.Header.Set("Chumi-Version", Version)
 	ctx.Response.Header.Set("X-Content-Type-Options", "nosniff")
 	ctx.Response.Header.Set("Cache-Control", "no-store")
+	if a.opt.Held != nil {
+		if why := a.opt.Held(); why != "" {
+			ctx.Response.Header.Set("Chumi-Held", why)
+		}
+	}
 	route, id, fail := findRoute(string(ctx.Method()), path)
 	name := "none"
 	if fail == nil {

@@ -135,3 +135,23 @@ func TestConversation_TellsWhoTookPart(t *testing.T) {
 		t.Errorf("%s", a.body)
 	}
 }
+
+func TestContacts_AnErasureIsCompleteWhenNothingIsLeftAnywhere(t *testing.T) {
+	s := start(t, nil)
+	for id, want := range map[string]bool{"ct_a": false, "ct_old": true} {
+		var got struct {
+			ID       string    `json:"contact_id"`
+			At       time.Time `json:"erased_at"`
+			Backups  time.Time `json:"backups_until"`
+			Left     []string  `json:"left"`
+			Complete bool      `json:"complete"`
+		}
+		a := s.do(t, "GET", "/v1/contacts/"+id+"/erasure", "acme-key", "")
+		if err := json.Unmarshal([]byte(a.body), &got); err != nil || a.status != 200 {
+			t.Fatalf("%d %s: %v", a.status, a.body, err)
+		}
+		if got.ID != id || got.Complete != want || got.Left == nil || want == (len(got.Left) > 0) || got.Backups.Sub(got.At) != chat.BackupLife {
+			t.Errorf("%s: %s", id, a.body)
+		}
+	}
+}

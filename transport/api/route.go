@@ -34,6 +34,8 @@ var routes = []route{
 	{"contact_events", fasthttp.MethodGet, "/v1/contacts/{id}/events", scopeRead, (*call).listContactEvents},
 	{"contact_merge", fasthttp.MethodPost, "/v1/contacts/{id}/merge", scopeWrite, (*call).mergeContacts},
 	{"contact_split", fasthttp.MethodPost, "/v1/contacts/{id}/split", scopeWrite, (*call).splitContacts},
+	{"contact_erase", fasthttp.MethodPost, "/v1/contacts/{id}/erase", scopeManage, (*call).eraseContact},
+	{"contact_erasure", fasthttp.MethodGet, "/v1/contacts/{id}/erasure", scopeManage, (*call).showErasure},
 	{"events", fasthttp.MethodGet, "/v1/events", scopeRead, (*call).feed},
 	{"sends", fasthttp.MethodGet, "/v1/sends", scopeRead, (*call).listSends},
 	{"templates", fasthttp.MethodGet, "/v1/templates", scopeRead, (*call).listTemplates},

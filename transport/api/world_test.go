@@ -307,7 +307,7 @@ func start(t *testing.T, change func(*api.Options, *edge.Limits)) *site {
 	w := newWorld()
 	log := slog.New(slog.DiscardHandler)
 	set := metrics.New(nil)
-	o := api.Options{Keys: w, Views: w, People: w, Links: w, Sends: w, Templates: w, Feed: w, Commands: w, Approvals: w, TrainingPolicy: trainer{}, Training: trainer{}, TrainingReports: trainer{}, Marks: w, Library: newShelf(), Channels: w, Onboarding: w, Disconnection: w, TemplateSync: w, Settings: w, Profiles: w, Assistants: w.desk, AssistantChanges: w.desk, AssistantPlaces: w.desk, Usage: w.desk, Budgets: w.desk, Pasts: w.desk, Currency: "EUR", PricesAsOf: "2026-09-23", Metrics: &set.API, Log: log}
+	o := api.Options{Keys: w, Views: w, People: w, Links: w, Sends: w, Templates: w, Feed: w, Commands: w, Approvals: w, TrainingPolicy: trainer{}, Training: trainer{}, TrainingReports: trainer{}, Erasures: eraser{}, Marks: w, Library: newShelf(), Channels: w, Onboarding: w, Disconnection: w, TemplateSync: w, Settings: w, Profiles: w, Assistants: w.desk, AssistantChanges: w.desk, AssistantPlaces: w.desk, Usage: w.desk, Budgets: w.desk, Pasts: w.desk, Currency: "EUR", PricesAsOf: "2026-09-23", Metrics: &set.API, Log: log}
 	limits := edge.DefaultAPILimits
 	if change != nil {
 		change(&o, &limits)
@@ -381,4 +381,21 @@ func (s *site) request(t *testing.T, method, path, key, body string, header ...s
 		req.Header.Set(header[i], header[i+1])
 	}
 	return req
+}
+
+// eraser has erased one contact of acme.
+type eraser struct{}
+
+func (eraser) Erase(ctx context.Context, t chat.TenantID, id chat.ContactID) (chat.Erasure, error) {
+	return eraser{}.Erasure(ctx, t, id)
+}
+
+func (eraser) Erasure(_ context.Context, t chat.TenantID, id chat.ContactID) (chat.Erasure, error) {
+	switch {
+	case t != "acme" || id != "ct_a" && id != "ct_old":
+		return chat.Erasure{}, chat.E("test", chat.KindNotFound, "no such contact", nil)
+	case id == "ct_old":
+		return chat.Erasure{Contact: id, At: time.Now().Add(-chat.BackupLife - time.Hour)}, nil
+	}
+	return chat.Erasure{Contact: id, At: time.Now(), Left: []string{"tables and logs of node 2, for a moment"}}, nil
 }

@@ -46,6 +46,9 @@ type GroupState struct {
 	// WantVoters and WantLearners are where the directory wants it.
 	WantVoters   []chat.NodeID `json:"want_voters"`
 	WantLearners []chat.NodeID `json:"want_learners"`
+	// Unshredded are the members that may still hold bytes of persons who were erased,
+	// with how many tenants those are of.
+	Unshredded map[chat.NodeID]int `json:"unshredded,omitempty"`
 	// Behind is how many entries the others lack.
 	Behind map[chat.NodeID]uint64 `json:"behind,omitempty"`
 }
@@ -93,8 +96,15 @@ func (n *Node) gather(d *persistence.Directory, reports map[chat.NodeID][]replic
 	known, _ := d.Cluster()
 	s := &Status{Cluster: known.ID, Node: n.self, Warnings: n.opt.Warnings}
 	best := map[chat.Group]GroupState{}
+	unshredded := map[chat.Group]map[chat.NodeID]int{}
 	for id, report := range reports {
 		for _, r := range report {
+			if r.Unshredded > 0 {
+				if unshredded[r.Group] == nil {
+					unshredded[r.Group] = map[chat.NodeID]int{}
+				}
+				unshredded[r.Group][id] = r.Unshredded
+			}
 			g, seen := best[r.Group]
 			leads := r.Leader == id
 			if seen && (g.Term > r.Term || g.Term == r.Term && g.Leader != 0) {
@@ -117,6 +127,7 @@ func (n *Node) gather(d *persistence.Directory, reports map[chat.NodeID][]replic
 		if !ok {
 			state.Group = g
 		}
+		state.Unshredded = unshredded[g]
 		state.WantVoters, state.WantLearners = want[g].Voters, want[g].Learners
 		if state.Leader != 0 {
 			led[state.Leader]++
