@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/metrics"
+	"github.com/chumiai/chumi/persistence"
 )
 
 func (c *cli) eraseCommand() *cobra.Command {
@@ -16,7 +18,9 @@ func (c *cli) eraseCommand() *cobra.Command {
 		Long: `erase opens a data directory whose engine is stopped and destroys what a tenant
 stores of one contact: each record becomes a skeleton of seq, kind and time, and
 the key all of it was sealed with goes. It prints what is left, if anything, and
-until when. Backups and exports made before are not reached.`,
+until when. Backups made before hold it until they expire, within 30 days; with
+backup.to in the configuration their place is told, so that a restore erases again.
+Exports made before are not reached.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			loaded, err := c.load(cmd)
@@ -38,6 +42,9 @@ until when. Backups and exports made before are not reached.`,
 			}
 			done, err := s.Erase(cmd.Context(), chat.TenantID(tenant), chat.ContactID(contact))
 			if err == nil {
+				if err := c.tellErasure(cmd.Context(), &loaded.Config, s, chat.TenantID(tenant)); err != nil {
+					done.Left = append(done.Left, "the place of backups was not told ("+err.Error()+"): give a restore the list that chumi erasures prints")
+				}
 				fmt.Fprintf(c.stdout, "erased: %d conversations, %d events, %d index rows\n", done.Conversations, done.Events, done.Rows)
 				for _, left := range done.Left {
 					fmt.Fprintln(c.stdout, "left:", left)
@@ -49,4 +56,16 @@ until when. Backups and exports made before are not reached.`,
 	cmd.Flags().StringVar(&tenant, "tenant", "", "id of the tenant")
 	cmd.Flags().StringVar(&contact, "contact", "", "id of the contact, as ct_...")
 	return cmd
+}
+
+// tellErasure has the place of backups know who of a tenant was erased, if there is one.
+func (c *cli) tellErasure(ctx context.Context, config *Config, s *persistence.Store, t chat.TenantID) error {
+	if config.Backup.To == "" {
+		return nil
+	}
+	kek, err := loadKey(config)
+	if err != nil {
+		return err
+	}
+	return tellTarget(ctx, config, kek, s, t)
 }

@@ -135,7 +135,7 @@ func TestErase_NothingBringsThePersonBack(t *testing.T) {
 		return len(list.Data)
 	}
 	before := count()
-	post(agoText(time.Hour, who, "wamid.ERASE1", canary))                // once more
+	post(agoText(time.Hour, who, "wamid.ERASE1", canary))                 // once more
 	post(agoText(30*time.Minute, who, "wamid.ERASE2", canary+" delayed")) // never delivered before
 	_, journal := e.ask("GET", "/v1/conversations/"+conversation+"/events")
 	for _, callback := range []string{"", `,"biz_opaque_callback_data":"` + sent + `"`} {

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/persistence"
 	"github.com/chumiai/chumi/persistence/backup"
+	"github.com/chumiai/chumi/persistence/seal"
 )
 
 // erasing erases persons on a node that serves.
@@ -42,6 +44,11 @@ func (e erasing) tellBackups(ctx context.Context, t chat.TenantID) error {
 	if err != nil {
 		return err
 	}
+	return tellTarget(ctx, c, kek, e.store, t)
+}
+
+// tellTarget tells the configured place of backups who of a tenant was erased.
+func tellTarget(ctx context.Context, c *Config, kek *seal.KEK, s *persistence.Store, t chat.TenantID) error {
 	target, err := openTarget(c, "", kek)
 	if err != nil {
 		return err
@@ -49,7 +56,7 @@ func (e erasing) tellBackups(ctx context.Context, t chat.TenantID) error {
 	ctx, cancel := context.WithTimeout(ctx, rememberMax)
 	defer cancel()
 	r := backup.Record{Until: time.Now().UTC()}
-	if r.List, err = e.store.TombstonesOf(t); err != nil {
+	if r.List, err = s.TombstonesOf(t); err != nil {
 		return err
 	}
 	return target.Remember(ctx, r)
