@@ -114,6 +114,9 @@ func (d *direct) round(list []*directCommit) bool {
 	return true
 }
 
+// CutLog implements Proposer: there is no log.
+func (d *direct) CutLog(context.Context, chat.Group) error { return nil }
+
 // Close implements Proposer.
 func (d *direct) Close() error {
 	d.mu.Lock()

@@ -66,6 +66,9 @@ func newFleet(t testing.TB, n int) *fleet {
 	return f
 }
 
+// CutLog implements Proposer: there is no log.
+func (*ship) CutLog(context.Context, chat.Group) error { return nil }
+
 // Propose implements Proposer: the first node stages at once.
 func (s *ship) Propose(_ context.Context, g chat.Group, c *recordpb.Commit) (Outcome, error) {
 	f := s.fleet

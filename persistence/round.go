@@ -18,6 +18,9 @@ type Proposer interface {
 	// too many wait, KindUnavailable when nothing more is taken. c must not be
 	// changed until it is answered, and never after Unknown: it may still be used.
 	Propose(ctx context.Context, g chat.Group, c *recordpb.Commit) (Outcome, error)
+	// CutLog returns when this node's log of g begins behind all that was applied when
+	// it was called. KindUnavailable when ctx ends before: another node needs the log.
+	CutLog(ctx context.Context, g chat.Group) error
 	// Close takes no more commits, answers those that wait and returns when no
 	// round is under way.
 	Close() error

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -19,14 +20,10 @@ import (
 // has applied a tombstone, and notes in a row of its own up to when it has: what a crash
 // interrupts is owed at the next start, and what a snapshot brings is owed too.
 
-// LogCutter is a Proposer that keeps a log of what it proposed.
-type LogCutter interface {
-	// CutLog returns when this node's log of g begins behind all that was applied when
-	// it was called, and that is durable.
-	CutLog(ctx context.Context, g chat.Group) error
-}
-
 const (
+	// shredLook is when a start looks for what was owed before it: it has more urgent
+	// things to read.
+	shredLook = 2 * time.Second
 	// shredPause lets erasures that come together share one compaction.
 	shredPause = time.Second
 	// cutMax is how long a follower that is behind is waited for at once.
@@ -41,6 +38,9 @@ type shreds struct {
 	working sync.Mutex
 	// came wakes when a tenant is added.
 	came signal
+
+	// looked is true once it is known what was owed before this start.
+	looked atomic.Bool
 
 	mu   sync.Mutex // guards owed
 	owed map[chat.TenantID]bool
@@ -66,8 +66,11 @@ func (d *shreds) list() (all []chat.TenantID) {
 }
 
 // Unshredded counts the tenants of a group of which this node may still hold bytes of
-// persons who were erased.
+// persons who were erased. Right after a start, when that is not known, it is one.
 func (s *Store) Unshredded(g chat.Group) (n int) {
+	if !s.shreds.looked.Load() {
+		n = 1
+	}
 	for _, t := range s.shreds.list() {
 		if s.Group(t) == g {
 			n++
@@ -110,20 +113,19 @@ func (s *Store) shredOwed() {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	go func() { <-s.stop; cancel() }()
-	for _, g := range s.groups {
-		if err := s.oweShreds(ctx, g.id); err != nil && ctx.Err() == nil {
-			s.opts.Logger.Error("what is owed to persons who were erased is not known; the next start looks again", "group", g.id, "err", err)
-		}
-	}
+	look := time.NewTimer(shredLook)
+	defer look.Stop()
 	for {
 		came := s.shreds.came.wait()
 		if len(s.shreds.list()) == 0 {
 			select {
 			case <-came:
-				continue
+			case <-look.C:
+				s.lookForShreds(ctx)
 			case <-s.stop:
 				return
 			}
+			continue
 		}
 		if !s.sleep(shredPause) {
 			return
@@ -132,6 +134,20 @@ func (s *Store) shredOwed() {
 			return
 		}
 	}
+}
+
+// lookForShreds finds what was owed before this start. What cannot be read is not
+// known to be given up until the next one.
+func (s *Store) lookForShreds(ctx context.Context) {
+	for _, g := range s.groups {
+		if err := s.oweShreds(ctx, g.id); err != nil {
+			if ctx.Err() == nil {
+				s.opts.Logger.Error("what is owed to persons who were erased is not known; the next start looks again", "group", g.id, "err", err)
+			}
+			return
+		}
+	}
+	s.shreds.looked.Store(true)
 }
 
 // shredAll gives up what is owed now, and reports whether all of it is.
@@ -184,18 +200,18 @@ func (s *Store) shred(ctx context.Context, id chat.TenantID) (left []string, err
 			return nil, err
 		}
 	}
-	if p := s.proposer.Load(); p != nil {
-		if c, ok := (*p).(LogCutter); ok {
-			wait, cancel := context.WithTimeout(ctx, cutMax)
-			err := c.CutLog(wait, t.group.id)
-			cancel()
-			if chat.KindOf(err) == chat.KindUnavailable {
-				return []string{"the log of the group, while a node that is behind needs it"}, nil
-			}
-			if err != nil {
-				return nil, err
-			}
-		}
+	p := s.proposer.Load()
+	if p == nil {
+		return nil, chat.E("privacy.shred", chat.KindUnavailable, "the store is closed for writing", nil)
+	}
+	wait, cancel := context.WithTimeout(ctx, cutMax)
+	err = (*p).CutLog(wait, t.group.id)
+	cancel()
+	if chat.KindOf(err) == chat.KindUnavailable {
+		return []string{"the log of the group, while a node that is behind needs it"}, nil
+	}
+	if err != nil {
+		return nil, err
 	}
 	if left, err = s.turnOver(ctx, t.realm, AppendRaft(nil, t.group.id)); err != nil || len(left) > 0 {
 		return left, err

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/chumiai/chumi/cmd/chumi/cluster"
 )
 
 // ask makes a request with acme's key.
@@ -187,4 +189,39 @@ func TestErase_NothingBringsThePersonBack(t *testing.T) {
 		t.Error("a webhook of before brings them back into what was restored")
 	}
 	e.stop()
+}
+
+// In a cluster an erasure is over when every node has given up its bytes, also one that
+// was down.
+func TestCluster_EraseWaitsForEveryNode(t *testing.T) {
+	_, args := quickSimulators(t, write(t, "b.yaml", twoTenants))
+	c := foundCluster(t, 3, args...)
+	c.start(2)
+	c.start(3)
+	c.settle(func(s cluster.Status) bool { return len(s.Nodes) == 3 })
+	const canary = "canary-of-the-erased"
+	if status := c.nodes[2].post("acme-app", "secret-of-acme", agoText(time.Hour, "4915550700001", "wamid.GONE", canary)); status != 200 {
+		t.Fatalf("status %d", status)
+	}
+	contact, _ := c.nodes[1].contactOf(canary)
+	c.stop(3)
+	c.settle(func(s cluster.Status) bool { return true })
+	if status, body := c.nodes[1].ask("POST", "/v1/contacts/"+contact+"/erase"); status != 200 {
+		t.Fatalf("erase: %d %s", status, body)
+	}
+	for limit := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		_, body := c.nodes[2].ask("GET", "/v1/contacts/"+contact+"/erasure")
+		if strings.Count(string(body), "tables and logs") == 1 && strings.Contains(string(body), "node 3, until it is back") {
+			break
+		}
+		if time.Now().After(limit) {
+			t.Fatalf("with one node down: %s", body)
+		}
+	}
+	c.start(3)
+	c.nodes[2].erased(contact)
+	for n := 1; n <= 3; n++ {
+		c.stop(n)
+		checked(t, c.data(n), "--keys-file", filepath.Join(c.dir, fmt.Sprint("node-", n), "kek"))
+	}
 }

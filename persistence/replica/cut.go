@@ -16,7 +16,7 @@ import (
 // cutLook is how often CutLog looks whether the log was cut.
 const cutLook = 20 * time.Millisecond
 
-// CutLog implements persistence.LogCutter. A leader keeps what a follower that it hears
+// CutLog implements persistence.Proposer. A leader keeps what a follower that it hears
 // of still lacks: then CutLog waits. One that it does not hear of gets a snapshot when it
 // is back.
 func (n *Node) CutLog(ctx context.Context, g chat.Group) error {

@@ -112,6 +112,9 @@ type simProposer struct {
 	life int
 }
 
+// CutLog implements persistence.Proposer. Nobody is erased in a simulation.
+func (simProposer) CutLog(context.Context, chat.Group) error { return nil }
+
 // Propose implements persistence.Proposer for fibers.
 func (p simProposer) Propose(ctx context.Context, g chat.Group, c *recordpb.Commit) (persistence.Outcome, error) {
 	f, ok := ctx.Value(fiberKey{}).(*fiber)
