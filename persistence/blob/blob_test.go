@@ -45,6 +45,19 @@ func places(t *testing.T) map[string]func(*testing.T) (blob.Place, func() map[st
 				return all
 			}
 		},
+		"part of a bucket": func(t *testing.T) (blob.Place, func() map[string][]byte) {
+			s, b := newBucketServer(t)
+			return blob.Below(b, "shop/files"), func() map[string][]byte {
+				all := map[string][]byte{}
+				for k, o := range s.objects {
+					all[strings.TrimPrefix(k, "shop/files/")] = o.body
+				}
+				for id, parts := range s.parts {
+					all["unfinished "+id] = bytes.Join([][]byte{parts[1], parts[2]}, nil)
+				}
+				return all
+			}
+		},
 	}
 }
 
