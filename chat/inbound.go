@@ -85,12 +85,13 @@ type Place struct {
 
 // TooLate reports whether an update is about somebody who was erased and not about
 // whoever has the address now: it happened in a second before that of the erasure, or
-// reports on a message to a person who has not written since.
+// it reports on a message to a person who has not written since, or only says how the
+// business names them.
 func (in *Inbound) TooLate(p Place) bool {
 	switch {
 	case p.Erased.IsZero():
 		return false
-	case !p.Found && (in.Kind == InboundStatus || in.Kind == InboundRead):
+	case !p.Found && (in.Kind == InboundStatus || in.Kind == InboundRead || in.OfAddressBook()):
 		return true
 	}
 	return !in.Time.IsZero() && in.Time.Unix() < p.Erased.Unix()

@@ -165,7 +165,7 @@ func (s *Store) eraseOnce(ctx context.Context, t *tenant, contact, c id16, done 
 		return false, err
 	}
 	plan := erasePlan{store: s, tenant: t, conversation: c, at: s.opts.Clock()}
-	if err := errors.Join(plan.skeletons(), plan.indexRows(), plan.orders(state.Contact), plan.key(contact, was.keyID)); err != nil {
+	if err := errors.Join(plan.skeletons(), plan.indexRows(), plan.orders(state.Contact), plan.loose(state.Contact), plan.key(contact, was.keyID)); err != nil {
 		return false, err
 	}
 	commit, err := plan.commit(was, &state, contact)

@@ -210,3 +210,45 @@ func TestErase_RacesWithAWriter(t *testing.T) {
 	}
 	mustCheck(t, s)
 }
+
+// What the address book of a telephone said of a person before they wrote belongs to no
+// conversation, and goes with them; what it says of others stays.
+func TestErase_TakesWhatBelongsToNoConversation(t *testing.T) {
+	s := openMem(t, "acme")
+	k := newTalker(t, s, "acme", 1)
+	other := newTalker(t, s, "acme", 2)
+	update := func(number string) chat.Pos {
+		t.Helper()
+		c := chat.Commit{Tenant: "acme", Channel: "wa", Epoch: s.Epoch(s.Group("acme")), Now: epoch0,
+			Events: []chat.Event{{Kind: chat.UpdateReceived, Tenant: "acme", Channel: "wa", Time: epoch0,
+				Update: &chat.Update{Type: "smb_app_state_sync", Raw: []byte(`{"contact":{"full_name":"Ada","phone_number":"` + number + `"}}`)}}}}
+		r, err := s.Append(t.Context(), c)
+		if err != nil || r.Answer != chat.Applied {
+			t.Fatal(r, err)
+		}
+		return r.Pos
+	}
+	theirs, others := update(k.addr.Value), update(other.addr.Value)
+	k.say(t, "hello")
+	done, err := s.Erase(t.Context(), "acme", k.place.Contact)
+	if err != nil || done.Events != 3 {
+		t.Fatalf("%+v %v", done, err)
+	}
+	events, err := s.Views().Feed(t.Context(), "acme", 0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range events {
+		switch e.Pos {
+		case theirs:
+			if e.Kind != chat.Erased || e.Update == nil || len(e.Update.Raw) > 0 {
+				t.Errorf("what the address book said of them: %+v", e)
+			}
+		case others:
+			if e.Kind != chat.UpdateReceived || len(e.Update.Raw) == 0 {
+				t.Errorf("what it said of another: %+v", e)
+			}
+		}
+	}
+	mustCheck(t, s)
+}
