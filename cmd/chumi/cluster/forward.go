@@ -76,7 +76,9 @@ func (f *forwarder) ask(ctx context.Context, node chat.NodeID, g chat.Group, bod
 }
 
 // CutLog implements persistence.Proposer.
-func (f *forwarder) CutLog(ctx context.Context, g chat.Group) error { return f.node.replica.CutLog(ctx, g) }
+func (f *forwarder) CutLog(ctx context.Context, g chat.Group) error {
+	return f.node.replica.CutLog(ctx, g)
+}
 
 // Close implements persistence.Proposer.
 func (f *forwarder) Close() error { return f.node.replica.Close() }
