@@ -211,6 +211,16 @@ func TestDoctor_OfAnEngineInTrouble(t *testing.T) {
 	found(t, list, "channel", levelFail, "channel d")
 }
 
+func TestDoctor_OfARestoredEngine(t *testing.T) {
+	d := healthy(t)
+	d.running = true
+	d.config.Ops.Addr = scripted(t, map[string]string{
+		"/readyz": `{"ready":true,"checks":[{"name":"restored","ready":true,"note":"was restored: it sends nothing"}]}`}, 200)
+	list := d.ready(t.Context())
+	found(t, list, "engine", levelOK, "ready")
+	found(t, list, "restored", levelWarn, "sends nothing", "backup.md")
+}
+
 func TestDoctor_Servers(t *testing.T) {
 	s := httptest.NewUnstartedServer(http.NotFoundHandler())
 	// Handshakes that are broken off are the point here.

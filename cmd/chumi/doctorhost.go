@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -228,8 +229,18 @@ func (d *doctor) ready(context.Context) []finding {
 	if !d.running {
 		return []finding{okay("engine", "no engine answers at %s", d.config.Ops.Addr)}
 	}
-	if _, err := d.operator().request("GET", "/readyz"); err != nil {
+	body, err := d.operator().request("GET", "/readyz")
+	if err != nil {
 		return []finding{fail("engine", "docs/runbook.md says what each check means", "the engine runs and is %v", unready(err))}
 	}
-	return []finding{okay("engine", "the engine runs and is ready")}
+	all := []finding{okay("engine", "the engine runs and is ready")}
+	var r struct{ Checks []struct{ Name, Note string } }
+	if json.Unmarshal(body, &r) == nil {
+		for _, check := range r.Checks {
+			if check.Note != "" {
+				all = append(all, warn(check.Name, "docs/backup.md says when to confirm", "the engine %s", check.Note))
+			}
+		}
+	}
+	return all
 }
