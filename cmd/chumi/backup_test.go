@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/chumiai/chumi/cmd/chumi/cluster"
+	"github.com/chumiai/chumi/persistence/blob/blobtest"
 )
 
 // chumi runs one command and returns what it printed.
@@ -204,4 +205,45 @@ func TestCluster_BackupFromOneNode(t *testing.T) {
 		t.Errorf("readyz: %d %s", status, body)
 	}
 	e.stop()
+}
+
+// A backup lies in a part of a bucket, beside what others have there, and is restored
+// from it; so is one of a stopped engine, with a key of its own.
+func TestBackup_InABucket(t *testing.T) {
+	bucket := blobtest.Start(t)
+	bootstrap := write(t, "b.yaml", twoTenants)
+	_, args := quickSimulators(t, bootstrap)
+	key := write(t, "backup.key", strings.Repeat("5a", 32)+"\n")
+	if err := os.Chmod(key, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	config := write(t, "chumi.yaml", fmt.Sprintf("backup:\n  to: s3://%s/shop/chumi\n  key_file: %s\n  s3: {endpoint: %q, region: eu-central-1, access_key: access, secret_key: secret, tls: false}\n",
+		blobtest.Bucket, key, bucket.Addr))
+	dir := t.TempDir()
+	kek := filepath.Join(dir, "secrets", "kek")
+	e := startEngine(t, dir, bootstrap, append(args, "--config", config)...)
+	const canary = "canary-in-a-bucket"
+	if status := e.post("acme-app", "secret-of-acme", waText("106000000000001", "102000000000001", "4915550800001", "wamid.S3", canary)); status != 200 {
+		t.Fatalf("status %d", status)
+	}
+	chumi(t, exitOK, "backup", "--ops-addr", e.ops)
+	e.stop()
+	made := chumi(t, exitOK, "backup", "--offline", "--data-dir", dir, "--config", config)
+	for name, b := range bucket.Stored() {
+		if !strings.HasPrefix(name, "shop/chumi/") || bytes.Contains(b, []byte(canary)) {
+			t.Errorf("the bucket holds %s", name)
+		}
+	}
+	if list := chumi(t, exitOK, "backup", "list", "--config", config); strings.Count(list, "whole") != 2 {
+		t.Errorf("the backups are:\n%s", list)
+	}
+	chumi(t, exitOK, "backup", "drill", "--config", config, "--keys-file", kek)
+	to := filepath.Join(t.TempDir(), "restored")
+	said := chumi(t, exitOK, "restore", "--config", config, "--data-dir", to, "--keys-file", kek)
+	if word(t, said, "state") != word(t, made, "state") {
+		t.Error("the restored state is another")
+	}
+	// Either key alone opens nothing.
+	chumi(t, exitFailed, "restore", "--config", config, "--set", "backup.key_file="+kek, "--data-dir", to+"2", "--keys-file", kek)
+	chumi(t, exitFailed, "restore", "--config", config, "--data-dir", to+"3", "--keys-file", key)
 }

@@ -73,6 +73,8 @@ var walls = []wall{
 		outside: []string{"github.com/blevesearch/bleve/v2/analysis", "github.com/blevesearch/bleve/v2/registry"}, barred: []string{"net/...", "os/..."}},
 	{pkg: "persistence/seal", inside: []string{"chat"}, outside: []string{tink}},
 	{pkg: "persistence/backup", inside: []string{"chat", "persistence", "persistence/blob", "persistence/seal"}, outside: []string{pebble + "/vfs"}},
+	// The bucket of tests is imported by tests only.
+	{pkg: "persistence/blob/blobtest"},
 	{pkg: "persistence/blob", inside: []string{"chat", "persistence/seal"}, outside: []string{pebble + "/vfs", minio}},
 
 	{pkg: "transport"},

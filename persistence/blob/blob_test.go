@@ -19,6 +19,7 @@ import (
 
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/persistence/blob"
+	"github.com/chumiai/chumi/persistence/blob/blobtest"
 )
 
 // places are all kinds of Place, each with what lies in it.
@@ -33,32 +34,25 @@ func places(t *testing.T) map[string]func(*testing.T) (blob.Place, func() map[st
 			return d, func() map[string][]byte { return filesOf(t, root) }
 		},
 		"bucket": func(t *testing.T) (blob.Place, func() map[string][]byte) {
-			s, b := newBucketServer(t)
-			return b, func() map[string][]byte {
-				all := map[string][]byte{}
-				for k, o := range s.objects {
-					all[k] = o.body
-				}
-				for id, parts := range s.parts {
-					all["unfinished "+id] = bytes.Join([][]byte{parts[1], parts[2]}, nil)
-				}
-				return all
-			}
+			s, b := newBucket(t)
+			return b, s.Stored
 		},
 		"part of a bucket": func(t *testing.T) (blob.Place, func() map[string][]byte) {
-			s, b := newBucketServer(t)
-			return blob.Below(b, "shop/files"), func() map[string][]byte {
-				all := map[string][]byte{}
-				for k, o := range s.objects {
-					all[strings.TrimPrefix(k, "shop/files/")] = o.body
-				}
-				for id, parts := range s.parts {
-					all["unfinished "+id] = bytes.Join([][]byte{parts[1], parts[2]}, nil)
-				}
-				return all
-			}
+			s, b := newBucket(t)
+			return blob.Below(b, "shop/files"), s.Stored
 		},
 	}
+}
+
+func newBucket(t *testing.T) (*blobtest.Server, *blob.Bucket) {
+	t.Helper()
+	s := blobtest.Start(t)
+	b, err := blob.OpenBucket(blob.BucketOptions{Endpoint: s.Addr, Bucket: blobtest.Bucket,
+		Region: "eu-central-1", AccessKey: "access", SecretKey: chat.Secret("secret")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, b
 }
 
 func filesOf(t *testing.T, root string) map[string][]byte {
@@ -282,8 +276,8 @@ func TestDir_LeavesTheReserve(t *testing.T) {
 }
 
 func TestBucket_ABusyBucketIsUnavailable(t *testing.T) {
-	s, b := newBucketServer(t)
-	s.fail = func(r *http.Request) bool { return r.Method == http.MethodPut }
+	s, b := newBucket(t)
+	s.Fail(func(r *http.Request) bool { return r.Method == http.MethodPut })
 	if _, err := blob.New(b).Keep(t.Context(), tenant, stem(t, "a", 1, 0), strings.NewReader("x")); chat.KindOf(err) != chat.KindUnavailable {
 		t.Errorf("%v, want unavailable", err)
 	}

@@ -1,4 +1,6 @@
-package blob_test
+// Package blobtest is a bucket for tests: a server that speaks as much of S3 as is
+// needed. Imported by tests only.
+package blobtest
 
 import (
 	"bufio"
@@ -16,19 +18,18 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/chumiai/chumi/chat"
-	"github.com/chumiai/chumi/persistence/blob"
 )
 
-// bucketServer speaks as much of S3 as a bucket needs: whole and multipart
-// uploads, reading, removing, listing in pages of two.
-type bucketServer struct {
+// Server speaks S3 about one bucket: whole and multipart uploads, reading, removing,
+// listing in pages of two.
+type Server struct {
+	// Addr is where it listens, host:port.
+	Addr string
+
 	mu      sync.Mutex
 	objects map[string]object
 	parts   map[string]map[int][]byte
-	// fail answers the next requests that match with 503.
-	fail func(*http.Request) bool
+	fail    func(*http.Request) bool
 }
 
 type object struct {
@@ -36,22 +37,43 @@ type object struct {
 	at   time.Time
 }
 
-const bucketName = "media"
+// Bucket is the name of the bucket.
+const Bucket = "media"
 
-func newBucketServer(t *testing.T) (*bucketServer, *blob.Bucket) {
+// Start starts a server that ends with the test.
+func Start(t testing.TB) *Server {
 	t.Helper()
-	s := &bucketServer{objects: map[string]object{}, parts: map[string]map[int][]byte{}}
+	s := &Server{objects: map[string]object{}, parts: map[string]map[int][]byte{}}
 	srv := httptest.NewServer(s)
 	t.Cleanup(srv.Close)
-	b, err := blob.OpenBucket(blob.BucketOptions{Endpoint: strings.TrimPrefix(srv.URL, "http://"), Bucket: bucketName,
-		Region: "eu-central-1", AccessKey: "access", SecretKey: chat.Secret("secret")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s, b
+	s.Addr = strings.TrimPrefix(srv.URL, "http://")
+	return s
 }
 
-func (s *bucketServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// Fail answers requests that match with 503 from now on.
+func (s *Server) Fail(match func(*http.Request) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fail = match
+}
+
+// Stored is what lies in the bucket, by name: the very bytes, which a test may damage.
+// What was uploaded in parts and not finished is there as "unfinished".
+func (s *Server) Stored() map[string][]byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := map[string][]byte{}
+	for k, o := range s.objects {
+		all[k] = o.body
+	}
+	for id, parts := range s.parts {
+		all["unfinished "+id] = bytes.Join([][]byte{parts[1], parts[2]}, nil)
+	}
+	return all
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 ") {
 		refuse(w, http.StatusForbidden, "AccessDenied")
 		return
@@ -70,7 +92,7 @@ func (s *bucketServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	bucket, key, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	q := r.URL.Query()
 	switch {
-	case bucket != bucketName:
+	case bucket != Bucket:
 		refuse(w, http.StatusNotFound, "NoSuchBucket")
 	case key == "" && r.Method == http.MethodHead:
 	case key == "":
@@ -105,7 +127,7 @@ func (s *bucketServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *bucketServer) complete(w http.ResponseWriter, id, key string, body []byte) {
+func (s *Server) complete(w http.ResponseWriter, id, key string, body []byte) {
 	var list struct {
 		Part []struct {
 			PartNumber int
@@ -121,10 +143,10 @@ func (s *bucketServer) complete(w http.ResponseWriter, id, key string, body []by
 	}
 	delete(s.parts, id)
 	s.objects[key] = object{whole, time.Now()}
-	_, _ = fmt.Fprintf(w, `<CompleteMultipartUploadResult><Bucket>%s</Bucket><Key>%s</Key><ETag>%s</ETag></CompleteMultipartUploadResult>`, bucketName, key, etag(whole))
+	_, _ = fmt.Fprintf(w, `<CompleteMultipartUploadResult><Bucket>%s</Bucket><Key>%s</Key><ETag>%s</ETag></CompleteMultipartUploadResult>`, Bucket, key, etag(whole))
 }
 
-func (s *bucketServer) list(w http.ResponseWriter, prefix, after string) {
+func (s *Server) list(w http.ResponseWriter, prefix, after string) {
 	var keys []string
 	for k := range s.objects {
 		if strings.HasPrefix(k, prefix) && k > after {
