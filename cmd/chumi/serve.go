@@ -211,6 +211,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	}
 	late("actors", s.system.Drain(ctx))
 	late("ops", s.opsServer.Drain(ctx))
+	late("store", s.store.Settle(ctx))
 	return s.close()
 }
 
