@@ -256,8 +256,11 @@ func (f *flipped) judge(t *Tally, v *Verdict) {
 		}
 	}
 	how := "harmless: everything is as it was stored"
-	if len(by) > 0 {
+	switch {
+	case len(by) > 0:
 		how = "noticed " + strings.Join(by, " and ")
+	case f.missing > 0 || len(f.wrong) > 0:
+		how = "unnoticed"
 	}
 	if f.refused == nil && f.broken == nil && f.missing > 0 {
 		how += ", served less"

@@ -33,7 +33,7 @@ func (f HostFault) untested() []string {
 	case SyncError:
 		return []string{"sync-error: errors of reads, and of writes that are not syncs"}
 	case BitFlip:
-		return []string{"bit-flip: more than one bit at a time, files of media (go test ./persistence/blob spoils those), a store whose engine runs"}
+		return []string{"bit-flip: more than one bit at a time, files of media (go test ./persistence/blob spoils those), a store whose engine runs or was killed"}
 	case ClockStep:
 		return []string{"clock-step: claims are forgotten once an hour, which no trial lasts (go test -tags torture -run Sweep ./persistence sets the clock of that); clocks that drift apart; whether tools are called after a result: both clocks would be needed"}
 	case DiskFull, SyncStall, LeaderStall, OOMKill:
