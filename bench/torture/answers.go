@@ -11,6 +11,8 @@ import (
 type answers struct {
 	mu   sync.Mutex
 	list []exchange
+	// acked are the deliveries that were acknowledged.
+	acked map[*metasim.Delivery]bool
 	// kept are deliveries that were acknowledged, to be posted again.
 	kept []*metasim.Delivery
 }
@@ -21,8 +23,16 @@ const keptMax = 100
 func (a *answers) posted(d *metasim.Delivery, x exchange) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	x.again = a.acked[d]
 	a.list = append(a.list, x)
-	if x.status == 200 && len(a.kept) < keptMax {
+	if x.status != 200 {
+		return
+	}
+	if a.acked == nil {
+		a.acked = map[*metasim.Delivery]bool{}
+	}
+	a.acked[d] = true
+	if len(a.kept) < keptMax {
 		a.kept = append(a.kept, d)
 	}
 }
@@ -48,15 +58,4 @@ func (a *answers) old() []*metasim.Delivery {
 	out := a.kept
 	a.kept = nil
 	return out
-}
-
-// acked counts the 200s.
-func acked(list []exchange) int64 {
-	n := int64(0)
-	for _, x := range list {
-		if x.status == 200 {
-			n++
-		}
-	}
-	return n
 }

@@ -52,6 +52,9 @@ type exchange struct {
 	ended  time.Time
 	// status is the answer's, 0 when none came.
 	status int
+	// again is true of a delivery that was acknowledged before, when it is known: what
+	// is in it is durable, and is so whatever has happened since.
+	again bool
 }
 
 // balancedMax bounds what is read of a request and of an answer.

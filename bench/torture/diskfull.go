@@ -205,8 +205,8 @@ func (x *ordeal) refused(ctx context.Context) {
 
 func judgeFull(t *Tally, list []exchange) {
 	for _, a := range list {
-		if a.status == 0 {
-			continue // it was cut off
+		if a.status == 0 || a.again {
+			continue // it was cut off, or durable before
 		}
 		t.Chances[ChanceFull]++
 		switch a.status {

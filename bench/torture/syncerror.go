@@ -106,10 +106,13 @@ func (o *afterError) judge(t *Tally) {
 	if o.table {
 		return
 	}
-	t.Chances[ChanceAfterError] += int64(len(o.after))
 	for _, a := range o.after {
+		if a.again {
+			continue
+		}
+		t.Chances[ChanceAfterError]++
 		if a.status == 200 {
-			t.breach(AckedAfterError, "posted %v after a sync had failed, and answered 200", a.began.Sub(o.failed).Round(time.Millisecond))
+			t.breach(AckedAfterError, "posted %v after a sync had failed, and answered 200", a.began.Sub(o.failed))
 		}
 	}
 }

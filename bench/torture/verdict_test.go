@@ -13,6 +13,7 @@ import (
 
 	"github.com/chumiai/chumi/bench/child"
 	"github.com/chumiai/chumi/metrics/failpoint"
+	"github.com/chumiai/chumi/transport/meta/metasim"
 )
 
 var noon = time.Date(2026, 11, 27, 12, 0, 0, 0, time.UTC)
@@ -95,6 +96,28 @@ func TestVerdict_IsGreenWhenPromisesWereKept(t *testing.T) {
 	}
 	if v.Outcomes["log, noticed by check, served less"] != 1 || v.Outcomes["POSTs answered 503 in a stall"] != 1 {
 		t.Errorf("outcomes %v", v.Outcomes)
+	}
+}
+
+func TestAnswers_KnowWhatWasAcknowledgedBefore(t *testing.T) {
+	var a answers
+	first, second := &metasim.Delivery{}, &metasim.Delivery{}
+	a.posted(first, exchanged(0, 1, 503))
+	a.posted(first, exchanged(1, 1, 200))
+	a.posted(first, exchanged(2, 1, 200))
+	a.posted(second, exchanged(3, 1, 200))
+	var again []bool
+	for _, x := range a.begun(noon.Add(-time.Hour), time.Time{}) {
+		again = append(again, x.again)
+	}
+	if !slices.Equal(again, []bool{false, false, true, false}) {
+		t.Errorf("%v", again)
+	}
+	tally := newTally()
+	(&afterError{failed: noon, ended: true, after: a.list[2:3]}).judge(tally)
+	judgeFull(tally, a.list[2:3])
+	if tally.Red() || tally.Chances[ChanceAfterError] != 0 || tally.Chances[ChanceFull] != 0 {
+		t.Errorf("what was durable before is acknowledged again: %s", tally.Names())
 	}
 }
 
