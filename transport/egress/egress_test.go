@@ -227,8 +227,13 @@ func TestClient_BoundsWhatItReads(t *testing.T) {
 		}
 	}))
 	defer srv.Close()
-	c := newClient(t, Options{Inside: []string{"127.0.0.1"}, BodyMax: 1 << 20, Timeout: 2 * time.Second})
+	patient := newClient(t, Options{Inside: []string{"127.0.0.1"}, BodyMax: 1 << 20, Timeout: time.Minute})
+	hasty := newClient(t, Options{Inside: []string{"127.0.0.1"}, BodyMax: 1 << 20, Timeout: 100 * time.Millisecond})
 	for path, want := range map[string]string{"/bomb": "body_too_large", "/large": "body_too_large", "/header": "unreachable", "/loop": "too_many_redirects", "/slow": "timeout"} {
+		c := patient
+		if want == "timeout" {
+			c = hasty
+		}
 		if _, err := c.Get(t.Context(), srv.URL+path, 0); reason(err) != want {
 			t.Errorf("%s: %v, want %s", path, err, want)
 		}
