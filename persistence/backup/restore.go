@@ -151,7 +151,8 @@ func (r *restore) copy(ctx context.Context, f File, dst io.Writer) error {
 		return fmt.Errorf("%s: %w", f.Name, err)
 	}
 	sum := sha256.New()
-	n, err := io.Copy(io.MultiWriter(dst, sum), src)
+	// The sum comes first: a vfs.File may change the bytes that it is given.
+	n, err := io.Copy(io.MultiWriter(sum, dst), src)
 	r.at.Bytes += n
 	if err == nil && (n != f.Size || hex.EncodeToString(sum.Sum(nil)) != f.SHA256) {
 		err = corrupt(f, "its content is not what the manifest says")
