@@ -16,6 +16,7 @@ import (
 
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/cmd/chumi/cluster"
+	"github.com/chumiai/chumi/transport/edge"
 	"github.com/chumiai/chumi/transport/meta/metasim"
 )
 
@@ -124,7 +125,7 @@ func (c *clusterOf) operate(path string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	req.Header.Set(cluster.AdminHeader, "1")
+	req.Header.Set(edge.OperatorHeader, "1")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		c.t.Fatal(err)

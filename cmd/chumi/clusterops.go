@@ -16,6 +16,7 @@ import (
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/cmd/chumi/cluster"
 	"github.com/chumiai/chumi/persistence"
+	"github.com/chumiai/chumi/transport/edge"
 )
 
 // operator talks to a node's ops listener.
@@ -54,7 +55,7 @@ func (o operator) requestWith(method, path string, sent []byte) ([]byte, error) 
 	defer fasthttp.ReleaseResponse(resp)
 	req.Header.SetMethod(method)
 	req.SetRequestURI("http://" + strings.TrimPrefix(o.addr, "http://") + path)
-	req.Header.Set(cluster.AdminHeader, "1")
+	req.Header.Set(edge.OperatorHeader, "1")
 	req.SetBody(sent)
 	if err := fasthttp.DoTimeout(req, resp, operatorTimeout); err != nil {
 		return nil, fmt.Errorf("no node answers at %s (--ops-addr): %w", o.addr, err)

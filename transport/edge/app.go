@@ -70,13 +70,8 @@ func (o Ops) set(ctx context.Context, app chat.AppID, body []byte) error {
 	return o.Settings.SetApp(ctx, app, s)
 }
 
-const (
-	// operatorHeader must be on what changes something: no page in a browser can
-	// set it on a listener of another origin.
-	operatorHeader = "Chumi-Admin"
-	// operatorTimeout bounds one change.
-	operatorTimeout = 15 * time.Second
-)
+// operatorTimeout bounds one change.
+const operatorTimeout = 15 * time.Second
 
 // appPaths are what is POSTed to below /apps.
 var appPaths = []string{"/apps/rotate", "/apps/retire", "/apps/set", "/apps/verify/add", "/apps/verify/retire"}
@@ -108,12 +103,7 @@ func (o Ops) apps(ctx *fasthttp.RequestCtx) {
 	case !slices.Contains(appPaths, path) || o.Settings == nil && path != appPaths[0] && path != appPaths[1]:
 		plain(ctx, fasthttp.StatusNotFound, "there are /apps and, to POST to, "+strings.Join(appPaths, ", ")+"\n")
 		return
-	case !ctx.IsPost():
-		ctx.Response.Header.Set("Allow", "POST")
-		plain(ctx, fasthttp.StatusMethodNotAllowed, "POST changes an app\n")
-		return
-	case len(ctx.Request.Header.Peek(operatorHeader)) == 0:
-		plain(ctx, fasthttp.StatusForbidden, "set the header "+operatorHeader+": 1\n")
+	case !Operates(ctx, "POST changes an app\n"):
 		return
 	case path == "/apps/rotate":
 		err = o.Apps.RotateSecret(wait, app, secret)
@@ -129,5 +119,5 @@ func (o Ops) apps(ctx *fasthttp.RequestCtx) {
 	if err == nil {
 		return
 	}
-	plain(ctx, statusOf(err), err.Error()+"\n")
+	plain(ctx, OperatorStatus(err), err.Error()+"\n")
 }

@@ -77,7 +77,7 @@ func (o Ops) backups(ctx *fasthttp.RequestCtx) {
 		ctx.SetBody(append(body, '\n'))
 		return
 	}
-	if !operates(ctx) {
+	if !Operates(ctx, "") {
 		return
 	}
 	args := ctx.QueryArgs()
@@ -98,7 +98,7 @@ func (o Ops) backups(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	if err := o.Backups.Begin(r); err != nil {
-		plain(ctx, statusOf(err), err.Error()+"\n")
+		plain(ctx, OperatorStatus(err), err.Error()+"\n")
 	}
 }
 
@@ -108,7 +108,7 @@ func (o Ops) erasures(ctx *fasthttp.RequestCtx) {
 	defer cancel()
 	body, err := o.Backups.Erasures(wait)
 	if err != nil {
-		plain(ctx, statusOf(err), err.Error()+"\n")
+		plain(ctx, OperatorStatus(err), err.Error()+"\n")
 		return
 	}
 	ctx.SetContentType("application/json")
@@ -117,38 +117,12 @@ func (o Ops) erasures(ctx *fasthttp.RequestCtx) {
 
 // confirm serves POST /restore/confirm.
 func (o Ops) confirm(ctx *fasthttp.RequestCtx) {
-	if !operates(ctx) {
+	if !Operates(ctx, "") {
 		return
 	}
 	wait, cancel := context.WithTimeout(context.Background(), operatorTimeout)
 	defer cancel()
 	if err := o.Restored.Release(wait); err != nil {
-		plain(ctx, statusOf(err), err.Error()+"\n")
+		plain(ctx, OperatorStatus(err), err.Error()+"\n")
 	}
-}
-
-// operates admits a POST of an operator; else it answers.
-func operates(ctx *fasthttp.RequestCtx) bool {
-	switch {
-	case !ctx.IsPost():
-		ctx.Response.Header.Set("Allow", "POST")
-		plain(ctx, fasthttp.StatusMethodNotAllowed, "")
-	case len(ctx.Request.Header.Peek(operatorHeader)) == 0:
-		plain(ctx, fasthttp.StatusForbidden, "set the header "+operatorHeader+": 1\n")
-	default:
-		return true
-	}
-	return false
-}
-
-func statusOf(err error) int {
-	switch chat.KindOf(err) {
-	case chat.KindInvalid:
-		return fasthttp.StatusBadRequest
-	case chat.KindNotFound:
-		return fasthttp.StatusNotFound
-	case chat.KindConflict:
-		return fasthttp.StatusConflict
-	}
-	return fasthttp.StatusServiceUnavailable
 }

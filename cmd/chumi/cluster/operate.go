@@ -9,11 +9,8 @@ import (
 
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/persistence"
+	"github.com/chumiai/chumi/transport/edge"
 )
-
-// AdminHeader must come with every request that changes something on the
-// operator's listener: no page of a browser can send it to another origin.
-const AdminHeader = "Chumi-Admin"
 
 // operateTimeout bounds one operation; what it begins goes on behind it.
 const operateTimeout = answerTimeout
@@ -39,28 +36,11 @@ func (n *Node) Operate(ctx *fasthttp.RequestCtx) {
 	switch {
 	case operation == nil:
 		refuse(ctx, fasthttp.StatusNotFound, "there are /cluster and, to POST to, /cluster/add, remove, transfer and rebalance")
-	case !ctx.IsPost():
-		ctx.Response.Header.Set("Allow", "POST")
-		refuse(ctx, fasthttp.StatusMethodNotAllowed, "POST changes the cluster")
-	case len(ctx.Request.Header.Peek(AdminHeader)) == 0:
-		refuse(ctx, fasthttp.StatusForbidden, "set the header "+AdminHeader+": 1")
-	default:
+	case edge.Operates(ctx, "POST changes the cluster"):
 		if err := operation(wait, ctx.QueryArgs()); err != nil {
-			refuse(ctx, statusOf(err), err.Error())
+			refuse(ctx, edge.OperatorStatus(err), err.Error())
 		}
 	}
-}
-
-func statusOf(err error) int {
-	switch chat.KindOf(err) {
-	case chat.KindInvalid:
-		return fasthttp.StatusBadRequest
-	case chat.KindNotFound:
-		return fasthttp.StatusNotFound
-	case chat.KindConflict:
-		return fasthttp.StatusConflict
-	}
-	return fasthttp.StatusServiceUnavailable
 }
 
 // current is the directory as of now, not as of when this node last heard of it.
