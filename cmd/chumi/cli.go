@@ -87,7 +87,7 @@ Exit codes: 0 success, 1 the operation failed, 2 wrong usage or configuration,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError(fmt.Errorf("%w (%s --help lists the flags)", err, cmd.CommandPath()))
 	})
-	root.AddCommand(c.serveCommand(), c.devCommand(), c.simulateCommand(),
+	root.AddCommand(c.serveCommand(), c.devCommand(), c.simulateCommand(), c.sayCommand(),
 		c.tailCommand(), c.exportCommand(), c.checkCommand(), c.eraseCommand(), c.replayCommand(), c.evalCommand(), c.trainingCommand(),
 		c.tortureCommand(), c.benchCommand(), c.configCommand(), c.readyCommand(), c.doctorCommand(), c.clusterCommand(),
 		c.backupCommand(), c.restoreCommand(), c.erasuresCommand(),

@@ -87,6 +87,9 @@ var patient = metasim.Reports{
 	Read:      metasim.Latency{Median: 1500 * time.Millisecond, Sigma: 0.3},
 }
 
+// defaultGraphAddr is where the Graph simulator listens, and say looks for it.
+const defaultGraphAddr = "127.0.0.1:9080"
+
 func (c *cli) simulateCommand() *cobra.Command {
 	var (
 		graphAddr, modelAddr, hooks, bootstrap string
@@ -103,8 +106,8 @@ func (c *cli) simulateCommand() *cobra.Command {
 without accounts. Point the engine's meta.graph_url, meta.instagram_url and
 assistant.base_url at the addresses it prints, and give both the same bootstrap
 file. POST /simulator/api/codes {"channel": "acme-wa"} logs somebody in and gives the
-code that a channel is connected with. Customers write through POST
-/simulator/api/messages on the Graph address:
+code that a channel is connected with. Customers write with chumi say, and through
+POST /simulator/api/messages on the Graph address:
 {"channel": "acme-wa", "from": "4915550100042", "type": "image", "text": "this one?"}.
 A type it does not have is answered with the list of those it has. What is sent is
 held against Meta's documented limits; GET /simulator/api/ledger lists it all.`,
@@ -136,7 +139,7 @@ held against Meta's documented limits; GET /simulator/api/ledger lists it all.`,
 			return s.Close()
 		}}
 	f := cmd.Flags()
-	f.StringVar(&graphAddr, "graph-addr", "127.0.0.1:9080", "address of the Graph simulator")
+	f.StringVar(&graphAddr, "graph-addr", defaultGraphAddr, "address of the Graph simulator")
 	f.StringVar(&modelAddr, "model-addr", "127.0.0.1:9081", "address of the model simulator")
 	f.StringVar(&hooks, "hooks", "http://127.0.0.1:8080", "base URL webhooks are posted to, at /hooks/{app}; several, with commas between them, in turn")
 	f.StringVar(&bootstrap, "bootstrap", "", "bootstrap file of the engine: its channels are the accounts (default: any account, without reports)")
