@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,73 +79,6 @@ func (o operator) status() (*cluster.Status, error) {
 		return nil, fmt.Errorf("the node's answer is unreadable: %w", err)
 	}
 	return s, nil
-}
-
-func (c *cli) clusterStatusCommand() *cobra.Command {
-	var asJSON bool
-	return c.operatorCommand("status", "Show the nodes, who leads each group and who holds it", "",
-		func(cmd *cobra.Command) { cmd.Flags().BoolVar(&asJSON, "json", false, "print it as JSON") },
-		func(_ *cobra.Command, o operator) error {
-			s, err := o.status()
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return json.NewEncoder(c.stdout).Encode(s)
-			}
-			return printStatus(c.stdout, s)
-		})
-}
-
-func printStatus(w io.Writer, s *cluster.Status) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "cluster %s, as node %d sees it\n\n%-6s%-24s%-9s%s\n", s.Cluster, s.Node, "node", "address", "state", "leads")
-	for _, n := range s.Nodes {
-		state := "up"
-		switch {
-		case n.Leaving:
-			state = "leaving"
-		case !n.Live:
-			state = "DOWN"
-		}
-		fmt.Fprintf(&b, "%-6d%-24s%-9s%d\n", n.ID, n.Addr, state, n.Leads)
-	}
-	fmt.Fprintf(&b, "\n%-7s%-8s%-7s%-10s%-15s%-12s%s\n", "group", "leader", "term", "applied", "voters", "learners", "on its way")
-	for _, g := range s.Groups {
-		name, leader := strconv.Itoa(int(g.Group)), "NONE"
-		if g.Group == persistence.MetaGroup {
-			name = "meta"
-		}
-		if g.Leader != 0 {
-			leader = strconv.FormatUint(uint64(g.Leader), 10)
-		}
-		fmt.Fprintf(&b, "%-7s%-8s%-7d%-10d%-15s%-12s%s\n", name, leader, g.Term, g.Applied, words(g.Voters), words(g.Learners), moving(g))
-	}
-	for _, warning := range s.Warnings {
-		fmt.Fprintf(&b, "\nwarning: %s\n", warning)
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-func words(ids []chat.NodeID) string {
-	list := make([]string, len(ids))
-	for i, id := range ids {
-		list[i] = strconv.FormatUint(uint64(id), 10)
-	}
-	return strings.Join(list, ",")
-}
-
-// moving says where a group is going, "" for one that is there.
-func moving(g cluster.GroupState) string {
-	if slices.Equal(g.Voters, g.WantVoters) && slices.Equal(g.Learners, g.WantLearners) {
-		return ""
-	}
-	to := "to " + words(g.WantVoters)
-	if len(g.WantLearners) > 0 {
-		to += ", learning " + words(g.WantLearners)
-	}
-	return to
 }
 
 func (c *cli) clusterAddCommand() *cobra.Command {
