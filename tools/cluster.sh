@@ -3,9 +3,9 @@
 # usage: cluster.sh CHUMI DIR
 set -eu
 chumi=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
-dir=$2
-mkdir -p "$dir"
-cd "$dir"
+mkdir -p "$2"
+cd "$2"
+dir=$(pwd)
 [ -f ca.crt ] || "$chumi" cluster init --out . --nodes 3
 [ -f bootstrap.yaml ] || cat > bootstrap.yaml <<'YAML'
 apps:
@@ -21,19 +21,47 @@ api_keys:
   - {tenant: bolt, secret: demo-key-of-bolt, scopes: ["*"]}
 YAML
 
-# Nodes that were started again by hand are stopped too: run.sh notes who it is.
+# config NAME N: the configuration of NAME at the addresses of node N: edge 18N80,
+# api 18N81, ops 18N82, peer 18N83. Paths are whole, so that it is used from anywhere.
+config() {
+	cat <<YAML
+data_dir: "$dir/$1/data"
+keys: {file: "$dir/node-1/kek"}
+edge: {addr: 127.0.0.1:18${2}80}
+api: {addr: 127.0.0.1:18${2}81}
+ops: {addr: 127.0.0.1:18${2}82}
+peer: {addr: 127.0.0.1:18${2}83}
+meta: {graph_url: "http://127.0.0.1:9080", instagram_url: "http://127.0.0.1:9080"}
+assistant: {base_url: "http://127.0.0.1:9081/v1"}
+YAML
+}
+
+# runner NAME FLAGS: a script that runs NAME and notes its pid, so that what was
+# started again by hand is stopped too.
+runner() {
+	cat > "$1/run.sh" <<SH
+#!/bin/sh
+echo \$\$ > "$dir/$1/pid"
+exec "$chumi" serve --config "$dir/$1/chumi.yaml" --bootstrap "$dir/bootstrap.yaml" \${1:-$2} 2>> "$dir/$1/log"
+SH
+	chmod +x "$1/run.sh"
+}
 stop() {
 	trap - INT TERM EXIT
-	kill "$simulator" $(cat node-*/pid) 2>/dev/null || true
+	kill "$simulator" $(cat */pid) 2>/dev/null || true
 	wait
 }
 trap stop INT TERM EXIT
-rm -f node-*/pid
-hooks=http://127.0.0.1:18180,http://127.0.0.1:18280,http://127.0.0.1:18380
-"$chumi" simulate --bootstrap bootstrap.yaml --hooks "$hooks" --graph-addr 127.0.0.1:18090 --model-addr 127.0.0.1:18091 2> simulator.log &
+rm -f */pid
+"$chumi" simulate --bootstrap bootstrap.yaml --hooks http://127.0.0.1:18180,http://127.0.0.1:18280,http://127.0.0.1:18380 2> simulator.log &
 simulator=$!
-# N of node N: edge 18N80, api 18N81, ops 18N82, peer 18N83. The first of a new
-# cluster founds it, once; who lost its disk joins the others.
+
+# What a backup is restored to: a node alone, at the addresses of node 1.
+mkdir -p restored
+config restored 1 > restored/chumi.yaml
+runner restored ""
+
+# The first node of a new cluster founds it, once; who lost its disk joins the others.
 first=
 ls -d node-*/data > /dev/null 2>&1 || first=--found
 for n in 1 2 3; do
@@ -42,25 +70,19 @@ for n in 1 2 3; do
 	2) others=127.0.0.1:18183,127.0.0.1:18383 ;;
 	3) others=127.0.0.1:18183,127.0.0.1:18283 ;;
 	esac
-	cat > "node-$n/run.sh" <<SH
-#!/bin/sh
-cd "$(pwd)/node-$n" && echo \$\$ > pid && exec "$chumi" serve --config chumi.yaml --bootstrap ../bootstrap.yaml \${1:---join $others} \\
-	--edge-addr 127.0.0.1:18${n}80 --api-addr 127.0.0.1:18${n}81 --ops-addr 127.0.0.1:18${n}82 --peer-addr 127.0.0.1:18${n}83 \\
-	--set meta.graph_url=http://127.0.0.1:18090 --set meta.instagram_url=http://127.0.0.1:18090 --set assistant.base_url=http://127.0.0.1:18091/v1 2>> log
-SH
-	chmod +x "node-$n/run.sh"
+	config "node-$n" $n > "node-$n/chumi.yaml"
+	cat >> "node-$n/chumi.yaml" <<YAML
+cluster: {cert_file: "$dir/node-$n/node.crt", key_file: "$dir/node-$n/node.key", ca_file: "$dir/node-$n/ca.crt"}
+YAML
+	runner "node-$n" "--join $others"
 	: > "node-$n/log"
 	"node-$n/run.sh" $first &
 	first=
 done
 for n in 1 2 3; do
-	i=0
-	until grep -q '^ready' "node-$n/log"; do
-		i=$((i + 1))
-		if [ $i -gt 300 ]; then echo "node $n is not ready; see $dir/node-$n/log" >&2; exit 1; fi
-		sleep 0.1
-	done
-	echo "node $n: $(grep '^ready' "node-$n/log" | tail -1)"
+	"$chumi" ready --wait 30s --ops-addr "127.0.0.1:18${n}82" > /dev/null || { echo "node $n is not ready; see $dir/node-$n/log" >&2; exit 1; }
+	echo "node $n: edge=127.0.0.1:18${n}80 api=127.0.0.1:18${n}81 ops=127.0.0.1:18${n}82"
 done
-echo "logs, pids and run.sh of each node are in $dir/node-N; Ctrl-C stops everything"
+echo "logs, pids and run.sh of each node are in $2/node-N; chumi say writes to them as a customer"
+echo "Ctrl-C stops everything"
 wait
