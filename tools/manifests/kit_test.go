@@ -56,6 +56,8 @@ func typeOf(apiVersion, kind string) any {
 		return &networking.NetworkPolicy{}
 	case "monitoring.coreos.com/v1 ServiceMonitor":
 		return &monitoring.ServiceMonitor{}
+	case "monitoring.coreos.com/v1 PrometheusRule":
+		return &monitoring.PrometheusRule{}
 	case "kustomize.config.k8s.io/v1beta1 Kustomization":
 		return &types.Kustomization{}
 	}

@@ -38,6 +38,7 @@ func TestManifests_HaveNoUnknownField(t *testing.T) {
 	for _, wrong := range []string{
 		"apiVersion: apps/v1\nkind: StatefulSet\nspec: {replica: 1}\n",
 		"apiVersion: monitoring.coreos.com/v1\nkind: ServiceMonitor\nspec: {endpoint: []}\n",
+		"apiVersion: monitoring.coreos.com/v1\nkind: PrometheusRule\nspec: {groups: [{name: x, rules: [{alert: A, expression: up}]}]}\n",
 		"apiVersion: v1\nkind: Sercive\n",
 	} {
 		if _, err := decode([]byte(wrong)); err == nil {
@@ -285,7 +286,6 @@ func TestServiceMonitor_FindsTheOpsService(t *testing.T) {
 			t.Errorf("%s: the monitor finds %v", o, found)
 		}
 	}
-	render(t, "monitoring")
 }
 
 // The stop of a pod has time for all it does, and pods come up without one another.
