@@ -112,8 +112,8 @@ func TestDockerfile_IsWhatItShouldBe(t *testing.T) {
 		switch i.word {
 		case "FROM":
 			image := strings.Fields(strings.Replace(i.rest, "--platform=$BUILDPLATFORM ", "", 1))[0]
-			if _, tag, ok := strings.Cut(image, ":"); !ok || tag == "latest" {
-				t.Errorf("%s is pinned to nothing", image)
+			if !regexp.MustCompile(`^[a-z0-9./-]+:[a-z0-9.-]+@sha256:[0-9a-f]{64}$`).MatchString(image) {
+				t.Errorf("%s is not named by tag and digest", image)
 			}
 		case "ADD":
 			t.Errorf("ADD %s: COPY does what it says", i.rest)

@@ -3,6 +3,7 @@ package manifests
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,9 @@ import (
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
 )
+
+// pinned is an image by version and digest.
+var pinned = regexp.MustCompile(`^[a-z./-]+:v?[0-9][0-9.]+@sha256:[0-9a-f]{64}$`)
 
 // TestCompose_IsUnderstood loads the file as docker compose does, which refuses what
 // its schema does not have, and looks at what it opens and mounts.
@@ -42,8 +46,8 @@ func TestCompose_IsUnderstood(t *testing.T) {
 				t.Errorf("%s mounts %s, which is not there", name, v.Source)
 			}
 		}
-		if _, tag, ok := strings.Cut(s.Image, ":"); !ok || tag == "latest" {
-			t.Errorf("%s runs %s", name, s.Image)
+		if s.Build == nil && !pinned.MatchString(s.Image) {
+			t.Errorf("%s runs %s: name it by tag and digest", name, s.Image)
 		}
 	}
 	chumi := project.Services["chumi"]
