@@ -184,6 +184,32 @@ func TestDecisions_HaveTheHeader(t *testing.T) {
 	}
 }
 
+// TestComparison_NamesItsSources: what docs/comparison.md says of others is dated, and
+// every row and item about one of them links to a page that says it.
+func TestComparison_NamesItsSources(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs/comparison.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, about, _ := strings.Cut(string(text), "\n|---")
+	table, about, ok := strings.Cut(about, "## Where chumi is worse")
+	_, items, also := strings.Cut(about, "## Where chumi is better")
+	if !ok || !also || !regexp.MustCompile(`As of 20[0-9]{2}-[0-9]{2}-[0-9]{2}`).Match(text) {
+		t.Fatal("docs/comparison.md has no date, or lacks one of its parts")
+	}
+	claims := 0
+	for line := range strings.Lines(table + items) {
+		if name, _, _ := strings.Cut(strings.TrimLeft(line, "|- *"), " "); (line[0] == '|' || line[0] == '-') && name != "chumi" && name[0] >= 'A' {
+			if claims++; !strings.Contains(line, "](https://") {
+				t.Errorf("docs/comparison.md says this without a link: %s", line)
+			}
+		}
+	}
+	if claims < 12 {
+		t.Errorf("only %d rows and items about others were found", claims)
+	}
+}
+
 // TestDocs_LinksLead checks that every relative link of a page leads to a file.
 func TestDocs_LinksLead(t *testing.T) {
 	var pages []string
