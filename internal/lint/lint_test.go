@@ -234,12 +234,16 @@ func TestDocs_LinksLead(t *testing.T) {
 	}
 }
 
-// TestReadme_TestsExist checks that each `go test` command of the README names
-// packages and tests that there are: one that matches nothing passes.
+// TestReadme_TestsExist checks that each `go test` command of the README and of
+// docs/proof.md names packages and tests that there are: one that matches nothing passes.
 func TestReadme_TestsExist(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join(root, "README.md"))
-	if err != nil {
-		t.Fatal(err)
+	var text []byte
+	for _, name := range []string{"README.md", "docs/proof.md"} {
+		page, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = append(text, page...)
 	}
 	commands := regexp.MustCompile("go test ((?:\\./[a-z/]+ )+)-run '?([A-Za-z_|\\\\]+)'?`").FindAllStringSubmatch(string(text), -1)
 	if len(commands) == 0 {
@@ -249,7 +253,7 @@ func TestReadme_TestsExist(t *testing.T) {
 		for _, pkg := range strings.Fields(c[1]) {
 			for _, name := range strings.Split(strings.ReplaceAll(c[2], `\|`, "|"), "|") {
 				if !hasTest(t, strings.TrimPrefix(pkg, "./"), name) {
-					t.Errorf("README.md: %s has no test that matches %s", pkg, name)
+					t.Errorf("%s has no test that matches %s", pkg, name)
 				}
 			}
 		}
