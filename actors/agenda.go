@@ -157,7 +157,7 @@ func (w *walker) fireDue(ctx context.Context) (next time.Time) {
 }
 
 // fire posts a tick for each row that is not in flight, tenants in turns, and
-// waits for room when there is none.
+// waits for room when there is none, and while deliveries need the processor.
 func (w *walker) fire(ctx context.Context, rows []Owed) {
 	for _, row := range inTurns(rows) {
 		w.collect()
@@ -174,6 +174,10 @@ func (w *walker) fire(ctx context.Context, rows []Owed) {
 				return
 			}
 		}
+		if !w.sys.throttle.pass(ctx, costOfTick) {
+			return
+		}
+		now = w.sys.opt.Clock.Now()
 		w.free--
 		w.flying[key] = now.Add(tickLost)
 		w.sys.met.Actors.Ticks.Inc()

@@ -52,6 +52,8 @@ type System struct {
 	// crew runs the conversations.
 	crew crew
 	laps laps
+	// throttle paces what the node does of its own.
+	throttle *throttle
 	// signs has room for the signs under way.
 	signs chan struct{}
 	// inboxes holds those for one mail. The pool is the system's own because a
@@ -77,6 +79,7 @@ func New(o Options) (*System, error) {
 	s := &System{opt: o, met: o.Metrics, signs: make(chan struct{}, signsMax)}
 	s.core = newCore(&s.opt)
 	s.turns = newTurns(s)
+	s.throttle = newThrottle(s.opt.Clock, s.opt.Strain, s.met.Actors.OwnPace.Set)
 	s.core.runner, s.core.linker = s.turns, s
 	if s.opt.Counters != nil {
 		s.core.purse = newAlarms(s)

@@ -20,6 +20,9 @@ type Actors struct {
 	// Ticks counts agenda rows fired; AgendaLag is how late.
 	Ticks     prometheus.Counter
 	AgendaLag prometheus.Histogram
+	// OwnPace is how many model calls a second may begin, with what leads to them;
+	// less than at the start while deliveries need the processor.
+	OwnPace prometheus.Gauge
 	// DeadLetters counts mail to actors that were gone.
 	DeadLetters prometheus.Counter
 	// Handoffs counts handoffs by reason.
@@ -37,6 +40,7 @@ func newActors(reg prometheus.Registerer) Actors {
 		Restarts:    counter(reg, "chumi_actor_restarts_total", "Actors restarted after a panic."),
 		Ticks:       counter(reg, "chumi_agenda_ticks_total", "Due rows fired."),
 		AgendaLag:   histogram(reg, "chumi_agenda_lag_seconds", "How late due rows were fired."),
+		OwnPace:     gauge(reg, "chumi_turns_max_per_second", "Model calls that may begin in a second; less than after the start while webhooks need the processor."),
 		DeadLetters: counter(reg, "chumi_dead_letters_total", "Mail to actors that were gone."),
 		Handoffs:    counters(reg, "chumi_handoffs_total", "Handoffs by reason.", "reason"),
 	}

@@ -132,6 +132,7 @@ var actorsBoard = board{uid: "chumi-actors", title: "chumi: actors",
 		{"What is due", []panel{
 			{title: "Due rows fired", unit: perSecond, queries: rateOf("chumi_agenda_ticks_total")},
 			{title: "How late they were fired", unit: seconds, queries: quantiles("chumi_agenda_lag_seconds")},
+			{title: "Model calls that may begin", about: "Less than 1,000 for each processor while webhooks need them.", unit: perSecond, queries: of("chumi_turns_max_per_second")},
 			{title: "Overdue now", unit: number, queries: of("chumi_agenda_overdue")},
 			{title: "The oldest of them", unit: seconds, queries: of("chumi_agenda_oldest_overdue_seconds")},
 		}},

@@ -1,0 +1,108 @@
+package actors
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// TestWalker_GivesWayToDeliveries: while the node is short of processor, what falls
+// due waits, the floor apart, and deliveries go on; once it is not, everybody gets
+// the answer that is owed, within a minute.
+func TestWalker_GivesWayToDeliveries(t *testing.T) {
+	const people = 3000
+	var strained atomic.Bool
+	strain := func() time.Duration {
+		if strained.Load() {
+			return 50 * time.Millisecond
+		}
+		return 0
+	}
+	inBubble(t, func(o *Options) { o.Strain = strain }, func(t *testing.T, s *System, store *memStore, graph *ledgerGraph) {
+		store.mu.Lock()
+		store.set.QuietPeriod = 10 * time.Second
+		store.mu.Unlock()
+		strained.Store(true)
+		for i := range people {
+			deliver(t, s, textFrom(fmt.Sprint(10_000+i), fmt.Sprint("wamid.", i), "hello"))
+		}
+		// Ten seconds until they are due, ten for the pace to fall.
+		settle(20 * time.Second)
+		before := len(graph.texts())
+		settle(10 * time.Second)
+		if n := float64(len(graph.texts())-before) / 10; n < throttleFloor-2 || n > throttleFloor+2 {
+			t.Errorf("%.1f replies a second under strain, want the floor of %.0f", n, throttleFloor)
+		}
+		deliver(t, s, textFrom("20000", "wamid.live", "is anybody there?"))
+		strained.Store(false)
+		settle(time.Minute)
+		if n := len(graph.texts()); n != people+1 {
+			t.Errorf("%d replies a minute after the strain ended, want %d", n, people+1)
+		}
+	})
+}
+
+// TestThrottle_ClosesAndOpens: strain brings the pace down to the floor, its end
+// brings it back to the highest.
+func TestThrottle_ClosesAndOpens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var strain atomic.Int64
+		var pace float64
+		th := newThrottle(realClock{}, func() time.Duration { return time.Duration(strain.Load()) }, func(p float64) { pace = p })
+		ctx, cancel := context.WithCancel(t.Context())
+		var begun atomic.Int64
+		for range 50 {
+			go func() {
+				for th.pass(ctx, costOfCall) {
+					begun.Add(1)
+				}
+			}()
+		}
+		// second tells how many begin in the next.
+		second := func() float64 {
+			before := begun.Load()
+			settle(time.Second)
+			return float64(begun.Load() - before)
+		}
+		near := func(when string, got, want float64) {
+			t.Helper()
+			if got < 0.98*want-1 || got > 1.02*want+1 {
+				t.Errorf("%s: %v began in a second, want %v; pace %v", when, got, want, pace)
+			}
+		}
+		near("without strain", second(), th.most)
+		strain.Store(int64(strainMax + 1))
+		settle(10 * time.Second)
+		near("after 10 s of strain", second(), throttleFloor)
+		strain.Store(int64(strainMax))
+		settle(20 * time.Second)
+		near("20 s after it", second(), th.most)
+		cancel()
+		synctest.Wait()
+	})
+}
+
+// TestThrottle_WhoGaveUpCostsNothing: of a crowd that waits and leaves, nothing is
+// paid for when others come.
+func TestThrottle_WhoGaveUpCostsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := newThrottle(realClock{}, func() time.Duration { return time.Second }, func(float64) {})
+		ctx, cancel := context.WithCancel(t.Context())
+		for th.pace > throttleFloor {
+			th.pass(ctx, costOfCall)
+		}
+		for range 1000 {
+			go th.pass(ctx, costOfCall)
+		}
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		began := time.Now()
+		if !th.pass(t.Context(), costOfCall) || time.Since(began) > time.Second {
+			t.Errorf("waited %v behind people who had left", time.Since(began))
+		}
+	})
+}
