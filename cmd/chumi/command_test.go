@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -168,6 +169,38 @@ func TestTail_FollowsWithoutShowingWhatPeopleWrote(t *testing.T) {
 	var errs bytes.Buffer
 	if code := run(t.Context(), []string{"tail", "--url", "http://" + e.api, "--key", "wrong"}, nil, io.Discard, &errs); code != exitFailed || !strings.Contains(errs.String(), "401") {
 		t.Errorf("a wrong key: exit %d, %s", code, errs.String())
+	}
+}
+
+// TestTail_EndsWithWhatThereIs reads a feed of several pages.
+func TestTail_EndsWithWhatThereIs(t *testing.T) {
+	_, args := outside(t)
+	e := startEngine(t, t.TempDir(), write(t, "b.yaml", twoTenants), args...)
+	const messages = 150
+	for i := range messages {
+		if status := e.post("acme-app", "secret-of-acme", waText("106000000000001", "102000000000001", "4915550100001", fmt.Sprint("wamid.PAST", i), fmt.Sprint("message ", i))); status != 200 {
+			t.Fatalf("status %d", status)
+		}
+	}
+	code, out, errs := ran(t, "tail", "--past", "--text", "--url", "http://"+e.api, "--key", "key-of-acme")
+	if code != exitOK {
+		t.Fatalf("exit %d: %s", code, errs)
+	}
+	last := 0
+	for line := range strings.Lines(out) {
+		var pos int
+		if _, err := fmt.Sscan(line, &pos); err != nil || pos <= last {
+			t.Fatalf("after %d: %s", last, line)
+		}
+		last = pos
+	}
+	for i := range messages {
+		if n := strings.Count(out, fmt.Sprintf("\"message %d\"\n", i)); n != 1 {
+			t.Errorf("message %d is printed %d times", i, n)
+		}
+	}
+	if code, _, errs := ran(t, "tail", "--past", "--url", "http://"+e.api, "--key", "wrong"); code != exitFailed || !strings.Contains(errs, "401") {
+		t.Errorf("a wrong key: exit %d, %s", code, errs)
 	}
 }
 

@@ -21,6 +21,8 @@ type tailOptions struct {
 	base, key, tenant string
 	from              uint64
 	asJSON, text      bool
+	// past ends with what there is.
+	past bool
 }
 
 func (c *cli) tailCommand() *cobra.Command {
@@ -28,8 +30,8 @@ func (c *cli) tailCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "tail", Short: "Follow every event of a tenant of a running engine, past and live",
 		Long: `tail follows GET /v1/events of a running engine with an API key of the tenant,
 given by --key or CHUMI_KEY. It hides what people wrote unless --text is given,
-and goes on where it was when the engine restarts. For a stopped engine use
-chumi export.`,
+and goes on where it was when the engine restarts; with --past it ends with what
+there is. For a stopped engine use chumi export.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			loaded, err := c.load(cmd)
@@ -45,6 +47,9 @@ chumi export.`,
 			if o.key == "" {
 				return usageError(errors.New("tail needs an API key of the tenant: --key or CHUMI_KEY"))
 			}
+			if o.past {
+				return c.past(cmd.Context(), &o)
+			}
 			return c.tail(cmd.Context(), o)
 		}}
 	c.configFlags(cmd, "api.addr")
@@ -55,6 +60,7 @@ chumi export.`,
 	f.Uint64Var(&o.from, "from", 0, "position to start after")
 	f.BoolVar(&o.asJSON, "json", false, "print events as they are, whole")
 	f.BoolVar(&o.text, "text", false, "show what people wrote")
+	f.BoolVar(&o.past, "past", false, "end with what there is")
 	return cmd
 }
 
@@ -94,29 +100,63 @@ func (c *cli) tail(ctx context.Context, o tailOptions) error {
 	}
 }
 
-// follow reads one stream to its end and moves o.from. opened tells whether the
-// engine let it in.
-func (c *cli) follow(ctx context.Context, o *tailOptions) (opened bool, err error) {
+// past prints what there is, page after page.
+func (c *cli) past(ctx context.Context, o *tailOptions) error {
+	for {
+		resp, err := o.events(ctx, "application/json")
+		if err != nil {
+			return err
+		}
+		var page struct{ Data []json.RawMessage }
+		err = json.NewDecoder(resp.Body).Decode(&page)
+		_ = resp.Body.Close()
+		if err != nil {
+			return fmt.Errorf("the API sent a list that is not JSON: %w", err)
+		}
+		if len(page.Data) == 0 {
+			return nil
+		}
+		for _, data := range page.Data {
+			if err := c.printEvent(data, o); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// events asks for what is after o.from.
+func (o *tailOptions) events(ctx context.Context, accept string) (*http.Response, error) {
 	url := strings.TrimSuffix(o.base, "/") + "/v1/events?from=" + strconv.FormatUint(o.from, 10)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return false, usageError(fmt.Errorf("--url: %w", err))
+		return nil, usageError(fmt.Errorf("--url: %w", err))
 	}
 	req.Header.Set("Authorization", "Bearer "+o.key)
-	req.Header.Set("Accept", "text/event-stream")
+	req.Header.Set("Accept", accept)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return false, fmt.Errorf("the API at %s does not answer: %w", o.base, err)
+		return nil, fmt.Errorf("the API at %s does not answer: %w", o.base, err)
+	}
+	if resp.StatusCode == http.StatusOK {
+		return resp, nil
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, 512))
-		err := fmt.Errorf("the API answered %s: %s", resp.Status, bytes.TrimSpace(body))
-		if resp.StatusCode < http.StatusInternalServerError {
-			return false, &exitError{code: exitFailed, err: err}
-		}
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 512))
+	err = fmt.Errorf("the API answered %s: %s", resp.Status, bytes.TrimSpace(body))
+	if resp.StatusCode < http.StatusInternalServerError {
+		return nil, &exitError{code: exitFailed, err: err}
+	}
+	return nil, err
+}
+
+// follow reads one stream to its end and moves o.from. opened tells whether the
+// engine let it in.
+func (c *cli) follow(ctx context.Context, o *tailOptions) (opened bool, err error) {
+	resp, err := o.events(ctx, "text/event-stream")
+	if err != nil {
 		return false, err
 	}
+	defer resp.Body.Close()
 	lines := bufio.NewReaderSize(resp.Body, 1<<16)
 	for {
 		line, err := lines.ReadString('\n')

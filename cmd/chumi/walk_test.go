@@ -22,7 +22,7 @@ const walkPatience = 4 * time.Minute
 // is printed, in a directory that has nothing but the Makefile and tools/cluster.sh: the
 // engine is this test's own binary, put where `go build` would put it.
 func TestReadme_WalkKillsAndRestores(t *testing.T) {
-	for _, tool := range []string{"sh", "make", "curl"} {
+	for _, tool := range []string{"sh", "make"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("%s is not on PATH", tool)
 		}
