@@ -15,7 +15,7 @@ CRASH := Crash|PowerCut|Kill|Simulator
 CRASHING = $$(grep -rlE '^func Test[A-Za-z0-9_]*($(CRASH))' --include='*_test.go' . | xargs -n1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint gofmt vet gen verify verify-gen verify-mod verify-deploy torture faults nemesis bench peers test-peers retrieval fuzz e2e alerts cluster clean
+.PHONY: help run build test race lint gofmt vet gen verify verify-gen verify-mod verify-deploy torture faults nemesis bench peers test-peers retrieval fuzz e2e screenshot alerts cluster clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -146,6 +146,9 @@ e2e: ## drive the page of chumi dev in a headless chromium, where there is one
 	@if command -v chromium >/dev/null 2>&1 || command -v chromium-headless-shell >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1; then \
 		$(GO) test -tags e2e -count 1 -run E2E -v ./cmd/chumi; \
 	else echo "no chromium: the page is not tested"; fi
+
+screenshot: ## take docs/page.webp, the page of chumi dev with an answered conversation, anew
+	@d=$$(mktemp -d) && E2E_SHOTS=$$d $(GO) test -tags e2e -count 1 -run E2E_PageOfDev ./cmd/chumi && mv $$d/whatsapp.webp docs/page.webp; r=$$?; rm -rf $$d; exit $$r
 
 alerts: ## kill a node of three under a real Prometheus with the shipped rules: its alerts come and go
 	CGO_ENABLED=0 $(GO) test -tags alerts -count 1 -timeout 20m -run TestAlerts_ -v ./cmd/chumi

@@ -155,10 +155,10 @@ func (b *browser) shot(name string) {
 		return
 	}
 	var out struct{ Data string }
-	b.call("Page.captureScreenshot", map[string]any{"format": "png"}, &out)
-	png, err := base64.StdEncoding.DecodeString(out.Data)
+	b.call("Page.captureScreenshot", map[string]any{"format": "webp", "quality": 85}, &out)
+	picture, err := base64.StdEncoding.DecodeString(out.Data)
 	if err == nil {
-		err = os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600)
+		err = os.WriteFile(filepath.Join(dir, name+".webp"), picture, 0o644)
 	}
 	if err != nil {
 		b.t.Error(err)
