@@ -12,15 +12,25 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
+// Source is a sequence of complete HTTP requests, headers and bodies, which must not
+// be changed. Safe for concurrent use.
+type Source interface {
+	Len() int
+	At(i int) []byte
+}
+
 // Load drives one server with requests in order, over a fixed number of
 // connections.
 type Load struct {
 	// Addrs are where connections go, in turn.
 	Addrs    []string
-	Requests *Requests
+	Requests Source
 	// First is the request to begin with.
 	First int
 	Conns int
+	// PerConn is after how many requests a connection is closed and opened anew; 0 keeps
+	// it open.
+	PerConn int
 	// Rate is requests per second; 0 drives each connection as fast as it is
 	// answered (closed loop), which finds the limit and says nothing of latency
 	// at a given rate.
@@ -34,6 +44,11 @@ type Load struct {
 	Limit int
 	// Wrap begins again when requests run out; for servers without a memory.
 	Wrap bool
+	// OnBegin is called before the first request is due; nil is allowed.
+	OnBegin func()
+	// OnAnswer is called with each answer's status, 0 when there was none, from many
+	// goroutines at once; nil is allowed.
+	OnAnswer func(i, status int)
 	// OnMeasure is called once when Warm is over; nil is allowed.
 	OnMeasure func()
 	// OnDone is called when the last answer has come; nil is allowed.
@@ -109,6 +124,9 @@ type loadRun struct {
 func (l *Load) Run(ctx context.Context) (*Sample, error) {
 	if l.Conns < 1 || l.First >= l.Requests.Len() {
 		return nil, fmt.Errorf("bench: a load needs connections and requests")
+	}
+	if l.OnBegin != nil {
+		l.OnBegin()
 	}
 	begin := time.Now()
 	run := &loadRun{Load: l, warm: begin.Add(l.Warm), end: begin.Add(l.Warm + l.Measure), last: l.Requests.Len()}
@@ -214,6 +232,7 @@ type worker struct {
 	run     *loadRun
 	wire    wire
 	acked   *Bitset
+	sent    int
 	acks    int64
 	refused map[int]int64
 	broken  int64
@@ -257,6 +276,12 @@ func (w *worker) exchange(t ticket) {
 	}
 	status, err := w.wire.post(r.Requests.At(t.index))
 	w.done = time.Now()
+	if w.sent++; r.PerConn > 0 && w.sent%r.PerConn == 0 {
+		w.wire.close()
+	}
+	if r.OnAnswer != nil {
+		r.OnAnswer(t.index, status)
+	}
 	switch {
 	case err != nil:
 		w.broken++

@@ -3,6 +3,7 @@ package bench
 import (
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -105,6 +106,33 @@ func TestLoad_WrapsOnlyWhenAllowed(t *testing.T) {
 		if s.Exhausted == wrap {
 			t.Errorf("wrap %v: exhausted %v", wrap, s.Exhausted)
 		}
+	}
+}
+
+func TestLoad_OpensConnectionsAnew(t *testing.T) {
+	var mu sync.Mutex
+	from := map[string]int{}
+	addr := serve(t, func(ctx *fasthttp.RequestCtx) {
+		mu.Lock()
+		defer mu.Unlock()
+		from[ctx.RemoteAddr().String()]++
+	})
+	var answers atomic.Int64
+	began := 0
+	l := Load{Addrs: []string{addr}, Requests: testRequests(100), Conns: 1, PerConn: 4, Measure: time.Minute, Limit: 100,
+		OnBegin: func() { began++ },
+		OnAnswer: func(_, status int) {
+			if status == http.StatusOK {
+				answers.Add(1)
+			}
+		}}
+	if _, err := l.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(from) != 25 || answers.Load() != 100 || began != 1 {
+		t.Errorf("%d connections, %d answers told of, begun %d times; want 25, 100, 1", len(from), answers.Load(), began)
 	}
 }
 
