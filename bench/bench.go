@@ -15,19 +15,23 @@ import (
 
 // The parts of a run.
 const (
-	PartHeadline = "headline" // engine against bounds, closed loop
-	PartOpen     = "open"     // ack latency at given rates
-	PartReply    = "reply"    // engine time per reply at a given rate
-	PartNoisy    = "noisy"    // reply time of others beside a tenant with a hundred times their traffic
-	PartFlight   = "flight"   // memory of turns in flight, and turns a second
-	PartMemory   = "memory"   // memory per resident conversation
-	PartOutage   = "outage"   // goodput while Meta replays what an outage held back; only when named
-	PartScale    = "scale"    // cost of a message, restart and memory with millions stored; only when named
-	PartPeers    = "peers"    // engine, bounds and peers, closed and open loop; only when named, or with their program
+	PartHeadline = "headline"  // engine against bounds, closed loop
+	PartOpen     = "open"      // ack latency at given rates
+	PartReply    = "reply"     // engine time per reply at a given rate
+	PartNoisy    = "noisy"     // reply time of others beside a tenant with a hundred times their traffic
+	PartPoison   = "poison"    // what good traffic gets beside a flood of what must be refused or kept aside; only when named
+	PartSlow     = "slowloris" // what good traffic gets beside connections that only occupy the edge; only when named
+	PartFlight   = "flight"    // memory of turns in flight, and turns a second
+	PartMemory   = "memory"    // memory per resident conversation
+	PartOutage   = "outage"    // goodput while Meta replays what an outage held back; only when named
+	PartScale    = "scale"     // cost of a message, restart and memory with millions stored; only when named
+	PartPeers    = "peers"     // engine, bounds and peers, closed and open loop; only when named, or with their program
 )
 
 // Parts lists every part in the order they run.
-func Parts() []string { return append(quickParts(), PartScale, PartOutage, PartPeers) }
+func Parts() []string {
+	return append(quickParts(), PartPoison, PartSlow, PartScale, PartOutage, PartPeers)
+}
 
 // quickParts are those that run when none are named: each takes minutes at most.
 func quickParts() []string {
@@ -50,8 +54,8 @@ type Options struct {
 
 	// Commit is what the binary was built from, for the report.
 	Commit string
-	// Parts to run, in order; empty means all but PartScale and PartOutage, and but PartPeers without
-	// the program of the peers.
+	// Parts to run, in order; empty means those that do not run only when named, and
+	// PartPeers with the program of the peers.
 	Parts []string
 	// Within bounds the whole run: rounds are not run again when a quarter of it is
 	// over, and the last part, the peers, ends in time. 0 is no bound.
@@ -291,8 +295,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		Conns: o.Conns, Rounds: o.Rounds, Warm: o.Warm, Measure: o.Measure, BodyBytes: r.requests.BodySize(),
 	}
 	parts := map[string]func(context.Context) error{
-		PartHeadline: r.headline, PartOpen: r.open, PartReply: r.reply, PartNoisy: r.noisy, PartFlight: r.flight,
-		PartMemory: r.memory, PartScale: r.scale, PartOutage: r.outage, PartPeers: r.peers,
+		PartHeadline: r.headline, PartOpen: r.open, PartReply: r.reply, PartNoisy: r.noisy, PartPoison: r.poison, PartSlow: r.slowloris,
+		PartFlight: r.flight, PartMemory: r.memory, PartScale: r.scale, PartOutage: r.outage, PartPeers: r.peers,
 	}
 	for _, p := range Parts() {
 		if !slices.Contains(o.Parts, p) {

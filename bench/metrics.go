@@ -59,6 +59,19 @@ func ParseMetrics(r io.Reader) (Metrics, error) {
 	return m, nil
 }
 
+// labels is by how much each series of a counter with one label has grown since before,
+// by the label's value; those that have not are left out.
+func (m Metrics) labels(name, label string, before Metrics) map[string]int64 {
+	out := map[string]int64{}
+	for key, n := range m {
+		rest, ok := strings.CutPrefix(key, name+"{"+label+`="`)
+		if value, one := strings.CutSuffix(rest, `"}`); ok && one && !strings.Contains(value, `"`) && n > before[key] {
+			out[value] = int64(n - before[key])
+		}
+	}
+	return out
+}
+
 // Quantile estimates a quantile of what a histogram without labels saw between
 // before and m, by linear interpolation in its bucket, as Prometheus does.
 // ok is false when it saw nothing.

@@ -43,6 +43,8 @@ type Report struct {
 	Open   []Round       `json:"open_loop,omitempty"`
 	Reply  *ReplyTime    `json:"reply,omitempty"`
 	Noisy  *NoisyResult  `json:"noisy,omitempty"`
+	Poison *PoisonResult `json:"poison,omitempty"`
+	Slow   *SlowResult   `json:"slowloris,omitempty"`
 	Flight *FlightResult `json:"flight,omitempty"`
 	Memory *MemoryResult `json:"memory,omitempty"`
 	Scale  *ScaleResult  `json:"scale,omitempty"`
@@ -59,7 +61,7 @@ func (r *Report) Failed() bool { return r.Lost > 0 || r.Twice > 0 }
 // the work that was asked for. Which rounds lost what stays.
 func (r *Report) void() {
 	r.Headline, r.Reply, r.Noisy, r.Flight, r.Memory, r.Scale = nil, nil, nil, nil, nil, nil
-	r.Outage, r.Peers = nil, nil
+	r.Outage, r.Peers, r.Poison, r.Slow = nil, nil, nil, nil
 	for _, rounds := range [][]Round{r.Rounds, r.Open} {
 		for i, x := range rounds {
 			rounds[i] = Round{Number: x.Number, Target: x.Target, Row: x.Row, Rate: x.Rate, Invalid: "the run lost or doubled messages",

@@ -126,6 +126,15 @@ func TestVerify_FlagsLostAndDoubled(t *testing.T) {
 	}
 }
 
+func TestMetrics_LabelsAreWhatGrew(t *testing.T) {
+	before := Metrics{`kept_total{reason="a"}`: 2, `kept_total{reason="b"}`: 1}
+	after := Metrics{`kept_total{reason="a"}`: 2, `kept_total{reason="b"}`: 5, `kept_total{reason="new one"}`: 3,
+		`kept_total{reason="a",listener="x"}`: 9, `kept_total_other{reason="a"}`: 9}
+	if got := after.labels("kept_total", "reason", before); len(got) != 2 || got["b"] != 4 || got["new one"] != 3 {
+		t.Errorf("got %v", got)
+	}
+}
+
 func TestMetrics_QuantileInterpolatesTheDifference(t *testing.T) {
 	const text = `# TYPE x histogram
 x_bucket{le="0.01"} 10

@@ -28,6 +28,8 @@ func (r *Report) Text() string {
 	r.textRounds(&b, "Open loop: latency from the time a request was due", r.Open)
 	r.textReply(&b)
 	r.Noisy.text(&b)
+	r.Poison.text(&b)
+	r.Slow.text(&b)
 	r.Flight.text(&b)
 	r.textPeers(&b)
 	if m := r.Memory; m != nil {
