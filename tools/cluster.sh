@@ -83,6 +83,12 @@ for n in 1 2 3; do
 	"$chumi" ready --wait 30s --ops-addr "127.0.0.1:18${n}82" > /dev/null || { echo "node $n is not ready; see $dir/node-$n/log" >&2; exit 1; }
 	echo "node $n: edge=127.0.0.1:18${n}80 api=127.0.0.1:18${n}81 ops=127.0.0.1:18${n}82"
 done
+i=0
+until grep -q '^ready' simulator.log; do
+	i=$((i + 1))
+	[ $i -le 100 ] || { echo "the simulator does not run; see $dir/simulator.log" >&2; exit 1; }
+	sleep 0.1
+done
 echo "logs, pids and run.sh of each node are in $2/node-N; chumi say writes to them as a customer"
 echo "Ctrl-C stops everything"
 wait
