@@ -121,6 +121,9 @@ func (k *checker) beginTenant(r realm, key []byte) error {
 		k.broken(InvariantTenant, key, "the tenant belongs to another group")
 		return nil
 	}
+	if coming, err := k.get(k.tenant.realm.arrival(nil)); err != nil || coming != nil {
+		return err // not whole, and nobody's yet
+	}
 	v, err := k.get(k.tenant.realm.meta(nil))
 	if err != nil {
 		return err

@@ -246,6 +246,12 @@ func (t *table) putPlace(kind byte, plain []byte) bool {
 			return false
 		}
 		t.held = Hold{Since: timeOf(r.GetSinceMs()), Backup: r.GetBackup()}
+	case rowArrival:
+		var r recordpb.DirectoryArrival
+		if proto.Unmarshal(plain, &r) != nil {
+			return false
+		}
+		t.arrivals[chat.TenantID(r.GetTenant())] = Arrival{Archive: r.GetArchive(), Since: timeOf(r.GetSinceMs()), Stage: ArrivalStage(r.GetStage())}
 	case rowCluster:
 		var r recordpb.DirectoryCluster
 		if proto.Unmarshal(plain, &r) != nil {

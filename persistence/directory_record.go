@@ -32,6 +32,7 @@ const (
 	rowNode      = 'n'
 	rowPlacement = 'p'
 	rowHeld      = 'h' // one: the store was restored and nobody has let it act yet
+	rowArrival   = 'j' // of a tenant that came from an archive
 )
 
 func appRecord(a chat.App) recordMessage {

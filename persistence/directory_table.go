@@ -27,6 +27,8 @@ type table struct {
 
 	// held is zero but in a restored store that nobody has let act yet.
 	held Hold
+	// arrivals are the tenants that came from an archive, or are coming.
+	arrivals map[chat.TenantID]Arrival
 
 	// cluster is zero on a node alone, and the maps below are empty.
 	cluster Cluster
@@ -36,9 +38,11 @@ type table struct {
 	// accounts follows channels at each put. A disconnected one has none.
 	accounts map[accountKey]chat.ChannelID
 	// wabas is derived from channels by index, and so is live: the tenants with
-	// a channel that is not simulated.
-	wabas map[wabaKey]chat.ChannelID
-	live  map[chat.TenantID]bool
+	// a channel that is not simulated. waiting has every tenant of arrivals, true for
+	// those that must not act.
+	wabas   map[wabaKey]chat.ChannelID
+	live    map[chat.TenantID]bool
+	waiting map[chat.TenantID]bool
 }
 
 // keyDigest is the SHA-256 of an API key's secret. Looking it up in a map takes
@@ -79,7 +83,8 @@ func newTable() *table {
 		apps: map[chat.AppID]chat.App{}, tenants: map[chat.TenantID]tenantEntry{},
 		channels: map[chat.ChannelID]chat.Channel{}, keys: map[keyDigest]chat.Principal{},
 		members: map[memberKey]memberEntry{}, accounts: map[accountKey]chat.ChannelID{},
-		nodes: map[chat.NodeID]Node{}, places: map[chat.Group]Placement{},
+		arrivals: map[chat.TenantID]Arrival{},
+		nodes:    map[chat.NodeID]Node{}, places: map[chat.Group]Placement{},
 	}
 	t.index()
 	return t
@@ -93,6 +98,7 @@ func (t *table) clone() *table {
 		apps: maps.Clone(t.apps), tenants: maps.Clone(t.tenants), channels: maps.Clone(t.channels),
 		keys: maps.Clone(t.keys), members: maps.Clone(t.members),
 		accounts: maps.Clone(t.accounts), wabas: t.wabas, live: t.live,
+		arrivals: maps.Clone(t.arrivals), waiting: t.waiting,
 	}
 }
 
@@ -102,6 +108,10 @@ func (t *table) clone() *table {
 func (t *table) index() {
 	t.wabas = map[wabaKey]chat.ChannelID{}
 	t.live = map[chat.TenantID]bool{}
+	t.waiting = map[chat.TenantID]bool{}
+	for id, a := range t.arrivals {
+		t.waiting[id] = a.Stage != ArrivalReleased
+	}
 	torn := map[wabaKey]bool{}
 	for _, ch := range t.channelsSorted() {
 		if !ch.Simulated {
@@ -177,6 +187,8 @@ func (t *table) putTenant(tn chat.Tenant, group chat.Group) error {
 	}
 	if old, ok := t.tenants[tn.ID]; ok {
 		group = old.group
+	} else if t.arrivals[tn.ID].Stage == ArrivalComing {
+		return chat.E("directory.PutTenant", chat.KindConflict, "tenant "+string(tn.ID)+" is being imported: let the import end, or repeat it", nil)
 	}
 	t.tenants[tn.ID] = tenantEntry{Tenant: tn, group: group}
 	return nil

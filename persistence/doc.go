@@ -35,6 +35,7 @@
 //	    's' conv                               the conversation has sends whose end is not known
 //	    'u' counter word                       usage and budget counters
 //	    'v' ^active64 conv                     inbox view, latest activity first, by the second
+//	    'w'                                    the tenant is being put here from an archive: which attempt may go on
 //	    'x' pos64                              events without a conversation
 //	    'z' 'c' contact                        tombstone of a person: when they were erased
 //	    'z' 'a' h16(channel, kind, address)    tombstone of an address: when, how often it was given up
@@ -54,6 +55,7 @@
 //	    'u' h16(tenant, e-mail)                member
 //	    'v'                                    version: how often the directory changed
 //	    'h'                                    the store was restored and must not act yet
+//	    'j' tenant word                        the tenant came from an archive: which, and whether it may act
 //	    'i'                                    the cluster: id, key's fingerprint, groups
 //	    'n' node word                          node: address, whether it leaves
 //	    'p' group word                         placement: which nodes shall hold a group
@@ -105,6 +107,18 @@
 // tables, and copies of the rest. It is there only while it is read; opening the store
 // removes what a crash left. A restored store is not a copy of the files: the groups'
 // rows are written anew, without what says where they live (0x00, 0x01, section A, the
-// metadata rows i, n and p). Its groups begin as those of an older store, with terms
+// metadata rows h, i, n and p). Its groups begin as those of an older store, with terms
 // above the highest that the backup has seen, which the rows 0x00 g keep.
+//
+// # Archives
+//
+// An archive holds one tenant: its rows, its rows of the indexes, and what the metadata
+// says of it. Rows come as they are: what they are sealed to names the tenant, never the
+// group nor the store. Only the tenant's key and pepper are unwrapped for it and wrapped
+// again by the key-encryption key of where it goes. An import is plain writes through
+// the log, each on condition of row w, so that a late one of an attempt that was given
+// up changes nothing. Until the tenant's meta row is there, which is written last,
+// nobody finds the tenant; until the metadata has it, nobody is it. Row j, which is
+// written first, keeps its agenda from firing meanwhile, and until an operator lets the
+// tenant act.
 package persistence

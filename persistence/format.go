@@ -45,8 +45,10 @@ const (
 
 	// FormatErasure adds tombstones, which keep away what comes late about somebody who
 	// was erased, and a row of the metadata for a store that was restored and is held. An
-	// address of somebody who was erased counts as given up. A version before takes the
-	// rows for damage, and would act where it must not.
+	// address of somebody who was erased counts as given up. Tenants that come, or came,
+	// from an archive have a row of the metadata, which may say that they must not act, and
+	// one of their own while they are not whole. A version before takes the rows for
+	// damage, and would act where it must not.
 	FormatErasure FormatVersion = 6
 
 	// FormatNewest is what this binary writes.

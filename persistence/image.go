@@ -97,6 +97,15 @@ func (s *Store) StateSums(ctx context.Context, groups []chat.Group) (map[chat.Gr
 	return sums, nil
 }
 
+// ParseStateSum is the inverse of String.
+func ParseStateSum(s string) (StateSum, error) {
+	b, err := hex.DecodeString(s)
+	if err != nil || len(b) != len(StateSum{}) {
+		return StateSum{}, chat.E("persistence.ParseStateSum", chat.KindCorrupt, "the sum of a state is not one", err)
+	}
+	return StateSum(b), nil
+}
+
 // SumOf is one sum over those of groups.
 func SumOf(sums map[chat.Group]StateSum) StateSum {
 	all := sha256.New()

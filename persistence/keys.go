@@ -52,6 +52,7 @@ const (
 	kindCounter   byte = 'u'
 	kindView      byte = 'v'
 	kindLoose     byte = 'x' // events without a conversation
+	kindArrival   byte = 'w' // the tenant is being put here from an archive
 	kindTombstone byte = 'z' // what stays of an erasure
 	wordEnd       byte = 0x00
 	idLen              = 16
@@ -281,6 +282,7 @@ func (r realm) docs(dst []byte, noun chat.DocNoun) []byte {
 }
 
 func (r realm) meta(dst []byte) []byte              { return r.kind(dst, kindMeta) }
+func (r realm) arrival(dst []byte) []byte           { return r.kind(dst, kindArrival) }
 func (r realm) counter(dst []byte, w string) []byte { return append(r.kind(dst, kindCounter), w...) }
 func (r realm) event(dst []byte, c id16, s chat.Seq) []byte {
 	return binary.BigEndian.AppendUint64(r.events(dst, c), uint64(s))

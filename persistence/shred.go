@@ -87,6 +87,9 @@ func keyShredded(g chat.Group, t chat.TenantID) []byte {
 // with.
 func (s *Store) oweShreds(ctx context.Context, g chat.Group) error {
 	return s.eachRealm(ctx, g, func(r realm) error {
+		if _, whole, err := s.get(r.meta(nil)); err != nil || !whole {
+			return err // being imported: of those who were erased it brings nothing
+		}
 		fresh, err := s.freshTombs(r)
 		if len(fresh) > 0 {
 			s.shreds.owe(r.tenant())

@@ -89,14 +89,23 @@ func (s *stager) applyWrites(c *recordpb.Commit) error {
 	return nil
 }
 
-// mirror keeps heads and caches true to a row that a plain write changed.
+// mirror keeps heads, caches and the agenda's watch true to a row that a plain write
+// changed.
 func (s *stager) mirror(w *recordpb.Write) error {
+	if at, _, _, due := parseDue(w.Key); due && !w.Delete && (!s.hasDue || at < s.due) {
+		s.due, s.hasDue = at, true
+	}
 	r, kind, rest, ok := splitRealm(w.Key)
 	if !ok || len(rest) != idLen {
 		return nil
 	}
 	switch kind {
-	case kindAddress, kindKey:
+	case kindKey:
+		if !w.Delete {
+			return nil // of an import, of whose tenant nothing is cached
+		}
+		fallthrough
+	case kindAddress:
 		s.erased = append(s.erased, realmKey{r.tenant(), kind, id16(rest)})
 		return nil
 	case kindState:

@@ -575,6 +575,77 @@ func (x *DirectoryHeld) GetBackup() string {
 	return ""
 }
 
+// DirectoryArrival says that a tenant came, or is coming, from an archive.
+type DirectoryArrival struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Tenant string                 `protobuf:"bytes,1,opt,name=tenant,proto3" json:"tenant,omitempty"`
+	// archive is the id of the archive.
+	Archive string `protobuf:"bytes,2,opt,name=archive,proto3" json:"archive,omitempty"`
+	SinceMs int64  `protobuf:"varint,3,opt,name=since_ms,json=sinceMs,proto3" json:"since_ms,omitempty"`
+	// stage is 1 while it is coming, 2 while it must not act, 3 from then on.
+	Stage         uint32 `protobuf:"varint,4,opt,name=stage,proto3" json:"stage,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DirectoryArrival) Reset() {
+	*x = DirectoryArrival{}
+	mi := &file_directory_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DirectoryArrival) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DirectoryArrival) ProtoMessage() {}
+
+func (x *DirectoryArrival) ProtoReflect() protoreflect.Message {
+	mi := &file_directory_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DirectoryArrival.ProtoReflect.Descriptor instead.
+func (*DirectoryArrival) Descriptor() ([]byte, []int) {
+	return file_directory_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *DirectoryArrival) GetTenant() string {
+	if x != nil {
+		return x.Tenant
+	}
+	return ""
+}
+
+func (x *DirectoryArrival) GetArchive() string {
+	if x != nil {
+		return x.Archive
+	}
+	return ""
+}
+
+func (x *DirectoryArrival) GetSinceMs() int64 {
+	if x != nil {
+		return x.SinceMs
+	}
+	return 0
+}
+
+func (x *DirectoryArrival) GetStage() uint32 {
+	if x != nil {
+		return x.Stage
+	}
+	return 0
+}
+
 // DirectoryCluster is what the nodes of a cluster have in common.
 type DirectoryCluster struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
@@ -589,7 +660,7 @@ type DirectoryCluster struct {
 
 func (x *DirectoryCluster) Reset() {
 	*x = DirectoryCluster{}
-	mi := &file_directory_proto_msgTypes[7]
+	mi := &file_directory_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -601,7 +672,7 @@ func (x *DirectoryCluster) String() string {
 func (*DirectoryCluster) ProtoMessage() {}
 
 func (x *DirectoryCluster) ProtoReflect() protoreflect.Message {
-	mi := &file_directory_proto_msgTypes[7]
+	mi := &file_directory_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -614,7 +685,7 @@ func (x *DirectoryCluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectoryCluster.ProtoReflect.Descriptor instead.
 func (*DirectoryCluster) Descriptor() ([]byte, []int) {
-	return file_directory_proto_rawDescGZIP(), []int{7}
+	return file_directory_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *DirectoryCluster) GetId() string {
@@ -659,7 +730,7 @@ type DirectoryNode struct {
 
 func (x *DirectoryNode) Reset() {
 	*x = DirectoryNode{}
-	mi := &file_directory_proto_msgTypes[8]
+	mi := &file_directory_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -671,7 +742,7 @@ func (x *DirectoryNode) String() string {
 func (*DirectoryNode) ProtoMessage() {}
 
 func (x *DirectoryNode) ProtoReflect() protoreflect.Message {
-	mi := &file_directory_proto_msgTypes[8]
+	mi := &file_directory_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -684,7 +755,7 @@ func (x *DirectoryNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectoryNode.ProtoReflect.Descriptor instead.
 func (*DirectoryNode) Descriptor() ([]byte, []int) {
-	return file_directory_proto_rawDescGZIP(), []int{8}
+	return file_directory_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DirectoryNode) GetId() uint64 {
@@ -727,7 +798,7 @@ type DirectoryPlacement struct {
 
 func (x *DirectoryPlacement) Reset() {
 	*x = DirectoryPlacement{}
-	mi := &file_directory_proto_msgTypes[9]
+	mi := &file_directory_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -739,7 +810,7 @@ func (x *DirectoryPlacement) String() string {
 func (*DirectoryPlacement) ProtoMessage() {}
 
 func (x *DirectoryPlacement) ProtoReflect() protoreflect.Message {
-	mi := &file_directory_proto_msgTypes[9]
+	mi := &file_directory_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -752,7 +823,7 @@ func (x *DirectoryPlacement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DirectoryPlacement.ProtoReflect.Descriptor instead.
 func (*DirectoryPlacement) Descriptor() ([]byte, []int) {
-	return file_directory_proto_rawDescGZIP(), []int{9}
+	return file_directory_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *DirectoryPlacement) GetGroup() uint32 {
@@ -825,7 +896,12 @@ const file_directory_proto_rawDesc = "" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\"B\n" +
 	"\rDirectoryHeld\x12\x19\n" +
 	"\bsince_ms\x18\x01 \x01(\x03R\asinceMs\x12\x16\n" +
-	"\x06backup\x18\x02 \x01(\tR\x06backup\"\x7f\n" +
+	"\x06backup\x18\x02 \x01(\tR\x06backup\"u\n" +
+	"\x10DirectoryArrival\x12\x16\n" +
+	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x18\n" +
+	"\aarchive\x18\x02 \x01(\tR\aarchive\x12\x19\n" +
+	"\bsince_ms\x18\x03 \x01(\x03R\asinceMs\x12\x14\n" +
+	"\x05stage\x18\x04 \x01(\rR\x05stage\"\x7f\n" +
 	"\x10DirectoryCluster\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x0fkek_fingerprint\x18\x02 \x01(\tR\x0ekekFingerprint\x12\x16\n" +
@@ -853,7 +929,7 @@ func file_directory_proto_rawDescGZIP() []byte {
 	return file_directory_proto_rawDescData
 }
 
-var file_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_directory_proto_goTypes = []any{
 	(*DirectoryApp)(nil),       // 0: chumi.record.DirectoryApp
 	(*DirectoryTenant)(nil),    // 1: chumi.record.DirectoryTenant
@@ -862,9 +938,10 @@ var file_directory_proto_goTypes = []any{
 	(*DirectoryMember)(nil),    // 4: chumi.record.DirectoryMember
 	(*DirectoryVersion)(nil),   // 5: chumi.record.DirectoryVersion
 	(*DirectoryHeld)(nil),      // 6: chumi.record.DirectoryHeld
-	(*DirectoryCluster)(nil),   // 7: chumi.record.DirectoryCluster
-	(*DirectoryNode)(nil),      // 8: chumi.record.DirectoryNode
-	(*DirectoryPlacement)(nil), // 9: chumi.record.DirectoryPlacement
+	(*DirectoryArrival)(nil),   // 7: chumi.record.DirectoryArrival
+	(*DirectoryCluster)(nil),   // 8: chumi.record.DirectoryCluster
+	(*DirectoryNode)(nil),      // 9: chumi.record.DirectoryNode
+	(*DirectoryPlacement)(nil), // 10: chumi.record.DirectoryPlacement
 }
 var file_directory_proto_depIdxs = []int32{
 	0, // [0:0] is the sub-list for method output_type
@@ -885,7 +962,7 @@ func file_directory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_directory_proto_rawDesc), len(file_directory_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
