@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/chumiai/chumi/chat"
@@ -41,6 +42,8 @@ type walker struct {
 	flying map[flight]time.Time
 	// panics counts the panics in a row of the ticks of a conversation.
 	panics map[flight]int
+	// resumed are the tenants from archives that may act and whose live rows were fired.
+	resumed map[chat.TenantID]bool
 	// done brings the answers of ticks; its capacity bounds them.
 	done inbox
 	free int
@@ -56,7 +59,7 @@ type flight struct {
 
 func newWalker(s *System, g chat.Group) *walker {
 	k := s.opt.TicksInFlightMax
-	return &walker{sys: s, group: g, flying: make(map[flight]time.Time), panics: make(map[flight]int), done: make(inbox, k), free: k}
+	return &walker{sys: s, group: g, flying: make(map[flight]time.Time), panics: make(map[flight]int), resumed: make(map[chat.TenantID]bool), done: make(inbox, k), free: k}
 }
 
 // run walks the agenda under every epoch in which this node leads the group,
@@ -88,10 +91,15 @@ func (w *walker) run() {
 // reign first resumes what died with an earlier process or leader, then fires
 // rows as they come due, until ctx ends.
 func (w *walker) reign(ctx context.Context) {
+	clear(w.resumed)
+	w.released()
 	if !failpoint.Planted(failpoint.BugForgetQueued) {
-		w.resume(ctx)
+		w.resume(ctx, func(chat.TenantID) bool { return true })
 	}
 	for ctx.Err() == nil {
+		if came := w.released(); len(came) > 0 {
+			w.resume(ctx, func(t chat.TenantID) bool { return came[t] })
+		}
 		next := w.fireDue(ctx)
 		w.wait(ctx, next)
 	}
@@ -110,8 +118,24 @@ func (w *walker) abdicate() {
 	w.sys.root.Send(w.sys.routers[w.group], sweep{})
 }
 
-// resume fires rows whose obligation died with the process that armed it.
-func (w *walker) resume(ctx context.Context) {
+// released are the tenants that came from an archive and that were let act since this
+// was asked last: what was under way where they come from is theirs to resume.
+func (w *walker) released() map[chat.TenantID]bool {
+	if w.sys.opt.Arrivals == nil {
+		return nil
+	}
+	came := map[chat.TenantID]bool{}
+	for t, held := range w.sys.opt.Arrivals() {
+		if !held && !w.resumed[t] {
+			came[t], w.resumed[t] = true, true
+		}
+	}
+	return came
+}
+
+// resume fires rows whose obligation died with the process that armed it, of some
+// tenants.
+func (w *walker) resume(ctx context.Context, of func(chat.TenantID) bool) {
 	var cursor []byte
 	for ctx.Err() == nil {
 		rows, next, err := w.sys.opt.Agenda.Live(w.group, cursor, w.sys.opt.TicksInFlightMax)
@@ -119,8 +143,9 @@ func (w *walker) resume(ctx context.Context) {
 			w.failed(ctx, err)
 			continue
 		}
-		w.fire(ctx, rows)
-		if len(rows) == 0 || len(next) == 0 {
+		done := len(rows) == 0 || len(next) == 0
+		w.fire(ctx, slices.DeleteFunc(rows, func(o Owed) bool { return !of(o.Tenant) }))
+		if done {
 			return
 		}
 		cursor = next
@@ -160,6 +185,9 @@ func (w *walker) fireDue(ctx context.Context) (next time.Time) {
 // waits for room when there is none, and while deliveries need the processor.
 func (w *walker) fire(ctx context.Context, rows []Owed) {
 	for _, row := range inTurns(rows) {
+		if w.sys.held(row.Tenant) {
+			continue
+		}
 		w.collect()
 		key := flight{row.Tenant, row.Conversation}
 		now := w.sys.opt.Clock.Now()

@@ -134,7 +134,7 @@ func (s *senderActor) lookForToken(now time.Time) {
 
 // poll asks for what may be attempted and arms the timer for what may not yet.
 func (s *senderActor) poll(ctx actor.Context, now time.Time) {
-	if s.core == nil || !s.sys.attempts.open() || s.sys.held() {
+	if s.core == nil || !s.sys.attempts.open() || s.sys.held(s.tenant) {
 		return
 	}
 	s.lookForToken(now)

@@ -67,7 +67,7 @@ func (k *keeper) look(at func(chat.Channel) bool) {
 	var seen standings
 	defer func() { seen.report(s.met) }()
 	for _, t := range s.opt.Registry.Tenants() {
-		if s.opt.Leadership.Epoch(s.opt.Leadership.Group(t.ID)) == 0 {
+		if s.opt.Leadership.Epoch(s.opt.Leadership.Group(t.ID)) == 0 || s.held(t.ID) {
 			continue
 		}
 		channels := s.opt.Registry.Channels(t.ID)

@@ -103,6 +103,9 @@ type Options struct {
 	// Released is closed once the system may act; nil when it may at once. Before that
 	// it takes in and does nothing of its own.
 	Released <-chan struct{}
+	// Arrivals has every tenant that came from an archive: true while it must not act.
+	// The map is never changed. nil when there is none.
+	Arrivals func() map[chat.TenantID]bool
 	// Metrics may be nil.
 	Metrics *metrics.Set
 	// Logger may be nil.

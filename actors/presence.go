@@ -30,7 +30,7 @@ const (
 // show tells a customer something, on a goroutine of its own, unless ctx ends
 // before. It never blocks.
 func (s *System) show(ctx context.Context, sign chat.Sign) {
-	if s.opt.Presence == nil || sign.Message == "" || s.held() {
+	if s.opt.Presence == nil || sign.Message == "" || s.held(sign.Channel.Tenant) {
 		return
 	}
 	select {

@@ -81,7 +81,7 @@ func (r *reading) look() {
 	s := r.sys
 	now := s.opt.Clock.Now()
 	for _, t := range s.opt.Registry.Tenants() {
-		if s.opt.Leadership.Epoch(s.opt.Leadership.Group(t.ID)) == 0 {
+		if s.opt.Leadership.Epoch(s.opt.Leadership.Group(t.ID)) == 0 || s.held(t.ID) {
 			continue
 		}
 		list, err := s.Sources().List(s.walk, t.ID)

@@ -93,7 +93,7 @@ func newTurns(s *System) *turns {
 func (t *turns) start(job turnJob) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.parked || t.sys.held() {
+	if t.parked || t.sys.held(job.tenant) {
 		return
 	}
 	turn := job.turn()
