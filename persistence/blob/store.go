@@ -136,6 +136,17 @@ func nameOf(t chat.TenantID, b chat.BlobID) string {
 	return tenantName(t) + "/" + string(b[5:7]) + "/" + string(b)
 }
 
+// Prefix begins the name of every file of a tenant, and of no other's.
+func Prefix(t chat.TenantID) string { return tenantName(t) + "/" }
+
+// Named is the name of the file of a tenant with this name below Prefix; ok is false
+// when no file of a tenant has such a name.
+func Named(t chat.TenantID, rest string) (name string, ok bool) {
+	name = Prefix(t) + rest
+	of, _, ok := parseName(name)
+	return name, ok && of == t
+}
+
 // tenantName makes a tenant's id one path segment, and never "." or "..".
 func tenantName(t chat.TenantID) string {
 	return strings.ReplaceAll(url.PathEscape(string(t)), ".", "%2E")
