@@ -88,36 +88,41 @@ func (b *backups) Begin(r edge.BackupRequest) error {
 	if err != nil {
 		return chat.E(op, chat.KindInvalid, err.Error(), nil)
 	}
+	return b.begin(edge.BackupState{ID: r.ID, To: target.String()}, func() error {
+		if r.Finish {
+			return b.finish(r, target, kek)
+		}
+		return b.part(r, target)
+	}, "backup", r.ID, "to", target.String(), "finished", r.Finish)
+}
+
+// begin begins a step, of which one is under way at a time. attrs are for the log.
+func (b *backups) begin(state edge.BackupState, step func() error, attrs ...any) error {
+	const op = "backup.Begin"
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.state.ID != "" && !b.state.Ended {
-		return chat.E(op, chat.KindConflict, "backup "+b.state.ID+" of this node is under way", nil)
+		return chat.E(op, chat.KindConflict, "backup or archive "+b.state.ID+" of this node is under way", nil)
 	}
 	if b.life.Err() != nil {
 		return chat.E(op, chat.KindUnavailable, "the node is stopping", nil)
 	}
-	b.state = edge.BackupState{ID: r.ID, To: target.String(), Doing: "beginning", At: time.Now().UTC()}
-	b.work.Go(func() { b.run(r, target, kek) })
+	b.state = state
+	b.state.Doing, b.state.At = "beginning", time.Now().UTC()
+	b.work.Go(func() {
+		err := step()
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.state.Ended = true
+		if err != nil {
+			b.state.Error = err.Error()
+			b.log.Error("a backup or an archive failed; what was there before is as it was", append(attrs, "err", err)...)
+			return
+		}
+		b.log.Info("a step of a backup, or an archive, is done", append(attrs, "groups", len(b.state.Groups),
+			"stored", b.state.Stored, "same", b.state.Same)...)
+	})
 	return nil
-}
-
-func (b *backups) run(r edge.BackupRequest, target *backup.Target, kek *seal.KEK) {
-	var err error
-	if r.Finish {
-		err = b.finish(r, target, kek)
-	} else {
-		err = b.part(r, target)
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.state.Ended = true
-	if err != nil {
-		b.state.Error = err.Error()
-		b.log.Error("a backup failed; those of before are as they were", "backup", r.ID, "to", target.String(), "err", err)
-		return
-	}
-	b.log.Info("a step of a backup is done", "backup", r.ID, "to", target.String(), "finished", r.Finish,
-		"groups", len(b.state.Groups), "stored", b.state.Stored, "same", b.state.Same)
 }
 
 func (b *backups) tell(p backup.Progress) {

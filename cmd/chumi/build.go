@@ -165,7 +165,7 @@ func (s *Server) buildActors(ctx context.Context) error {
 		return err
 	}
 	o.Toolbox = s.workbench
-	o.Released = s.released(ctx)
+	o.Released, o.Arrivals = s.released(ctx), s.directory.Arrivals
 	s.system, err = actors.New(o)
 	return err
 }
@@ -190,7 +190,7 @@ func (s *Server) buildAPI(context.Context) error {
 	if s.opt.Simulator != nil {
 		o.Console, o.Simulator = console.Asset, s.opt.Simulator.handler()
 	}
-	o.Erasures, o.Held = erasing{s}, s.held
+	o.Erasures, o.Held = erasing{s}, s.heldFor
 	o.Assistants, o.AssistantChanges, o.AssistantPlaces = s.system.Assistants(), s.system.Assistants(), s.system.Assistants()
 	o.Tooling = s.tooling()
 	o.Usage, o.Budgets, o.Pasts = s.store.Views(), s.system.Assistants(), s.system.Assistants()
@@ -238,7 +238,7 @@ func (s *Server) buildListeners(ctx context.Context) error {
 	}
 	jobs := newBackups(s, ctx)
 	s.onClose(jobs.close)
-	ops.Backups, ops.Restored = jobs, s.directory
+	ops.Backups, ops.Restored, ops.Archives = jobs, s.directory, archives{jobs, s.directory}
 	s.opsServer, err = edge.NewOps(edge.Limits{}, ops, &s.metrics.Edge, s.opt.Log)
 	return err
 }
@@ -258,6 +258,7 @@ func (s *Server) checks() []edge.Check {
 			return ""
 		}},
 		{Name: "restored", Ready: func() string { return "" }, Note: s.held},
+		{Name: "imported", Ready: func() string { return "" }, Note: s.arrived},
 		{Name: "draining", Ready: func() string {
 			if s.draining.Load() {
 				return "the process is stopping"

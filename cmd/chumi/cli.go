@@ -90,7 +90,7 @@ Exit codes: 0 success, 1 the operation failed, 2 wrong usage or configuration,
 	root.AddCommand(c.serveCommand(), c.devCommand(), c.simulateCommand(), c.sayCommand(),
 		c.tailCommand(), c.exportCommand(), c.checkCommand(), c.eraseCommand(), c.replayCommand(), c.evalCommand(), c.trainingCommand(),
 		c.tortureCommand(), c.benchCommand(), c.configCommand(), c.readyCommand(), c.doctorCommand(), c.clusterCommand(),
-		c.backupCommand(), c.restoreCommand(), c.erasuresCommand(),
+		c.backupCommand(), c.restoreCommand(), c.erasuresCommand(), c.tenantCommand(),
 		c.appCommand(), c.channelCommand(), c.assistantCommand(), c.knowledgeCommand(),
 		c.toolCommand(), c.catalogCommand(), c.versionCommand())
 	return root

@@ -46,20 +46,22 @@ const bucketWait = 10 * time.Second
 // openFiles opens the place of files. A bucket that does not answer does not hold
 // the start: files are fetched once it does.
 func openFiles(c *Config) (*blob.Store, *blob.Bucket, error) {
-	if s3 := c.Media.S3; s3.On() {
-		b, err := blob.OpenBucket(blob.BucketOptions{Endpoint: s3.Endpoint, Bucket: s3.Bucket, Region: s3.Region,
-			AccessKey: s3.AccessKey, SecretKey: s3.SecretKey, TLS: s3.TLS})
-		if err != nil {
-			return nil, nil, err
-		}
-		return blob.New(b), b, nil
-	}
-	reserve := uint64(max(c.Engine.DiskFreeMin, 0)) // #nosec G115 -- not negative
-	d, err := blob.OpenDir(nil, mediaDir(c), reserve)
+	place, err := filesPlace(c)
 	if err != nil {
 		return nil, nil, err
 	}
-	return blob.New(d), nil, nil
+	bucket, _ := place.(*blob.Bucket)
+	return blob.New(place), bucket, nil
+}
+
+// filesPlace is where files lie, a directory or a bucket.
+func filesPlace(c *Config) (blob.Place, error) {
+	if s3 := c.Media.S3; s3.On() {
+		return blob.OpenBucket(blob.BucketOptions{Endpoint: s3.Endpoint, Bucket: s3.Bucket, Region: s3.Region,
+			AccessKey: s3.AccessKey, SecretKey: s3.SecretKey, TLS: s3.TLS})
+	}
+	reserve := uint64(max(c.Engine.DiskFreeMin, 0)) // #nosec G115 -- not negative
+	return blob.OpenDir(nil, mediaDir(c), reserve)
 }
 
 // openMedia opens the place of files and says what an operator should know of it.

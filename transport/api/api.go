@@ -85,8 +85,8 @@ type Options struct {
 	// be nil, both: then there is none.
 	Sources  Sources
 	CheckURL func(url string) error
-	// Held says why nothing is sent, "" when it is. Can be nil: it is.
-	Held func() string
+	// Held says why nothing is sent for a tenant, "" when it is. Can be nil: it is.
+	Held func(chat.TenantID) string
 	// Home finds the node that answers for a tenant. Can be nil: this one does.
 	Home Home
 	// Console returns an asset of the console by its path ("/", "/app.js").
@@ -197,16 +197,16 @@ func (a *API) serveV1(ctx *fasthttp.RequestCtx, path string) {
 	ctx.Response.Header.Set("Chumi-Version", Version)
 	ctx.Response.Header.Set("X-Content-Type-Options", "nosniff")
 	ctx.Response.Header.Set("Cache-Control", "no-store")
-	if a.opt.Held != nil {
-		if why := a.opt.Held(); why != "" {
-			ctx.Response.Header.Set("Chumi-Held", why)
-		}
-	}
 	route, id, fail := findRoute(string(ctx.Method()), path)
 	name := "none"
 	if fail == nil {
 		name = route.name
 		fail = r.admit(route)
+	}
+	if a.opt.Held != nil {
+		if why := a.opt.Held(r.principal.Tenant); why != "" {
+			ctx.Response.Header.Set("Chumi-Held", why)
+		}
 	}
 	elsewhere := false
 	if fail == nil {

@@ -36,6 +36,8 @@ type Ops struct {
 	// Backups is behind /backup and /erasures, Restored behind /restore/confirm. Can be nil.
 	Backups  Backups
 	Restored Restored
+	// Archives is behind /tenants and what is below it. Can be nil.
+	Archives Archives
 }
 
 func (o Ops) routes() []Route {
@@ -56,6 +58,9 @@ func (o Ops) routes() []Route {
 	}
 	if o.Backups != nil {
 		routes = append(routes, Route{Prefix: "/backup", Handler: o.backups}, Route{Prefix: "/erasures", Handler: reading(o.erasures)})
+	}
+	if o.Archives != nil {
+		routes = append(routes, Route{Prefix: "/tenants", Handler: o.tenants}, Route{Prefix: "/tenants/", Handler: o.tenants})
 	}
 	if o.Restored != nil {
 		routes = append(routes, Route{Prefix: "/restore/confirm", Handler: o.confirm})
