@@ -12,4 +12,6 @@
 //	431 its header is larger than HeaderMax
 //	429 too many connections from one address
 //	503 too many connections
+//
+// The body of a request takes memory as it arrives, not as it is announced: see body.
 package edge

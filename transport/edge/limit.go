@@ -27,7 +27,7 @@ type Limits struct {
 	// connections have the proxy's address: raise it there.
 	ConnsPerIPMax int
 	// ConnMax bounds connections. ConnMax times BodyMax bounds the memory of
-	// requests being read.
+	// requests being read, of which only what has arrived is taken.
 	ConnMax int
 }
 

@@ -18,9 +18,10 @@ const (
 	lingerIdle = 100 * time.Millisecond
 )
 
-// refuse answers a request that could not be read. fasthttp closes the
-// connection afterwards.
+// refuse answers a request that could not be read, and closes the connection
+// afterwards.
 func (s *Server) refuse(ctx *fasthttp.RequestCtx, err error) {
+	ctx.SetConnectionClose()
 	status, reason := classify(err)
 	s.metrics.Refused.WithLabelValues(s.name, reason).Inc()
 	if status == fasthttp.StatusRequestEntityTooLarge || status == fasthttp.StatusRequestHeaderFieldsTooLarge {
@@ -44,11 +45,7 @@ func classify(err error) (status int, reason string) {
 
 // expect answers "Expect: 100-continue" before the body is sent.
 func (s *Server) expect(ctx *fasthttp.RequestCtx) int {
-	most := s.http.MaxRequestBodySize
-	if s.bodyMax != nil {
-		most = max(most, s.bodyMax(&ctx.Request.Header).MaxRequestBodySize)
-	}
-	if ctx.Request.Header.ContentLength() > most {
+	if ctx.Request.Header.ContentLength() > s.bodyMost(&ctx.Request.Header) {
 		s.metrics.Refused.WithLabelValues(s.name, "body_too_large").Inc()
 		return fasthttp.StatusRequestEntityTooLarge
 	}

@@ -100,6 +100,7 @@ func New(o Options) (*Server, error) {
 		MaxConnsPerIP:      o.Limits.ConnsPerIPMax,
 		MaxRequestsPerConn: o.Limits.RequestsPerConnMax,
 		MaxRequestBodySize: o.Limits.BodyMax,
+		StreamRequestBody:  true, // but handlers see none: see body
 
 		NoDefaultServerHeader:        true,
 		NoDefaultContentType:         true,
@@ -147,9 +148,15 @@ func (s *Server) Drain(ctx context.Context) error {
 		fmt.Sprintf("%d connections of %s were cut at the deadline", len(s.conns), s.name), ctx.Err())
 }
 
-// serve is the fasthttp handler: it refuses compressed bodies and requests a
+// serve is the fasthttp handler: it reads what is left of the body, refuses compressed bodies and requests a
 // proxy in front may have cut elsewhere, routes, and turns a panic into a 500 instead of the end of the process.
 func (s *Server) serve(ctx *fasthttp.RequestCtx) {
+	room, err := s.body(ctx)
+	defer release(ctx, room)
+	if err != nil {
+		s.refuse(ctx, err)
+		return
+	}
 	defer s.recovered(ctx)
 	if compressed(&ctx.Request.Header) {
 		s.metrics.Refused.WithLabelValues(s.name, "encoding").Inc()
