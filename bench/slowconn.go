@@ -41,8 +41,8 @@ func slowShapes(app string) []slowShape {
 	}
 }
 
-// What an attacker does: it writes every slowTick, opens a connection anew as soon as it
-// was cut, and after slowRetry when it was refused.
+// What an attacker does: it writes every slowTick, and opens a connection anew slowRetry
+// after it was cut or refused.
 const (
 	slowTick  = time.Second
 	slowRetry = 2 * time.Second
@@ -55,6 +55,7 @@ const (
 type slowConns struct {
 	addr   string
 	tick   time.Duration
+	retry  time.Duration
 	shapes []slowShape
 	seen   []slowSeen
 	work   sync.WaitGroup
@@ -75,9 +76,9 @@ type slowSeen struct {
 
 // startSlow opens n connections over a time and keeps so many open until stop, from
 // addresses of this machine, so many from each.
-func startSlow(ctx context.Context, addr string, tick time.Duration, shapes []slowShape, n, perAddress int, over time.Duration) *slowConns {
+func startSlow(ctx context.Context, addr string, tick, retry time.Duration, shapes []slowShape, n, perAddress int, over time.Duration) *slowConns {
 	ctx, cancel := context.WithCancel(ctx)
-	c := &slowConns{addr: addr, tick: tick, shapes: shapes, cancel: cancel, seen: make([]slowSeen, len(shapes))}
+	c := &slowConns{addr: addr, tick: tick, retry: retry, shapes: shapes, cancel: cancel, seen: make([]slowSeen, len(shapes))}
 	for i := range c.seen {
 		s := &c.seen[i]
 		s.held, s.answered, s.refused = newHistogram(), map[int]int64{}, map[int]int64{}
@@ -119,12 +120,10 @@ func (c *slowConns) occupy(ctx context.Context, shape int, from *net.TCPAddr) {
 	for ctx.Err() == nil {
 		conn, err := dialer.DialContext(ctx, "tcp", c.addr)
 		if err != nil {
-			if ctx.Err() == nil {
-				seen.mu.Lock()
-				seen.failed++
-				seen.mu.Unlock()
-				pause(ctx, slowRetry)
-			}
+			seen.mu.Lock()
+			seen.failed++
+			seen.mu.Unlock()
+			pause(ctx, c.retry)
 			continue
 		}
 		closed := context.AfterFunc(ctx, func() { _ = conn.Close() })
@@ -132,31 +131,28 @@ func (c *slowConns) occupy(ctx context.Context, shape int, from *net.TCPAddr) {
 		status := c.hold(conn, &c.shapes[shape])
 		closed()
 		_ = conn.Close()
-		if seen.note(ctx, status, time.Since(began)) {
-			pause(ctx, slowRetry)
-		}
+		seen.note(ctx, status, time.Since(began))
+		pause(ctx, c.retry)
 	}
 }
 
-// note counts a connection that has ended, and tells whether it was refused; one that
-// ended with the attack was not cut.
-func (s *slowSeen) note(ctx context.Context, status int, held time.Duration) (refused bool) {
+// note counts a connection that has ended; one that ended with the attack was not cut.
+func (s *slowSeen) note(ctx context.Context, status int, held time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		s.refused[status]++
-		return true
+		return
 	}
 	s.opened++
 	if ctx.Err() != nil {
-		return false
+		return
 	}
 	s.cut++
 	record(s.held, held)
 	if status != 0 {
 		s.answered[status]++
 	}
-	return false
 }
 
 // hold keeps a connection as its shape says until it ends, and returns what it was

@@ -52,7 +52,7 @@ func TestSlow_TellsWhatIsCutFromWhatTheAttackEnds(t *testing.T) {
 			_, _ = io.Copy(io.Discard, c)
 		}
 	})
-	slow := startSlow(t.Context(), addr, time.Minute, slowShapes("app")[2:3], 1, 1, 0)
+	slow := startSlow(t.Context(), addr, time.Minute, time.Millisecond, slowShapes("app")[2:3], 1, 1, 0)
 	<-third
 	slow.stop()
 	s := &slow.seen[0]
@@ -72,7 +72,7 @@ func TestSlow_CountsWhatIsRefused(t *testing.T) {
 		_, _ = io.Copy(io.Discard, c) // the attacker closes it once it has read that
 		refused <- struct{}{}
 	})
-	slow := startSlow(t.Context(), addr, time.Minute, slowShapes("app")[2:3], 2, 2, 0)
+	slow := startSlow(t.Context(), addr, time.Minute, time.Millisecond, slowShapes("app")[2:3], 2, 2, 0)
 	<-refused
 	<-refused
 	slow.stop()
@@ -111,7 +111,7 @@ func TestSlow_WritesAByteEachTick(t *testing.T) {
 			mu.Unlock()
 		}
 	})
-	slow := startSlow(t.Context(), addr, time.Millisecond, shapes, len(shapes), len(shapes), 0)
+	slow := startSlow(t.Context(), addr, time.Millisecond, time.Millisecond, shapes, len(shapes), len(shapes), 0)
 	<-all
 	slow.stop()
 	for i := range slow.seen {
