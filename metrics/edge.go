@@ -16,7 +16,8 @@ type Edge struct {
 	// SecretUsed counts verified signatures by the index of the app secret.
 	SecretUsed *Words
 	// Refused counts requests that no handler saw, by listener and reason:
-	// body_too_large, header_too_large, encoding, malformed, timeout.
+	// body_too_large, header_too_large, encoding, malformed, timeout; and, as crowded,
+	// connections that were closed to make room for others.
 	Refused *prometheus.CounterVec
 	// HandlerPanics counts panics recovered in request handlers by listener.
 	HandlerPanics *prometheus.CounterVec
@@ -41,7 +42,7 @@ func newEdge(reg prometheus.Registerer) Edge {
 	for _, kind := range []string{"message", "status", "echo", "read", "update", "malformed"} {
 		e.Updates.WithLabelValues(kind)
 	}
-	seedPairs(e.Refused, listeners, []string{"body_too_large", "header_too_large", "encoding", "malformed", "timeout"})
+	seedPairs(e.Refused, listeners, []string{"body_too_large", "header_too_large", "encoding", "malformed", "timeout", "crowded"})
 	seed(e.HandlerPanics, listeners...)
 	return e
 }

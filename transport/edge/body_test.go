@@ -1,6 +1,7 @@
 package edge_test
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"io"
@@ -82,4 +83,52 @@ func TestServer_MakesNoRoomForWhatIsOnlyAnnounced(t *testing.T) {
 	if took := after.TotalAlloc - before.TotalAlloc; took > conns*uint64(limits.BodyMax)/8 {
 		t.Errorf("%d connections that announced %d bytes each took %d", conns, limits.BodyMax, took)
 	}
+}
+
+// More silent connections than a listener may have do not keep a request out: the oldest
+// of them go for it, long before ReadTimeout.
+func TestServer_FullOfTheSilentStillServes(t *testing.T) {
+	limits := small
+	limits.ReadTimeout, limits.ConnMax, limits.ConnsPerIPMax = time.Hour, 32, 1000
+	_, addr := start(t, edge.Options{Limits: limits, Routes: []edge.Route{{Prefix: "/", Handler: func(ctx *fasthttp.RequestCtx) {
+		ctx.SetBodyString("served")
+	}}}})
+	for range 2 * limits.ConnMax {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	for deadline := time.Now().Add(20 * time.Second); ; {
+		status := once(t, addr, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		if status == http.StatusOK {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("still answered %d", status)
+		}
+	}
+}
+
+// once sends a request over a connection of its own and returns the status, 0 for none.
+func once(t *testing.T, addr, request string) int {
+	t.Helper()
+	c, err := net.DialTimeout("tcp", addr, 5*time.Second)
+	if err != nil {
+		return 0
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(c, request); err != nil {
+		return 0
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return 0
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode
 }

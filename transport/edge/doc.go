@@ -11,7 +11,9 @@
 //	415 its body is compressed
 //	431 its header is larger than HeaderMax
 //	429 too many connections from one address
-//	503 too many connections
+//	503 too many connections, all of which came just now or are at work
 //
-// The body of a request takes memory as it arrives, not as it is announced: see body.
+// A listener that has as many connections as it may closes the one that has waited
+// longest for a new one: see crowd. The body of a request takes memory as it arrives, not
+// as it is announced: see body.
 package edge

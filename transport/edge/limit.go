@@ -26,8 +26,9 @@ type Limits struct {
 	// ConnsPerIPMax bounds connections from one address. Behind a proxy all
 	// connections have the proxy's address: raise it there.
 	ConnsPerIPMax int
-	// ConnMax bounds connections. ConnMax times BodyMax bounds the memory of
-	// requests being read, of which only what has arrived is taken.
+	// ConnMax bounds connections; a sixteenth of them is kept for newcomers. ConnMax
+	// times BodyMax bounds the memory of requests being read, of which only what has
+	// arrived is taken.
 	ConnMax int
 }
 

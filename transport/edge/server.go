@@ -8,7 +8,6 @@ import (
 	"net"
 	"runtime/debug"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -52,9 +51,8 @@ type Server struct {
 	draining atomic.Bool
 	served   chan error
 
-	// mu guards conns, the connections that are open now.
-	mu    sync.Mutex
-	conns map[net.Conn]struct{}
+	// crowd is the connections that are open now.
+	crowd *crowd
 }
 
 // New returns a server that is not listening yet, or an error that names the
@@ -77,7 +75,7 @@ func New(o Options) (*Server, error) {
 		metrics: o.Metrics,
 		log:     o.Log.With("listener", o.Name),
 		served:  make(chan error, 1),
-		conns:   map[net.Conn]struct{}{},
+		crowd:   newCrowd(o.Limits.ConnMax),
 	}
 	if o.BodyMax != nil {
 		s.bodyMax = func(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
@@ -139,13 +137,8 @@ func (s *Server) Drain(ctx context.Context) error {
 	if ctx.Err() == nil {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for c := range s.conns {
-		_ = c.Close()
-	}
 	return chat.E("edge.Drain", chat.KindUnavailable,
-		fmt.Sprintf("%d connections of %s were cut at the deadline", len(s.conns), s.name), ctx.Err())
+		fmt.Sprintf("%d connections of %s were cut at the deadline", s.crowd.cut(), s.name), ctx.Err())
 }
 
 // serve is the fasthttp handler: it reads what is left of the body, refuses compressed bodies and requests a
@@ -157,6 +150,8 @@ func (s *Server) serve(ctx *fasthttp.RequestCtx) {
 		s.refuse(ctx, err)
 		return
 	}
+	s.crowd.begun(ctx.Conn())
+	defer func() { s.crowd.answering(ctx.Conn(), ctx.Response.StatusCode() < fasthttp.StatusBadRequest) }()
 	defer s.recovered(ctx)
 	if compressed(&ctx.Request.Header) {
 		s.metrics.Refused.WithLabelValues(s.name, "encoding").Inc()
@@ -188,19 +183,19 @@ func (s *Server) recovered(ctx *fasthttp.RequestCtx) {
 func (s *Server) connState(c net.Conn, state fasthttp.ConnState) {
 	switch state {
 	case fasthttp.StateNew:
-		s.mu.Lock()
-		s.conns[c] = struct{}{}
-		s.mu.Unlock()
 		s.metrics.Connections.WithLabelValues(s.name).Inc()
+		if leave := s.crowd.opened(c, time.Now()); leave != nil {
+			s.metrics.Refused.WithLabelValues(s.name, "crowded").Inc()
+			_ = leave.Close() // whoever serves it notices
+		}
+	case fasthttp.StateActive:
+		s.crowd.active(c, time.Now())
+	case fasthttp.StateIdle:
+		s.crowd.idle(c, time.Now())
 	case fasthttp.StateClosed, fasthttp.StateHijacked:
-		s.mu.Lock()
-		_, open := s.conns[c]
-		delete(s.conns, c)
-		s.mu.Unlock()
-		if open {
+		if s.crowd.closed(c) {
 			s.metrics.Connections.WithLabelValues(s.name).Dec()
 		}
-	case fasthttp.StateActive, fasthttp.StateIdle:
 	}
 }
 
