@@ -49,10 +49,11 @@ func promiseOf(i Invariant) string {
 //
 // A tenant is walked as of one moment, with the checks of Check. What those read of the
 // present, the keys of contacts, may be newer than that: a violation counts when a second
-// walk finds it too.
-func (s *Store) SelfCheck(ctx context.Context) {
+// walk finds it too. held tells whether a tenant must not act for now: then nothing of
+// it is late.
+func (s *Store) SelfCheck(ctx context.Context, held func(chat.TenantID) bool) {
 	for ctx.Err() == nil {
-		s.selfCheckPass(ctx, newPace(selfCheckRows))
+		s.selfCheckPass(ctx, newPace(selfCheckRows), held)
 		pauseFor(ctx, selfCheckRest)
 	}
 }
@@ -68,7 +69,7 @@ func newSelfChecked() selfChecked {
 }
 
 // selfCheckPass looks at every tenant of the groups that this node leads once.
-func (s *Store) selfCheckPass(ctx context.Context, p *pace) {
+func (s *Store) selfCheckPass(ctx context.Context, p *pace, held func(chat.TenantID) bool) {
 	began := time.Now()
 	sum, m := newSelfChecked(), &s.opts.Metrics.SelfCheck
 	whole := true
@@ -82,7 +83,7 @@ func (s *Store) selfCheckPass(ctx context.Context, p *pace) {
 			if r == nil {
 				break
 			}
-			if err := s.selfCheckTenant(ctx, r, &sum, p); err != nil {
+			if err := s.selfCheckTenant(ctx, r, &sum, p, held(r.tenant())); err != nil {
 				whole = false
 				if ctx.Err() == nil {
 					s.opts.Logger.Warn("the self-check could not look at a tenant; the next pass tries again", "tenant", r.tenant(), "err", err)
@@ -126,8 +127,8 @@ func (s *Store) realmAfter(at []byte, g chat.Group) (realm, error) {
 }
 
 // selfCheckTenant walks one tenant, and again when something is broken.
-func (s *Store) selfCheckTenant(ctx context.Context, r realm, sum *selfChecked, p *pace) error {
-	first, err := s.walkTenant(ctx, r, p)
+func (s *Store) selfCheckTenant(ctx context.Context, r realm, sum *selfChecked, p *pace, held bool) error {
+	first, err := s.walkTenant(ctx, r, p, held)
 	if err != nil {
 		return err
 	}
@@ -137,7 +138,7 @@ func (s *Store) selfCheckTenant(ctx context.Context, r realm, sum *selfChecked, 
 	if len(first.report.Violations) == 0 {
 		return nil
 	}
-	again, err := s.walkTenant(ctx, r, p)
+	again, err := s.walkTenant(ctx, r, p, held)
 	if err != nil {
 		return err
 	}
@@ -160,13 +161,16 @@ func (s *Store) selfCheckTenant(ctx context.Context, r realm, sum *selfChecked, 
 }
 
 // walkTenant holds all rows of a tenant against the invariants, as of now.
-func (s *Store) walkTenant(ctx context.Context, r realm, p *pace) (*checker, error) {
+func (s *Store) walkTenant(ctx context.Context, r realm, p *pace, held bool) (*checker, error) {
 	due := appendDuePrefix(nil, r.group())
 	dated := appendExpiryPrefix(nil, r.group())
 	at := s.db.NewEventuallyFileOnlySnapshot([]pebble.KeyRange{
 		{Start: due, End: prefixEnd(due)}, {Start: dated, End: prefixEnd(dated)}, {Start: r, End: prefixEnd(r)}})
 	defer func() { _ = at.Close() }()
-	k := &checker{store: s, at: at, live: &liveCheck{late: s.opts.Clock().Add(-selfCheckGrace), owed: map[string]int{}}}
+	k := &checker{store: s, at: at, live: &liveCheck{owed: map[string]int{}}}
+	if !held {
+		k.live.late = s.opts.Clock().Add(-selfCheckGrace)
+	}
 	for from := slices.Clone([]byte(r)); ; {
 		rows, next, err := k.page(ctx, from, prefixEnd(r))
 		s.opts.Metrics.SelfCheck.Rows.Add(float64(rows))
@@ -204,7 +208,8 @@ func (k *checker) page(ctx context.Context, from, end []byte) (rows int, next []
 
 // liveCheck is what a check of a running node looks at besides: time, and what is owed.
 type liveCheck struct {
-	// late is when what is due then should long have been done.
+	// late is when what is due then should long have been done; zero when nothing is to
+	// be done for now.
 	late time.Time
 	owed map[string]int
 }

@@ -29,6 +29,9 @@ func selfCheckedStore(t *testing.T) (s *Store, ahead *atomic.Int64) {
 	return s, ahead
 }
 
+// acting is that no tenant is held.
+func acting(chat.TenantID) bool { return false }
+
 // found are the violations that the instruments show after a pass.
 func found(s *Store) map[string]int {
 	out := map[string]int{}
@@ -73,7 +76,7 @@ func TestSelfCheck_TurnsRed(t *testing.T) {
 			s, ahead := selfCheckedStore(t)
 			k := tooled(t, s)
 			ahead.Store(int64(30 * time.Second))
-			s.selfCheckPass(t.Context(), newPace(0))
+			s.selfCheckPass(t.Context(), newPace(0), acting)
 			if got := found(s); len(got) > 0 {
 				t.Fatalf("a sound store shows %v", got)
 			}
@@ -93,7 +96,7 @@ func TestSelfCheck_TurnsRed(t *testing.T) {
 				mustPut(t, v.b.Commit(pebble.Sync))
 			}
 			ahead.Add(int64(c.late))
-			s.selfCheckPass(t.Context(), newPace(0))
+			s.selfCheckPass(t.Context(), newPace(0), acting)
 			got := found(s)
 			if got[c.want] == 0 {
 				t.Errorf("shows %v, want %s", got, c.want)
@@ -121,12 +124,16 @@ func TestSelfCheck_SendsHaveAnEnd(t *testing.T) {
 		t.Fatalf("the send is %v", k.state.Outbox[0].State)
 	}
 	ahead.Store(int64(time.Minute))
-	s.selfCheckPass(t.Context(), newPace(0))
+	s.selfCheckPass(t.Context(), newPace(0), acting)
 	if got := found(s); len(got) > 0 {
 		t.Fatalf("an attempt under way shows %v", got)
 	}
 	ahead.Store(int64(time.Hour))
-	s.selfCheckPass(t.Context(), newPace(0))
+	s.selfCheckPass(t.Context(), newPace(0), func(id chat.TenantID) bool { return id == "acme" })
+	if got := found(s); len(got) > 0 {
+		t.Errorf("an attempt of a tenant that must not act shows %v", got)
+	}
+	s.selfCheckPass(t.Context(), newPace(0), acting)
 	// Nobody answered the customer meanwhile.
 	if got := found(s); len(got) != 2 || got["intent_end"] != 1 || got["silence"] != 1 {
 		t.Errorf("an attempt of an hour ago shows %v", got)
@@ -140,7 +147,7 @@ func TestSelfCheck_LooksAtLedGroupsOnly(t *testing.T) {
 	tooled(t, s)
 	ahead.Store(int64(time.Hour))
 	s.groupAt(s.Group("acme")).epoch.Store(0)
-	s.selfCheckPass(t.Context(), newPace(0))
+	s.selfCheckPass(t.Context(), newPace(0), acting)
 	if got := found(s); len(got) > 0 {
 		t.Errorf("a group that another node leads shows %v", got)
 	}

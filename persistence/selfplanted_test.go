@@ -51,7 +51,7 @@ func TestSelfCheck_NoticesPlantedBugs(t *testing.T) {
 				c.story(t, s, k)
 				failpoint.Plant("")
 				ahead.Store(int64(c.late))
-				s.selfCheckPass(t.Context(), newPace(0))
+				s.selfCheckPass(t.Context(), newPace(0), acting)
 				got := found(s)
 				if planted == "" && len(got) > 0 {
 					t.Errorf("without the bug it shows %v", got)

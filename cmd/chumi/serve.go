@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/chumiai/chumi/actors"
+	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/cmd/chumi/cluster"
 	"github.com/chumiai/chumi/metrics"
 	"github.com/chumiai/chumi/persistence"
@@ -114,7 +115,7 @@ func (s *Server) Start(ctx context.Context) error {
 	watching, endWatch := context.WithCancel(context.WithoutCancel(ctx))
 	var watch sync.WaitGroup
 	watch.Go(func() { (&clockWatch{met: &s.metrics.Node, log: s.opt.Log}).run(watching) })
-	watch.Go(func() { s.store.SelfCheck(watching) })
+	watch.Go(func() { s.store.SelfCheck(watching, func(t chat.TenantID) bool { return s.heldFor(t) != "" }) })
 	s.onClose(func() error { endWatch(); watch.Wait(); return nil })
 	readmitting, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var readmission sync.WaitGroup
