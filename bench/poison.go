@@ -37,23 +37,24 @@ const (
 	// poisonPeople write what is decoded, and poisonIDs is how many ids those have that
 	// come with another content each time.
 	poisonPeople = 500
-	poisonIDs    = 100
+	poisonIDs    = 20
 )
 
-// poisons lists every kind.
+// poisons lists every kind. Most of a flood is refused or kept aside: what is taken is as
+// much work as any message, which the part noisy measures.
 func poisons() []Poison {
 	return []Poison{
-		{Name: "wrong signature", Status: 401, share: 250, write: func(p *poisoner, i int) []byte {
+		{Name: "wrong signature", Status: 401, share: 400, write: func(p *poisoner, i int) []byte {
 			return p.request(p.world.Apps[0].ID, "not-the-secret", p.message(i, "hello"))
 		}},
-		{Name: "no signature", Status: 401, share: 100, write: func(p *poisoner, i int) []byte {
+		{Name: "no signature", Status: 401, share: 150, write: func(p *poisoner, i int) []byte {
 			head, body, _ := bytes.Cut(p.signed(p.message(i, "hello")), []byte("X-Hub-Signature-256: "))
 			return append(append(head, "X-Other: "...), body...)
 		}},
-		{Name: "unknown app", Status: 404, share: 40, write: func(p *poisoner, i int) []byte {
+		{Name: "unknown app", Status: 404, share: 60, write: func(p *poisoner, i int) []byte {
 			return p.request("nobody", p.world.Apps[0].Secret, p.message(i, "hello"))
 		}},
-		{Name: "two lengths", Status: 400, share: 20, write: func(p *poisoner, i int) []byte {
+		{Name: "two lengths", Status: 400, share: 30, write: func(p *poisoner, i int) []byte {
 			return bytes.Replace(p.signed(p.message(i, "hello")), []byte("\r\n"), []byte("\r\nContent-Length: 1\r\n"), 1)
 		}},
 		{Name: "body over the limit", Status: 413, share: 2, write: func(p *poisoner, _ int) []byte {
@@ -62,7 +63,7 @@ func poisons() []Poison {
 			}
 			return p.huge
 		}},
-		{Name: "signed, not JSON", Status: 200, Quarantined: true, share: 120, write: func(p *poisoner, i int) []byte {
+		{Name: "signed, not JSON", Status: 200, Quarantined: true, share: 118, write: func(p *poisoner, i int) []byte {
 			body := p.message(i, "hello")
 			return p.signed(body[:len(body)-1-i%20])
 		}},
@@ -70,22 +71,22 @@ func poisons() []Poison {
 			return p.signed(fmt.Appendf(nil, `{"object":"whatsapp_business_account","entry":%s%d%s}`,
 				strings.Repeat("[", poisonDepth), i, strings.Repeat("]", poisonDepth)))
 		}},
-		{Name: "signed, unknown number", Status: 200, Quarantined: true, share: 150, write: func(p *poisoner, i int) []byte {
+		{Name: "signed, unknown number", Status: 200, Quarantined: true, share: 120, write: func(p *poisoner, i int) []byte {
 			return p.signed(bytes.ReplaceAll(p.message(i, "hello"), []byte(p.channel().PhoneNumberID), fmt.Appendf(nil, "9990%010d", i)))
 		}},
-		{Name: "signed, not UTF-8", Status: 200, share: 96, write: func(p *poisoner, i int) []byte {
+		{Name: "signed, not UTF-8", Status: 200, share: 33, write: func(p *poisoner, i int) []byte {
 			return p.signed(p.message(i, "\xff\xfe\xc0\x80 \xed\xa0\x80 \\ud800 \\u0000"))
 		}},
-		{Name: "signed, absurd time", Status: 200, share: 97, write: func(p *poisoner, i int) []byte {
+		{Name: "signed, absurd time", Status: 200, share: 32, write: func(p *poisoner, i int) []byte {
 			absurd := []string{`"99999999999999999999"`, `"-1"`, `"0"`, `"253402300800"`, `-9223372036854775808`, `1e300`, `"now"`, `{}`}
 			at := fmt.Appendf(nil, `"timestamp":"%d"`, p.now.Unix())
 			return p.signed(bytes.Replace(p.message(i, "hello"), at, []byte(`"timestamp":`+absurd[i%len(absurd)]), 1))
 		}},
-		{Name: "signed, an id again with other content", Status: 200, share: 100, write: func(p *poisoner, i int) []byte {
+		{Name: "signed, an id again with other content", Status: 200, share: 33, write: func(p *poisoner, i int) []byte {
 			id := fmt.Appendf(nil, "-%d-poison", i)
 			return p.signed(bytes.Replace(p.message(i, fmt.Sprintf("hello %d", i)), id, fmt.Appendf(nil, "-%d-again", i%poisonIDs), 1))
 		}},
-		{Name: "signed, text of 200 KB", Status: 200, share: 5, write: func(p *poisoner, i int) []byte {
+		{Name: "signed, text of 200 KB", Status: 200, share: 2, write: func(p *poisoner, i int) []byte {
 			return p.signed(p.message(i, p.long))
 		}},
 	}

@@ -94,7 +94,7 @@ func (r *runner) slowloris(ctx context.Context) error {
 		t.name = "slowloris, with"
 		var conns *slowConns
 		t.begin = func(s *server) {
-			conns = startSlow(ctx, s.Edge, slowTick, slowRetry, slowShapes(t.world.Apps[0].ID), x.Wanted, slowPerAddress, r.o.Warm/2)
+			conns = startSlow(ctx, s.Edge, slowTick, slowRetry, slowShapes(t.world.Apps[0].ID), x.Wanted, slowPerAddress, r.o.Warm)
 		}
 		t.end = func(s *server) error {
 			defer conns.stop()
