@@ -135,9 +135,10 @@ func (r *runner) beside(ctx context.Context, side *sideRounds, t traffic) (inval
 		return "", err
 	}
 	first := int(t.rate * r.o.Warm.Seconds())
+	var replies, messages int64
 	watch.each(sample, first, func(i int, took time.Duration) {
 		if counts(i) {
-			side.Replies++
+			replies++
 			record(side.reply, took)
 			record(side.engine, took-watch.quiet-watch.model[i])
 		}
@@ -147,11 +148,28 @@ func (r *runner) beside(ctx context.Context, side *sideRounds, t traffic) (inval
 	side.Refused += sample.Failed()
 	for i := first; i < n; i++ {
 		if counts(i) && sample.Acked.Has(i) {
-			side.Messages++
+			messages++
 		}
+	}
+	side.Replies, side.Messages = side.Replies+replies, side.Messages+messages
+	if round.Invalid == "" {
+		round.Invalid = unanswered(replies, messages)
 	}
 	r.logf("%-18s %s", t.name, round.line(r.report.Failed()))
 	return round.Invalid, nil
+}
+
+// repliesLeast is how many messages of a side must have a reply of their own by the end;
+// one may answer several messages of a person.
+const repliesLeast = 0.9
+
+// unanswered says why the reply times of a round must not be used: those of the replies
+// that had not come are not among them.
+func unanswered(replies, messages int64) string {
+	if float64(replies) >= repliesLeast*float64(messages) {
+		return ""
+	}
+	return fmt.Sprintf("only %d replies to %d messages had come", replies, messages)
 }
 
 // line is a side in a line of the report.
