@@ -71,7 +71,7 @@ func Open(o Options) (*Store, error) {
 	o.FS = fs
 	s := &Store{opts: o, fs: fs, stop: make(chan struct{}),
 		contacts: newCache[keyHolder, *contactKey](o.KeyCacheLen),
-		places:   newCache[addressRow, lead](o.KeyCacheLen),
+		places:   newCache[addressRow, lead](placesPerKey*o.KeyCacheLen),
 		recent:   newRecent((memTablesMax+2)*int64(o.MemTableSize), o.ReadOnly)}
 	db, err := pebble.Open(o.Dir, s.engineOptions())
 	if err != nil {
@@ -83,6 +83,10 @@ func Open(o Options) (*Store, error) {
 	}
 	return s, nil
 }
+
+// placesPerKey is how many addresses are remembered for each contact key: a person has
+// two or three, and each takes a tenth of a key's memory.
+const placesPerKey = 4
 
 // memTablesMax is how many memtables may wait for their flush before writes stall.
 const memTablesMax = 4
