@@ -18,6 +18,9 @@ type Journal struct {
 	// DiskFree is free bytes of the data directory's file system; DiskReserved
 	// is 1 while the reserve is reached and writes are refused.
 	DiskFree, DiskReserved prometheus.Gauge
+	// Format is the active format as this node knows it, FormatNewest the newest one
+	// that its build knows.
+	Format, FormatNewest prometheus.Gauge
 
 	Pebble    Pebble
 	Raft      Raft
@@ -34,6 +37,8 @@ func newJournal(reg prometheus.Registerer) Journal {
 		Quarantined:  counters(reg, "chumi_quarantined_total", "Items kept aside by reason.", "reason"),
 		DiskFree:     gauge(reg, "chumi_disk_free_bytes", "Free bytes of the data directory's file system."),
 		DiskReserved: gauge(reg, "chumi_disk_reserved", "1 while the disk reserve is reached and writes are refused."),
+		Format:       gauge(reg, "chumi_format", "The format that is written: the cluster's active one, as this node knows it."),
+		FormatNewest: gauge(reg, "chumi_format_newest", "The newest format that this build knows."),
 		Pebble:       newPebble(reg),
 		Raft:         newRaft(reg),
 		SelfCheck:    newSelfCheck(reg),

@@ -53,6 +53,8 @@ type Change struct {
 	old, next *table
 	store     *Store
 	rows      map[directoryRow]recordMessage
+	// format is what the change finalizes to, 0 for nothing.
+	format FormatVersion
 }
 
 // OpenDirectory reads the directory of s into memory. base is what SetBase takes.
@@ -134,7 +136,7 @@ func (d *Directory) change(ctx context.Context, old *table, fill func(c *Change)
 			return err
 		}
 	}
-	stamp, err := d.vault.storeRows(ctx, old, c.rows)
+	stamp, err := d.vault.storeRows(ctx, old, c.rows, c.format)
 	if chat.KindOf(err) == chat.KindConflict {
 		return errOvertaken
 	}

@@ -24,6 +24,9 @@ type Cluster struct {
 	// Founding is drawn when the cluster is founded: it tells it from another one
 	// of the same id.
 	Founding string
+	// Format is the active one. It begins as what the founder's store has; only
+	// Change.Finalize raises it.
+	Format FormatVersion
 }
 
 // Node is a member of the cluster.
@@ -73,13 +76,21 @@ func (c *Change) PutCluster(cl Cluster) error {
 		return chat.E(op, chat.KindInvalid, "the cluster has "+strconv.Itoa(cl.Groups)+" groups, this node's store "+strconv.Itoa(has)+
 			"; the number is fixed when a data directory is created: begin with an empty one", nil)
 	}
+	cl.Format = c.store.Format()
+	if has := c.next.cluster; has != (Cluster{}) {
+		cl.Format = has.Format
+	}
 	if has := c.next.cluster; has != (Cluster{}) && has != cl {
 		return chat.E(op, chat.KindConflict, "the node belongs to cluster "+has.ID+"; it joins another with an empty data directory", nil)
 	}
+	c.putCluster(cl)
+	return nil
+}
+
+func (c *Change) putCluster(cl Cluster) {
 	c.next.cluster = cl
 	c.row(directoryRow{kind: rowCluster}, c.old.cluster == cl, &recordpb.DirectoryCluster{
-		Id: cl.ID, KekFingerprint: cl.KEK, Groups: uint32(cl.Groups), Founding: cl.Founding})
-	return nil
+		Id: cl.ID, KekFingerprint: cl.KEK, Groups: uint32(cl.Groups), Founding: cl.Founding, Format: uint32(cl.Format)})
 }
 
 // PutNode adds a node or replaces what is known of it. No two nodes have the same
@@ -257,7 +268,8 @@ func (t *table) putPlace(kind byte, plain []byte) bool {
 		if proto.Unmarshal(plain, &r) != nil {
 			return false
 		}
-		t.cluster = Cluster{ID: r.GetId(), KEK: r.GetKekFingerprint(), Groups: int(r.GetGroups()), Founding: r.GetFounding()}
+		t.cluster = Cluster{ID: r.GetId(), KEK: r.GetKekFingerprint(), Groups: int(r.GetGroups()), Founding: r.GetFounding(),
+			Format: max(FormatVersion(r.GetFormat()), formatUnsaid)}
 	case rowNode:
 		var r recordpb.DirectoryNode
 		if proto.Unmarshal(plain, &r) != nil {

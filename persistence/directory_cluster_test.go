@@ -17,7 +17,7 @@ func TestDirectory_KeepsNodesAndPlacements(t *testing.T) {
 	if _, ok := d.Cluster(); ok || len(d.Nodes()) != 0 || len(d.Placements()) != 0 {
 		t.Error("a node alone has a cluster")
 	}
-	cluster := Cluster{ID: "home", KEK: testKEK(t).Fingerprint(), Groups: 4}
+	cluster := Cluster{ID: "home", KEK: testKEK(t).Fingerprint(), Groups: 4, Format: FormatNewest}
 	list := []Placement{{Group: MetaGroup, Voters: []chat.NodeID{2, 1}, Learners: []chat.NodeID{10}}, {Group: 0, Voters: []chat.NodeID{2}}}
 	fill := func(c *Change) error {
 		for _, err := range []error{c.PutCluster(cluster), c.PutNode(Node{ID: 10, Addr: "10.0.0.10:7000", Leaving: true}),

@@ -11,11 +11,11 @@ import (
 	"github.com/chumiai/chumi/chat"
 )
 
-// FormatVersion numbers what the bytes of a store mean. A store is opened by
-// the version that wrote it or a newer one, which migrates it; never by an
-// older one. Nodes of a cluster that write different formats refuse each other, so
-// that a log is staged by one of them only: what makes stage do something else with
-// a commit that an older version can read is a new format as well.
+// FormatVersion numbers what the bytes of a store mean. A store is opened by a build
+// that knows its format; never by an older one. A build writes what the active format
+// allows and nothing of a newer one, so that nodes of two builds can replicate to one
+// another: see finalize.go. What makes stage do something else with a commit that an
+// older version can read is a new format as well.
 type FormatVersion uint32
 
 // The format versions. Each is described by what it changed.
@@ -51,69 +51,86 @@ const (
 	// damage, and would act where it must not.
 	FormatErasure FormatVersion = 6
 
-	// FormatNewest is what this binary writes.
+	// FormatNewest is the newest one that this binary knows.
 	FormatNewest = FormatErasure
+
+	// FormatOldest is the oldest one that this binary can write. It reads all before.
+	FormatOldest = FormatErasure
+
+	// formatUnsaid is the newest one that commits do not name: when it was made, no
+	// commit named its format.
+	formatUnsaid = FormatErasure
 )
+
+// Formats is the range of formats that a build can run under.
+type Formats struct {
+	Oldest FormatVersion `json:"oldest"`
+	Newest FormatVersion `json:"newest"`
+}
 
 // openFormat writes format, key fingerprint and number of groups into an empty
 // store, or holds those of an existing one against what the process was given.
-// groups is the number wanted, 0 for any; it returns the number the store has.
-// The error names what differs and the fix.
-func openFormat(db *pebble.DB, fingerprint string, groups int, readOnly bool) (int, error) {
+// groups is the number wanted, 0 for any; it returns the number the store has, and
+// its format. The error names what differs and the fix.
+func (s *Store) openFormat() (FormatVersion, int, error) {
 	const op = "store.Open"
-	version, err := readNode(db, keyFormat())
+	fingerprint, groups := s.opts.KEK.Fingerprint(), s.opts.Groups
+	v, found, err := readFormat(s.db)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	if version == nil {
-		return createFormat(db, fingerprint, groups, readOnly)
+	if !found {
+		groups, err = createFormat(s.db, s.opts.Formats.Oldest, fingerprint, groups, s.opts.ReadOnly)
+		return s.opts.Formats.Oldest, groups, err
 	}
-	if len(version) != 4 {
-		return 0, chat.E(op, chat.KindCorrupt, "the format version is not a number", nil)
+	if newest := s.opts.Formats.Newest; v > newest {
+		return 0, 0, chat.E(op, chat.KindInvalid, "the data directory has format "+v.String()+
+			", this binary knows formats up to "+newest.String()+"; start the newer binary that wrote it", nil)
 	}
-	v := FormatVersion(binary.BigEndian.Uint32(version))
-	if v > FormatNewest {
-		return 0, chat.E(op, chat.KindInvalid, "the data directory has format "+strconv.Itoa(int(v))+
-			", this binary knows formats up to "+strconv.Itoa(int(FormatNewest))+"; start the newer binary that wrote it", nil)
-	}
-	stored, err := readNode(db, keyFingerprint())
+	stored, err := readNode(s.db, keyFingerprint())
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if string(stored) != fingerprint {
-		return 0, chat.E(op, chat.KindInvalid, "the data directory was created with key-encryption key "+string(stored)+
+		return 0, 0, chat.E(op, chat.KindInvalid, "the data directory was created with key-encryption key "+string(stored)+
 			", the key given is "+fingerprint+"; set keys.file (CHUMI_KEYS__FILE) to the file of the first, or restore secrets/kek", nil)
 	}
-	count, err := readNode(db, keyGroups())
+	count, err := readNode(s.db, keyGroups())
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	if len(count) != 2 || binary.BigEndian.Uint16(count) == 0 {
-		return 0, chat.E(op, chat.KindCorrupt, "the number of groups is missing", nil)
+		return 0, 0, chat.E(op, chat.KindCorrupt, "the number of groups is missing", nil)
 	}
 	has := int(binary.BigEndian.Uint16(count))
 	if groups != 0 && groups != has {
-		return 0, chat.E(op, chat.KindInvalid, "the data directory has "+strconv.Itoa(has)+" groups, "+
+		return 0, 0, chat.E(op, chat.KindInvalid, "the data directory has "+strconv.Itoa(has)+" groups, "+
 			strconv.Itoa(groups)+" are configured; the number is fixed when the directory is created: configure "+strconv.Itoa(has), nil)
 	}
-	if v == FormatNewest || readOnly {
-		return has, nil
-	}
-	return has, migrateFormat(db, v)
+	return v, has, nil
 }
 
-// migrateFormat brings a store of an older version to the newest one. Every
-// version reads the rows of the ones before; none had to be rewritten yet.
-func migrateFormat(db *pebble.DB, from FormatVersion) error {
-	if err := db.Set(keyFormat(), binary.BigEndian.AppendUint32(nil, uint32(FormatNewest)), pebble.Sync); err != nil {
-		return chat.E("store.Open", chat.KindUnavailable, "cannot migrate the data directory from format "+strconv.Itoa(int(from)), err)
+// String is the number.
+func (v FormatVersion) String() string { return strconv.Itoa(int(v)) }
+
+// record is the value of the row that keeps it.
+func (v FormatVersion) record() []byte { return binary.BigEndian.AppendUint32(nil, uint32(v)) }
+
+// readFormat returns a store's format; not found in one that was not made yet.
+func readFormat(db *pebble.DB) (v FormatVersion, found bool, err error) {
+	row, err := readNode(db, keyFormat())
+	switch {
+	case err != nil || row == nil:
+		return 0, false, err
+	case len(row) != 4:
+		return 0, false, chat.E("store.Open", chat.KindCorrupt, "the format version is not a number", nil)
 	}
-	return nil
+	return FormatVersion(binary.BigEndian.Uint32(row)), true, nil
 }
 
-// createFormat makes an empty store one of this version. A directory that
+// createFormat makes an empty store one of a format. A directory that
 // holds keys but no format was not written by this engine.
-func createFormat(db *pebble.DB, fingerprint string, groups int, readOnly bool) (int, error) {
+func createFormat(db *pebble.DB, v FormatVersion, fingerprint string, groups int, readOnly bool) (int, error) {
 	const op = "store.Open"
 	it, err := db.NewIter(nil)
 	if err != nil {
@@ -134,7 +151,7 @@ func createFormat(db *pebble.DB, fingerprint string, groups int, readOnly bool) 
 	}
 	b := db.NewBatch()
 	err = errors.Join(
-		b.Set(keyFormat(), binary.BigEndian.AppendUint32(nil, uint32(FormatNewest)), nil),
+		b.Set(keyFormat(), v.record(), nil),
 		b.Set(keyFingerprint(), []byte(fingerprint), nil),
 		b.Set(keyGroups(), binary.BigEndian.AppendUint16(nil, uint16(groups)), nil))
 	if err == nil {

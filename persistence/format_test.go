@@ -70,6 +70,7 @@ func TestFormat_MigratesAnOlderStore(t *testing.T) {
 		s.db.Set(keyFormat(), binary.BigEndian.AppendUint32(nil, uint32(FormatFirst)), pebble.Sync), s.Close())
 
 	s = openTest(t, o)
+	mustPut(t, s.Finalize())
 	k.store = s
 	if version, err := readNode(s.db, keyFormat()); err != nil || binary.BigEndian.Uint32(version) != uint32(FormatNewest) {
 		t.Errorf("format %x, %v after opening", version, err)

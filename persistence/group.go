@@ -45,6 +45,7 @@ func (g *group) propose(ctx context.Context, c *recordpb.Commit) (Outcome, error
 	if p == nil || g.store.opts.ReadOnly {
 		return Outcome{}, chat.E("journal.Append", chat.KindUnavailable, "the store is closed for writing", nil)
 	}
+	g.store.stamp(c)
 	return (*p).Propose(ctx, g.id, c)
 }
 

@@ -78,10 +78,16 @@ type Options struct {
 	Files Files
 	// ReadOnly opens the store for offline reading; nothing is written.
 	ReadOnly bool
+	// Formats is what the build can run under; zero means what this one can. Only
+	// tests of upgrades set another.
+	Formats Formats
 }
 
 // EnsureDefaults fills every unset field but Dir, KEK and Groups.
 func (o *Options) EnsureDefaults() {
+	if o.Formats == (Formats{}) {
+		o.Formats = Formats{Oldest: FormatOldest, Newest: FormatNewest}
+	}
 	if o.FS == nil {
 		o.FS = systemFS()
 	}

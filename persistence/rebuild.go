@@ -144,22 +144,17 @@ func (b *rebuild) finish() error {
 // close writes what the new store says of itself.
 func (b *rebuild) close(from []Source, held Hold) error {
 	s := b.store
-	// The oldest format of the sources: what a newer one needs is done at the next
-	// start, as for any older store.
-	format := FormatNewest
+	// The newest format of the sources: what is of it may be in any of them.
+	format := s.Format()
 	for _, f := range from {
-		v, err := readNode(f.Store.db, keyFormat())
-		if err != nil || len(v) != 4 {
-			return errors.Join(errRecord("the format version is not a number"), err)
-		}
-		format = min(format, FormatVersion(binary.BigEndian.Uint32(v)))
+		format = max(format, f.Store.Format())
 	}
 	v, err := readVault(s)
 	if err != nil {
 		return err
 	}
 	batch := s.db.NewBatch()
-	err = batch.Set(keyFormat(), binary.BigEndian.AppendUint32(nil, uint32(format)), nil)
+	err = s.AdoptFormat(batch, format)
 	for g, term := range b.terms {
 		err = errors.Join(err, batch.Set(keyEpoch(g), binary.BigEndian.AppendUint64(nil, term), nil))
 	}

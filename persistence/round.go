@@ -53,6 +53,8 @@ type Round struct {
 	// open lists the groups with writes that Write has not collected yet.
 	open  []*group
 	parts []part
+	// format is the newest of what was staged, where the store's row is below it.
+	format FormatVersion
 }
 
 // part is one group's share of a round.
@@ -78,8 +80,17 @@ func (s *Store) NewRound() *Round {
 
 // Stage evaluates a commit's conditions under the epoch of the entry that
 // carries it, and collects its writes when they hold. An error means that the
-// store is unreadable and the process must end.
+// store is unreadable, or the commit of a format that this build does not know, and
+// the process must end.
+//
+// The conditions of plain rows mean the same in every format: an entry that would have
+// finalized, and was refused because a node joined before it, ends nobody.
 func (r *Round) Stage(g chat.Group, epoch chat.Epoch, c *recordpb.Commit) (Outcome, error) {
+	v := FormatOf(c)
+	unknown := r.store.Understands(v)
+	if unknown != nil && !unfenced(c) {
+		return Outcome{}, unknown
+	}
 	grp := r.store.groupAt(g)
 	if !grp.staging {
 		grp.staging = true
@@ -87,7 +98,15 @@ func (r *Round) Stage(g chat.Group, epoch chat.Epoch, c *recordpb.Commit) (Outco
 		r.open = append(r.open, grp)
 	}
 	grp.stager.epoch = epoch
-	return grp.stager.stage(c)
+	out, err := grp.stager.stage(c)
+	if err != nil || out.Answer != chat.Applied {
+		return out, err
+	}
+	if unknown == nil && v > r.store.Format() {
+		r.format = v
+		r.store.raised(v)
+	}
+	return out, unknown
 }
 
 // Write puts what was staged into b.
@@ -110,6 +129,9 @@ func (r *Round) Write(b *pebble.Batch) error {
 		r.parts = append(r.parts, p)
 	}
 	r.open = nil
+	if r.format != 0 {
+		return b.Set(keyFormat(), r.format.record(), nil)
+	}
 	return nil
 }
 

@@ -30,6 +30,8 @@ type Store struct {
 	meta   *group
 	// identity tells this store from every other. Immutable after Open.
 	identity []byte
+	// format is the FormatVersion of Format. It rises before the row does.
+	format atomic.Uint32
 	// proposer takes commits; nil while none are taken.
 	proposer atomic.Pointer[Proposer]
 
@@ -60,7 +62,8 @@ type Store struct {
 
 // Open opens the store in o.Dir, making a new one where there is none. It takes
 // no commits until Serve and Lead were called. It refuses a store of a newer
-// format, of another key-encryption key, and of another number of groups.
+// format, of another key-encryption key, and of another number of groups. A new
+// store has the oldest format that the build can write, and Finalize raises it.
 func Open(o Options) (*Store, error) {
 	const op = "persistence.Open"
 	o.EnsureDefaults()
@@ -71,7 +74,7 @@ func Open(o Options) (*Store, error) {
 	o.FS = fs
 	s := &Store{opts: o, fs: fs, stop: make(chan struct{}),
 		contacts: newCache[keyHolder, *contactKey](o.KeyCacheLen),
-		places:   newCache[addressRow, lead](placesPerKey*o.KeyCacheLen),
+		places:   newCache[addressRow, lead](placesPerKey * o.KeyCacheLen),
 		recent:   newRecent((memTablesMax+2)*int64(o.MemTableSize), o.ReadOnly)}
 	db, err := pebble.Open(o.Dir, s.engineOptions())
 	if err != nil {
@@ -128,10 +131,12 @@ func (o *Options) Tune(e *pebble.Options) {
 
 // begin checks what the store says about itself.
 func (s *Store) begin() error {
-	n, err := openFormat(s.db, s.opts.KEK.Fingerprint(), s.opts.Groups, s.opts.ReadOnly)
+	v, n, err := s.openFormat()
 	if err != nil {
 		return err
 	}
+	s.raised(v)
+	s.opts.Metrics.FormatNewest.Set(float64(s.opts.Formats.Newest))
 	for i := range n {
 		s.groups = append(s.groups, newGroup(s, chat.Group(i)))
 	}

@@ -145,11 +145,12 @@ func (v *vault) open(at, sealed []byte, m proto.Message) error {
 
 // storeRows makes directory rows durable as one, nil ones by deleting them, on
 // condition that the directory is what old says: else it is KindConflict. It
-// returns the version row that it left.
+// returns the version row that it left. format is what the change is of, 0 for the
+// store's.
 //
 // The condition is the version row's bytes, which are sealed and so never come
 // twice: a number that is absent may have been there and be gone.
-func (v *vault) storeRows(ctx context.Context, old *table, rows map[directoryRow]recordMessage) (stamp []byte, err error) {
+func (v *vault) storeRows(ctx context.Context, old *table, rows map[directoryRow]recordMessage, format FormatVersion) (stamp []byte, err error) {
 	if v.store.opts.ReadOnly {
 		return nil, chat.E("directory.store", chat.KindUnavailable, "the store is open for reading only", nil)
 	}
@@ -167,7 +168,7 @@ func (v *vault) storeRows(ctx context.Context, old *table, rows map[directoryRow
 		}
 		writes = append(writes, w)
 	}
-	return stamp, v.store.write(ctx, groupMeta, writes)
+	return stamp, v.store.meta.write(ctx, &recordpb.Commit{Writes: writes, Format: uint32(format)})
 }
 
 // version returns the number of changes that this node's replica has of the

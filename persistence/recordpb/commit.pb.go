@@ -48,7 +48,10 @@ type Commit struct {
 	Writes []*Write `protobuf:"bytes,15,rep,name=writes,proto3" json:"writes,omitempty"`
 	// also is a commit of another conversation of the tenant: all conditions of both
 	// hold, and both are written, or neither is.
-	Also          *Commit `protobuf:"bytes,16,opt,name=also,proto3" json:"also,omitempty"`
+	Also *Commit `protobuf:"bytes,16,opt,name=also,proto3" json:"also,omitempty"`
+	// format is the version of the format that it was made under, 0 for 6 and those
+	// before: who does not know it must not stage it.
+	Format        uint32 `protobuf:"varint,17,opt,name=format,proto3" json:"format,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -193,6 +196,13 @@ func (x *Commit) GetAlso() *Commit {
 		return x.Also
 	}
 	return nil
+}
+
+func (x *Commit) GetFormat() uint32 {
+	if x != nil {
+		return x.Format
+	}
+	return 0
 }
 
 // Entry is one event.
@@ -551,7 +561,7 @@ var File_commit_proto protoreflect.FileDescriptor
 
 const file_commit_proto_rawDesc = "" +
 	"\n" +
-	"\fcommit.proto\x12\fchumi.record\"\xcd\x04\n" +
+	"\fcommit.proto\x12\fchumi.record\"\xe5\x04\n" +
 	"\x06Commit\x12\x16\n" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\"\n" +
 	"\fconversation\x18\x02 \x01(\fR\fconversation\x12\x14\n" +
@@ -570,7 +580,8 @@ const file_commit_proto_rawDesc = "" +
 	"\areserve\x18\r \x03(\v2\x13.chumi.record.CountR\areserve\x12)\n" +
 	"\x05usage\x18\x0e \x03(\v2\x13.chumi.record.CountR\x05usage\x12+\n" +
 	"\x06writes\x18\x0f \x03(\v2\x13.chumi.record.WriteR\x06writes\x12(\n" +
-	"\x04also\x18\x10 \x01(\v2\x14.chumi.record.CommitR\x04also\"3\n" +
+	"\x04also\x18\x10 \x01(\v2\x14.chumi.record.CommitR\x04also\x12\x16\n" +
+	"\x06format\x18\x11 \x01(\rR\x06format\"3\n" +
 	"\x05Entry\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\rR\x04kind\x12\x16\n" +
 	"\x06record\x18\x02 \x01(\fR\x06record\"v\n" +

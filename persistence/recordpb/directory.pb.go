@@ -653,7 +653,9 @@ type DirectoryCluster struct {
 	KekFingerprint string                 `protobuf:"bytes,2,opt,name=kek_fingerprint,json=kekFingerprint,proto3" json:"kek_fingerprint,omitempty"`
 	Groups         uint32                 `protobuf:"varint,3,opt,name=groups,proto3" json:"groups,omitempty"`
 	// founding is random: it tells the cluster from another of the same id.
-	Founding      string `protobuf:"bytes,4,opt,name=founding,proto3" json:"founding,omitempty"`
+	Founding string `protobuf:"bytes,4,opt,name=founding,proto3" json:"founding,omitempty"`
+	// format is the active one, 0 for 6.
+	Format        uint32 `protobuf:"varint,5,opt,name=format,proto3" json:"format,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -714,6 +716,13 @@ func (x *DirectoryCluster) GetFounding() string {
 		return x.Founding
 	}
 	return ""
+}
+
+func (x *DirectoryCluster) GetFormat() uint32 {
+	if x != nil {
+		return x.Format
+	}
+	return 0
 }
 
 // DirectoryNode is a node of the cluster.
@@ -901,12 +910,13 @@ const file_directory_proto_rawDesc = "" +
 	"\x06tenant\x18\x01 \x01(\tR\x06tenant\x12\x18\n" +
 	"\aarchive\x18\x02 \x01(\tR\aarchive\x12\x19\n" +
 	"\bsince_ms\x18\x03 \x01(\x03R\asinceMs\x12\x14\n" +
-	"\x05stage\x18\x04 \x01(\rR\x05stage\"\x7f\n" +
+	"\x05stage\x18\x04 \x01(\rR\x05stage\"\x97\x01\n" +
 	"\x10DirectoryCluster\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x0fkek_fingerprint\x18\x02 \x01(\tR\x0ekekFingerprint\x12\x16\n" +
 	"\x06groups\x18\x03 \x01(\rR\x06groups\x12\x1a\n" +
-	"\bfounding\x18\x04 \x01(\tR\bfounding\"c\n" +
+	"\bfounding\x18\x04 \x01(\tR\bfounding\x12\x16\n" +
+	"\x06format\x18\x05 \x01(\rR\x06format\"c\n" +
 	"\rDirectoryNode\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\tR\x04addr\x12\x18\n" +

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -28,6 +29,12 @@ type cluster struct {
 	nodes map[chat.NodeID]*clusterNode
 	cut   map[chat.NodeID]bool
 	log   uint64
+	// snapshot, which can be nil, is told what became of each one.
+	snapshot func(err error)
+	// builds are what nodes can run under, where that is not what this build can; fatal
+	// is told why a node ended. Both can be nil.
+	builds map[chat.NodeID]persistence.Formats
+	fatal  func(id chat.NodeID, reason string)
 }
 
 type clusterNode struct {
@@ -68,7 +75,11 @@ func (w wire) SendSnapshot(ctx context.Context, to chat.NodeID, header []byte, b
 	if !ok || n == nil {
 		return errors.New("unreachable")
 	}
-	return n.ReceiveSnapshot(ctx, bytes.Clone(header), body)
+	err := n.ReceiveSnapshot(ctx, bytes.Clone(header), body)
+	if w.of.snapshot != nil {
+		w.of.snapshot(err)
+	}
+	return err
 }
 
 func newCluster(t testing.TB) *cluster {
@@ -84,7 +95,12 @@ func newCluster(t testing.TB) *cluster {
 // start opens a node on fs; o says how its groups begin.
 func (c *cluster) start(id chat.NodeID, fs vfs.FS, o replica.Options) *clusterNode {
 	c.t.Helper()
-	s, err := persistence.Open(options(c.t, fs))
+	so := options(c.t, fs)
+	so.Formats = c.builds[id]
+	if c.fatal != nil {
+		so.Fatal = func(reason string) { c.fatal(id, reason); runtime.Goexit() }
+	}
+	s, err := persistence.Open(so)
 	if err != nil {
 		c.t.Fatal(err)
 	}

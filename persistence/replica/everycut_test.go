@@ -57,7 +57,7 @@ func (w tap) SendSnapshot(_ context.Context, _ chat.NodeID, header []byte, body 
 		return err
 	}
 	m := new(raftpb.Message)
-	if err := proto.Unmarshal(header[2:], m); err != nil {
+	if err := proto.Unmarshal(header[6:], m); err != nil {
 		return err
 	}
 	if chat.Group(binary.BigEndian.Uint16(header)) == w.group {

@@ -31,8 +31,10 @@ var incomingTableSize uint64 = 64 << 20
 // sees yet.
 type incoming struct {
 	message Message
-	dir     string
-	files   []string
+	// format is the newest of any row.
+	format persistence.FormatVersion
+	dir    string
+	files  []string
 	// done is told when the snapshot was installed or refused.
 	done chan error
 }
@@ -47,14 +49,17 @@ type install struct {
 // is installed, or refused because this node went on without it. It holds little
 // in memory, whatever the size.
 func (n *Node) ReceiveSnapshot(ctx context.Context, header []byte, body io.Reader) error {
-	m, err := readSnapshotHeader(header)
+	m, format, err := readSnapshotHeader(header)
+	if err == nil {
+		err = n.store.Understands(format)
+	}
 	if err != nil {
 		return err
 	}
 	if _, ok := n.core.members[m.Group]; !ok {
 		return errSnapshot("a snapshot of a group there is not")
 	}
-	in := &incoming{message: m, done: make(chan error, 1),
+	in := &incoming{message: m, format: format, done: make(chan error, 1),
 		dir: n.store.FS().PathJoin(n.store.Dir(), incomingDir, fmt.Sprintf("%d-%d", m.Group, n.received.Add(1)))}
 	fs := n.store.FS()
 	defer func() { _ = fs.RemoveAll(in.dir) }()
@@ -155,7 +160,8 @@ func (c *core) restore(m *member, s *raftpb.Snapshot, f *flight) error {
 	l.hard.Commit = new(max(l.hard.GetCommit(), at.index))
 	m.sole, m.opened, m.restored = m.alone(l.members), false, true
 	f.installs = append(f.installs, install{m, in})
-	return nil
+	// The batch is synced before the tables come in.
+	return c.store.AdoptFormat(f.batch, in.format)
 }
 
 // refuseSnapshot answers a snapshot that Raft had no use for.

@@ -38,7 +38,7 @@ func (n *simNode) stream(m Message) {
 		}
 		var body bytes.Buffer
 		view := snapshotView(n.store, m.Group)
-		header, err := snapshotHeader(view, m)
+		header, err := snapshotHeader(view, n.store.Format(), m)
 		if err == nil {
 			err = writeRows(&body, view, m.Group)
 		}
@@ -66,7 +66,7 @@ func (n *simNode) stream(m Message) {
 }
 
 func (n *simNode) receive(header, body []byte, report func(error)) {
-	m, err := readSnapshotHeader(header)
+	m, _, err := readSnapshotHeader(header)
 	if err != nil {
 		report(err)
 		return

@@ -17,8 +17,8 @@ import (
 )
 
 // A snapshot is everything a group owns at one applied index, what it has applied
-// and its members included. On the wire it is a header, group16 and the Raft
-// message that announces it, and a body of rows in order:
+// and its members included. On the wire it is a header, group16, the format32 of the
+// rows and the Raft message that announces it, and a body of rows in order:
 //
 //	uvarint key length, key, uvarint value length, value; ends with a length of 0
 //
@@ -55,7 +55,8 @@ func (n *Node) streamSnapshot(ctx context.Context, m Message) error {
 		return ctx.Err()
 	}
 	view := snapshotView(n.store, m.Group)
-	header, err := snapshotHeader(view, m)
+	// After the view: nothing in it is of a newer format than the store has now.
+	header, err := snapshotHeader(view, n.store.Format(), m)
 	if err != nil {
 		return errors.Join(err, view.Close())
 	}
@@ -76,8 +77,9 @@ func snapshotView(s *persistence.Store, g chat.Group) pebble.Reader {
 	return s.DB().NewEventuallyFileOnlySnapshot([]pebble.KeyRange{{Start: start, End: end}})
 }
 
-// snapshotHeader is the announcement of what view holds of a group.
-func snapshotHeader(view pebble.Reader, m Message) ([]byte, error) {
+// snapshotHeader is the announcement of what view holds of a group, nothing of it of a
+// newer format than v.
+func snapshotHeader(view pebble.Reader, v persistence.FormatVersion, m Message) ([]byte, error) {
 	applied, err := viewRow(view, persistence.AppendApplied(nil, m.Group))
 	if err != nil {
 		return nil, err
@@ -93,19 +95,19 @@ func snapshotHeader(view pebble.Reader, m Message) ([]byte, error) {
 	at := readPlace(applied)
 	msg := proto.Clone(m.Message).(*raftpb.Message)
 	msg.Snapshot = &raftpb.Snapshot{Metadata: &raftpb.SnapshotMetadata{ConfState: &c, Index: &at.index, Term: &at.term}}
-	header := binary.BigEndian.AppendUint16(nil, uint16(m.Group))
+	header := binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint16(nil, uint16(m.Group)), uint32(v))
 	return proto.MarshalOptions{}.MarshalAppend(header, msg)
 }
 
-func readSnapshotHeader(header []byte) (Message, error) {
-	if len(header) < 2 {
-		return Message{}, errSnapshot("the header of a snapshot is cut")
+func readSnapshotHeader(header []byte) (Message, persistence.FormatVersion, error) {
+	if len(header) < 6 {
+		return Message{}, 0, errSnapshot("the header of a snapshot is cut")
 	}
 	m := Message{Group: chat.Group(binary.BigEndian.Uint16(header)), Message: new(raftpb.Message)}
-	if proto.Unmarshal(header[2:], m.Message) != nil || m.GetType() != raftpb.MsgSnap || raft.IsEmptySnap(m.GetSnapshot()) {
-		return Message{}, errSnapshot("the header of a snapshot is unreadable")
+	if proto.Unmarshal(header[6:], m.Message) != nil || m.GetType() != raftpb.MsgSnap || raft.IsEmptySnap(m.GetSnapshot()) {
+		return Message{}, 0, errSnapshot("the header of a snapshot is unreadable")
 	}
-	return m, nil
+	return m, persistence.FormatVersion(binary.BigEndian.Uint32(header[2:])), nil
 }
 
 func viewRow(view pebble.Reader, key []byte) ([]byte, error) {
