@@ -65,7 +65,7 @@ func (s *Server) openCluster(ctx context.Context) error {
 		if len(s.opt.Seeds) > 0 || s.opt.Found {
 			return usageError(errors.New("--join and --found need cluster.cert_file, cluster.key_file and cluster.ca_file; chumi cluster init makes them"))
 		}
-		return serveAlone(s.store, s.opt.Log, s.metrics)
+		return serveAlone(c, s.store, s.opt.Log, s.metrics)
 	}
 	credentials, err := peer.OpenCredentials(peer.CredentialOptions{CertFile: c.Cluster.CertFile, KeyFile: c.Cluster.KeyFile,
 		CAFile: c.Cluster.CAFile, Metrics: &s.metrics.Peer, Log: s.opt.Log})
@@ -77,7 +77,8 @@ func (s *Server) openCluster(ctx context.Context) error {
 		advertise = s.peerAddr.Addr().String()
 	}
 	s.node, err = cluster.Open(ctx, cluster.Options{Credentials: credentials, Listener: s.peerAddr, Advertise: advertise,
-		Seeds: s.opt.Seeds, Found: s.opt.Found, Store: s.store, Metrics: s.metrics, Log: s.opt.Log, LogLen: uint64(c.Cluster.LogEntries), Warnings: c.warnings()})
+		Seeds: s.opt.Seeds, Found: s.opt.Found, Store: s.store, Metrics: s.metrics, Log: s.opt.Log, LogLen: uint64(c.Cluster.LogEntries),
+		KeepFormat: c.Engine.KeepFormat, Beyond: s.opt.Beyond, Warnings: c.warnings()})
 	if err != nil {
 		return err
 	}

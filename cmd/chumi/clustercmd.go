@@ -27,7 +27,7 @@ takes them up without a restart.
 The other commands talk to the ops listener of a running node, any one will do.`,
 		Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	cmd.AddCommand(c.clusterInitCommand(), c.clusterCACommand(), c.clusterCertCommand(),
-		c.clusterStatusCommand(), c.clusterAddCommand(), c.clusterRemoveCommand(), c.clusterTransferCommand(), c.clusterRebalanceCommand())
+		c.clusterStatusCommand(), c.clusterAddCommand(), c.clusterRemoveCommand(), c.clusterTransferCommand(), c.clusterRebalanceCommand(), c.clusterFinalizeCommand())
 	return cmd
 }
 

@@ -180,3 +180,23 @@ func (c *cli) clusterRebalanceCommand() *cobra.Command {
 			return err
 		})
 }
+
+func (c *cli) clusterFinalizeCommand() *cobra.Command {
+	return c.operatorCommand("finalize", "Let the cluster write the newest format that all its nodes know",
+		`After an upgrade the nodes go on writing the format of before, so that each can go back
+to the version of before. finalize ends that, once every node runs a version that knows
+the newer format: from then on the older version is refused, by the data directory and
+by the other nodes. It is refused while a node does not know the format or does not
+answer. Where there is nothing to finalize it does nothing.`, nil,
+		func(_ *cobra.Command, o operator) error {
+			if _, err := o.request(fasthttp.MethodPost, "/cluster/finalize"); err != nil {
+				return err
+			}
+			s, err := o.status()
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintln(c.stdout, s.FormatLine())
+			return err
+		})
+}

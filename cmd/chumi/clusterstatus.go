@@ -102,7 +102,7 @@ func groupName(g chat.Group) string {
 
 func printStatus(w io.Writer, s *cluster.Status) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "cluster %s, as node %d sees it\n\n%-6s%-24s%-9s%s\n", s.Cluster, s.Node, "node", "address", "state", "leads")
+	fmt.Fprintf(&b, "cluster %s, as node %d sees it\n%s\n\n%-6s%-24s%-9s%-9s%s\n", s.Cluster, s.Node, s.FormatLine(), "node", "address", "state", "formats", "leads")
 	for _, n := range s.Nodes {
 		state := "up"
 		switch {
@@ -111,7 +111,7 @@ func printStatus(w io.Writer, s *cluster.Status) error {
 		case !n.Live:
 			state = "DOWN"
 		}
-		fmt.Fprintf(&b, "%-6d%-24s%-9s%d\n", n.ID, n.Addr, state, n.Leads)
+		fmt.Fprintf(&b, "%-6d%-24s%-9s%-9s%d\n", n.ID, n.Addr, state, formatsWord(n), n.Leads)
 	}
 	fmt.Fprintf(&b, "\n%-7s%-8s%-7s%-10s%-15s%-12s%s\n", "group", "leader", "term", "applied", "voters", "learners", "on its way")
 	for _, g := range s.Groups {
@@ -126,6 +126,14 @@ func printStatus(w io.Writer, s *cluster.Status) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// formatsWord is what a node's build can write, "-" when it did not say.
+func formatsWord(n cluster.NodeState) string {
+	if !n.Live {
+		return "-"
+	}
+	return n.Formats.Oldest.String() + "-" + n.Formats.Newest.String()
 }
 
 func words(ids []chat.NodeID) string {

@@ -164,6 +164,7 @@ type EngineConfig struct {
 	DiskFreeMin  int           `koanf:"disk_free_min" rule:"optional" doc:"Free bytes of the data directory's disk below which webhooks are answered 503; 0 switches the reserve off."`
 	CacheBytes   int           `koanf:"cache_bytes" doc:"Block cache of the store in bytes."`
 	DrainTimeout time.Duration `koanf:"drain_timeout" doc:"Time a stop may take before what is left is cut; everything acknowledged is durable already."`
+	KeepFormat   bool          `koanf:"keep_format" doc:"A node in no cluster goes on writing the format its data directory has, so that the version before can have it back; without it, the node finalizes at its start. Nodes of a cluster wait for chumi cluster finalize in any case."`
 }
 
 // KeysConfig says where the key-encryption key is.

@@ -305,6 +305,10 @@ func TestDoctor_Cluster(t *testing.T) {
 	found(t, list, "certificate", levelOK, "node 1 of cluster chumi")
 	found(t, list, "peer", levelOK, "node 2", "answers")
 	found(t, list, "groups", levelOK, "are led")
+	found(t, list, "format", levelOK, "format 6, the newest")
+	if code, out, errs := ran(t, "cluster", "finalize", "--ops-addr", c.nodes[2].ops); code != exitOK || out != "format 6\n" {
+		t.Errorf("finalize where there is nothing to: %d %s%s", code, out, errs)
+	}
 	found(t, d.settings(t.Context()), "config", levelWarn, "bucket")
 	addr := c.nodes[2].peer()
 	c.stop(2)

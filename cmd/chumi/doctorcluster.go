@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/cmd/chumi/cluster"
 	"github.com/chumiai/chumi/metrics"
 	"github.com/chumiai/chumi/persistence"
 	"github.com/chumiai/chumi/transport/peer"
@@ -72,6 +73,7 @@ func (d *doctor) cluster() (list []finding) {
 		}
 		list = append(list, okay("peer", "node %d at %s answers", n.ID, n.Addr))
 	}
+	list = append(list, formatFinding(s))
 	unled, short := 0, 0
 	for _, g := range s.Groups {
 		if g.Leader == 0 {
@@ -90,6 +92,18 @@ func (d *doctor) cluster() (list []finding) {
 		list = append(list, okay("groups", "all %d groups are led and where they shall be", len(s.Groups)))
 	}
 	return list
+}
+
+// formatFinding is whether an upgrade is finished.
+func formatFinding(s *cluster.Status) finding {
+	switch line := s.FormatLine(); {
+	case s.FormatNext == 0:
+		return okay("format", "%s, the newest that the nodes know", line)
+	case len(s.FormatLacking) > 0:
+		return warn("format", "go on with the upgrade: docs/operations.md, Upgrading", "%s", line)
+	default:
+		return warn("format", "chumi cluster finalize, when nobody wants to go back to the version of before", "%s", line)
+	}
 }
 
 // peers knocks at the ports of the members that a stopped node's store knows of.

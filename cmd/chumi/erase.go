@@ -37,7 +37,7 @@ Exports made before are not reached.`,
 			if err != nil {
 				return err
 			}
-			if err := serveAlone(s, newLog(c.stderr, loaded.Config.Log), metrics.New(nil)); err != nil {
+			if err := serveAlone(&loaded.Config, s, newLog(c.stderr, loaded.Config.Log), metrics.New(nil)); err != nil {
 				return errors.Join(err, s.Close())
 			}
 			done, err := s.Erase(cmd.Context(), chat.TenantID(tenant), chat.ContactID(contact))

@@ -196,7 +196,7 @@ func (r *restored) eraseAgain(ctx context.Context, list []persistence.Tombstone,
 	if err != nil {
 		return 0, err
 	}
-	if err = serveAlone(s, o.Logger, metrics.New(nil)); err == nil {
+	if err = serveAlone(r.config, s, o.Logger, metrics.New(nil)); err == nil {
 		n, err = s.EraseAgain(ctx, list)
 	}
 	return n, errors.Join(err, s.Close())

@@ -36,6 +36,9 @@ type ServerOptions struct {
 	// Seeds are peer addresses of a cluster to join, Found makes a new one.
 	Seeds []string
 	Found bool
+	// Beyond is told when the cluster writes a format that this build does not know:
+	// the node must end. Can be nil.
+	Beyond func(error)
 	// Simulator is what `chumi dev` puts beside the engine; nil otherwise. Its
 	// model answers instead of the configured one, labelled as simulated.
 	Simulator *simulators
@@ -135,7 +138,8 @@ const (
 )
 
 // awaitLeaders returns when every group has a leader that this node knows of, so
-// that what is posted to it can be made durable; or with the cause of ctx's end.
+// that what is posted to it can be made durable, and this node knows what was decided
+// for the cluster while it was down; or with the cause of ctx's end.
 func (s *Server) awaitLeaders(ctx context.Context) error {
 	if s.node == nil {
 		return nil
@@ -143,7 +147,7 @@ func (s *Server) awaitLeaders(ctx context.Context) error {
 	told := time.Now()
 	for {
 		unled := len(s.node.Unled())
-		if unled == 0 {
+		if unled == 0 && s.node.Refresh(ctx) == nil {
 			return nil
 		}
 		if time.Since(told) >= leadersTell {

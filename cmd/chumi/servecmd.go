@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -48,10 +49,13 @@ Without assistant.base_url or assistant.api_key, messages are handed to people.`
 // error.
 func (c *cli) serve(ctx context.Context, o ServerOptions, started func(*Server)) error {
 	tuneRuntime()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	o.Beyond = giveUp
 	s, err := NewServer(ctx, o)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil
+			return ended(ctx)
 		}
 		return err
 	}
@@ -76,11 +80,12 @@ func (c *cli) serve(ctx context.Context, o ServerOptions, started func(*Server))
 		case <-ctx.Done():
 			o.Log.Info("stopping")
 			c.notify(o.Log, notifyStopping)
+			err = ended(ctx)
 		case err = <-s.Failed():
 			err = fmt.Errorf("a listener failed: %w", err)
 		}
 	} else if ctx.Err() != nil {
-		err = nil
+		err = ended(ctx)
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.Config.Engine.DrainTimeout)
 	defer cancel()
@@ -88,6 +93,14 @@ func (c *cli) serve(ctx context.Context, o ServerOptions, started func(*Server))
 		err = stopErr
 	}
 	return err
+}
+
+// ended is why ctx ended, nil for a stop that was asked for.
+func ended(ctx context.Context) error {
+	if why := context.Cause(ctx); !errors.Is(why, context.Canceled) {
+		return why
+	}
+	return nil
 }
 
 // notify tells the service manager; a serving engine does not end because of it.

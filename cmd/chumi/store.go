@@ -66,8 +66,9 @@ func openStore(c *Config, log *slog.Logger, m *metrics.Set) (*persistence.Store,
 }
 
 // serveAlone makes a store take commits on a node that is in no cluster. The data
-// of a cluster is refused: alone, this node must not decide anything.
-func serveAlone(s *persistence.Store, log *slog.Logger, m *metrics.Set) error {
+// of a cluster is refused: alone, this node must not decide anything. But for
+// engine.keep_format it is finalized: no other node must know the format.
+func serveAlone(c *Config, s *persistence.Store, log *slog.Logger, m *metrics.Set) error {
 	known, err := persistence.ReadMembership(s)
 	if err != nil {
 		return err
@@ -75,6 +76,12 @@ func serveAlone(s *persistence.Store, log *slog.Logger, m *metrics.Set) error {
 	if known.Cluster.ID != "" {
 		return usageError(errors.New("the data directory belongs to a node of cluster " + known.Cluster.ID +
 			": set cluster.cert_file, cluster.key_file and cluster.ca_file"))
+	}
+	if !c.Engine.KeepFormat {
+		err = s.Finalize()
+	}
+	if err := errors.Join(err, s.Writable()); err != nil {
+		return err
 	}
 	_, err = replica.Start(s, replica.Options{Logger: log, Metrics: &m.Journal})
 	return err

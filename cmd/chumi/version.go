@@ -24,15 +24,17 @@ type buildInfo struct {
 	Time     string `json:"time,omitempty"`
 	Go       string `json:"go"`
 	Platform string `json:"platform"`
-	// Format is what this build writes to disk: nodes of another one are refused.
-	Format persistence.FormatVersion `json:"format"`
+	// Format is the newest format that this build knows, FormatOldest the oldest one
+	// that it can write.
+	Format       persistence.FormatVersion `json:"format"`
+	FormatOldest persistence.FormatVersion `json:"format_oldest"`
 	// Torture is true in a build that can kill itself; never run one for real.
 	Torture bool `json:"torture"`
 }
 
 func readBuild() buildInfo {
 	out := buildInfo{Version: release, Commit: "unknown", Go: runtime.Version(),
-		Platform: runtime.GOOS + "/" + runtime.GOARCH, Format: persistence.FormatNewest, Torture: failpoint.Armed}
+		Platform: runtime.GOOS + "/" + runtime.GOARCH, Format: persistence.FormatNewest, FormatOldest: persistence.FormatOldest, Torture: failpoint.Armed}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		out.read(info)
 	}
@@ -64,7 +66,7 @@ func (c *cli) versionCommand() *cobra.Command {
 			if asJSON {
 				return json.NewEncoder(c.stdout).Encode(b)
 			}
-			_, err := fmt.Fprintf(c.stdout, "chumi %s (commit %.12s, format %d, %s, %s)\n", b.Version, b.Commit, b.Format, b.Go, b.Platform)
+			_, err := fmt.Fprintf(c.stdout, "chumi %s (commit %.12s, formats %d to %d, %s, %s)\n", b.Version, b.Commit, b.FormatOldest, b.Format, b.Go, b.Platform)
 			return err
 		}}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")

@@ -52,6 +52,9 @@ func (t *Transport) Call(ctx context.Context, node chat.NodeID, req *fasthttp.Re
 		again := l.used && !req.IsBodyStream()
 		req.Header.Set(formatHeader, t.format())
 		if err = l.exchange(ctx, t.o.CallBodyMax, req, resp, r.calls.done); err == nil || !again || !NotSent(err) || ctx.Err() != nil {
+			if err == nil {
+				t.heard(node, resp)
+			}
 			return err
 		}
 	}
@@ -71,10 +74,14 @@ func (t *Transport) CallAddr(ctx context.Context, addr string, req *fasthttp.Req
 	}
 	go func() { l.first <- l.listen() }()
 	req.Header.Set(formatHeader, t.format())
-	return l.node, l.exchange(ctx, t.o.CallBodyMax, req, resp, func(l *lane, _ bool) {
+	err = l.exchange(ctx, t.o.CallBodyMax, req, resp, func(l *lane, _ bool) {
 		l.unhook()
 		l.cut()
 	})
+	if err == nil {
+		t.heard(l.node, resp)
+	}
+	return l.node, err
 }
 
 // ready says why no call can be made.

@@ -176,6 +176,7 @@ func (t *Transport) serveCall(ctx *fasthttp.RequestCtx) {
 	if err := t.otherFormat(c.node, string(ctx.Request.Header.Peek(formatHeader))); err != nil {
 		t.refused(err, ctx.RemoteAddr(), c.node)
 		refuse(ctx, fasthttp.StatusConflict, err)
+		ctx.Response.Header.Set(formatHeader, t.format())
 		return
 	}
 	defer func() {

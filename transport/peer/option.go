@@ -104,9 +104,9 @@ type Options struct {
 	// node that was removed keeps its certificate. It must not block. Can be nil:
 	// then each node of the cluster is.
 	Admit func(node chat.NodeID) bool
-	// Format is what nodes must write alike, a number of the caller's: a stream or a
-	// call of a node with another one is refused. 0 asks for nothing.
-	Format uint32
+	// Formats is what the build can write: a stream or a call of a node that has no
+	// part in it is refused.
+	Formats Formats
 	// MailTypes are the full names of the protobuf messages that actors of
 	// different nodes may send one another, in both directions. Each must be
 	// registered in this binary, and none may be one of protoactor's own that

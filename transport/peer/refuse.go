@@ -29,7 +29,7 @@ const (
 	ReasonHandshake     Reason = "handshake"      // any other failure before the first byte
 	ReasonNotAdmitted   Reason = "not_admitted"   // Options.Admit said no
 	ReasonTooMany       Reason = "too_many"       // more connections or snapshots than allowed
-	ReasonFormat        Reason = "format"         // a binary that writes another format
+	ReasonFormat        Reason = "format"         // a binary that cannot write what is written
 	// Of streams.
 	ReasonOversized     Reason = "oversized"
 	ReasonMalformed     Reason = "malformed"

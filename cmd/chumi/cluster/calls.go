@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/persistence"
 	"github.com/chumiai/chumi/persistence/recordpb"
 )
 
@@ -63,7 +64,7 @@ func (n *Node) serveCall(from chat.NodeID, ctx *fasthttp.RequestCtx) {
 	case path == pathJoin && ctx.IsPost():
 		n.serveJoin(from, ctx)
 	case path == pathStatus && ctx.IsGet():
-		answerJSON(ctx, n.replica.Status())
+		answerJSON(ctx, n.report())
 	case strings.HasPrefix(path, pathPropose) && ctx.IsPost():
 		n.servePropose(ctx, path[len(pathPropose):])
 	case strings.HasPrefix(path, pathDeliver) && ctx.IsPost():
@@ -102,6 +103,10 @@ func (n *Node) servePropose(ctx *fasthttp.RequestCtx, group string) {
 	var c recordpb.Commit
 	if !ok || proto.Unmarshal(bytes.Clone(ctx.PostBody()), &c) != nil || c.GetEpoch() != 0 {
 		refuse(ctx, fasthttp.StatusBadRequest, "not a plain write of a group of this cluster")
+		return
+	}
+	if err := n.opt.Store.Understands(persistence.FormatOf(&c)); err != nil {
+		refuse(ctx, fasthttp.StatusConflict, err.Error())
 		return
 	}
 	if n.replica.Leader(g) != n.self {

@@ -73,10 +73,10 @@ func (n *Node) outstayed(d *persistence.Directory) bool {
 
 // leave gives up groups that this node shall not have and, as their leaders say, is
 // no member of any more.
-func (n *Node) leave(d *persistence.Directory, reports map[chat.NodeID][]replica.Status) {
+func (n *Node) leave(d *persistence.Directory, reports map[chat.NodeID]report) {
 	places := placesOf(d)
 	for from, report := range reports {
-		for _, s := range report {
+		for _, s := range report.Groups {
 			p, planned := places[s.Group]
 			if s.Leader != from || from == n.self || !planned || p.Names(n.self) {
 				continue
@@ -119,7 +119,7 @@ func (n *Node) strange(d *persistence.Directory) bool {
 }
 
 // strikeOff removes nodes from the directory that have left every group.
-func (n *Node) strikeOff(d *persistence.Directory, s *Status, reports map[chat.NodeID][]replica.Status) {
+func (n *Node) strikeOff(d *persistence.Directory, s *Status, reports map[chat.NodeID]report) {
 	for _, m := range d.Nodes() {
 		if !m.Leaving || !leaves(s, reports, m.ID) {
 			continue

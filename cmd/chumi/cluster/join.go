@@ -26,6 +26,8 @@ type joinRequest struct {
 	// Key is the fingerprint of its key-encryption key, Groups how many its store has.
 	Key    string `json:"key"`
 	Groups int    `json:"groups"`
+	// Formats is what its build can write.
+	Formats persistence.Formats `json:"formats"`
 }
 
 // joinAnswer lists the members by number.
@@ -53,7 +55,7 @@ func (n *Node) join(ctx context.Context, known persistence.Membership) (map[chat
 		return nil, chat.E("cluster.Join", chat.KindInvalid,
 			"the data directory holds the data of a node that was alone: found a cluster with it, without --join, or join with an empty one", nil)
 	}
-	body, err := json.Marshal(joinRequest{Addr: n.opt.Advertise, Store: s.Identity(), Cluster: known.Cluster.Founding, Key: s.KeyFingerprint(), Groups: s.Groups()})
+	body, err := json.Marshal(joinRequest{Addr: n.opt.Advertise, Store: s.Identity(), Cluster: known.Cluster.Founding, Key: s.KeyFingerprint(), Groups: s.Groups(), Formats: s.Formats()})
 	if err != nil {
 		return nil, err
 	}
@@ -138,6 +140,10 @@ func (n *Node) serveJoin(from chat.NodeID, ctx *fasthttp.RequestCtx) {
 		return
 	}
 	err = d.Change(wait, func(c *persistence.Change) error {
+		// Here, so that no finalize comes between.
+		if err := writes(c, from, r.Formats); err != nil {
+			return err
+		}
 		if err := c.PutNode(persistence.Node{ID: from, Addr: r.Addr, Store: r.Store}); err != nil {
 			return err
 		}

@@ -57,7 +57,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	n.leaders = newLeaders(n.self, n.ownLeader, n.holders)
 	var err error
 	n.transport, err = peer.New(peer.Options{
-		Credentials: o.Credentials, Format: uint32(persistence.FormatNewest), Metrics: &o.Metrics.Peer, Log: o.Log,
+		Credentials: o.Credentials, Formats: n.formats(), Metrics: &o.Metrics.Peer, Log: o.Log,
 		Receive: n.receive, Unreachable: n.unreachable, Snapshot: n.snapshot, Admit: n.admits,
 		MailTypes: []string{"chumi.mail.Mail"}, Calls: n.serveCall, OpenPaths: []string{pathJoin},
 	})
@@ -103,6 +103,14 @@ func (n *Node) open(ctx context.Context) error {
 	if known.Cluster.ID == "" && len(o.Seeds) == 0 && !n.founds() {
 		return chat.E("cluster.Open", chat.KindInvalid, "this node has data and no cluster: one that was alone is node 1 and needs that certificate, "+
 			"one that has not finished joining is started with --join", nil)
+	}
+	if len(o.Seeds) == 0 && known.Cluster.ID == "" && !o.KeepFormat {
+		if err := o.Store.Finalize(); err != nil {
+			return err
+		}
+	}
+	if err := o.Store.Writable(); err != nil {
+		return err
 	}
 	o.Store.Serve(&forwarder{n})
 	n.transport.SetPeers(peers)

@@ -16,7 +16,7 @@ import (
 const operateTimeout = answerTimeout
 
 // Operate serves /cluster on the operator's listener: GET for the status, and POST
-// to /cluster/add, remove, transfer and rebalance.
+// to /cluster/add, remove, transfer, rebalance and finalize.
 func (n *Node) Operate(ctx *fasthttp.RequestCtx) {
 	wait, cancel := context.WithTimeout(n.life, operateTimeout)
 	defer cancel()
@@ -31,11 +31,11 @@ func (n *Node) Operate(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	operation := map[string]func(context.Context, *fasthttp.Args) error{
-		"/cluster/add": n.add, "/cluster/remove": n.remove, "/cluster/transfer": n.handOver, "/cluster/rebalance": n.rebalance,
+		"/cluster/add": n.add, "/cluster/remove": n.remove, "/cluster/transfer": n.handOver, "/cluster/rebalance": n.rebalance, "/cluster/finalize": n.finalize,
 	}[path]
 	switch {
 	case operation == nil:
-		refuse(ctx, fasthttp.StatusNotFound, "there are /cluster and, to POST to, /cluster/add, remove, transfer and rebalance")
+		refuse(ctx, fasthttp.StatusNotFound, "there are /cluster and, to POST to, /cluster/add, remove, transfer, rebalance and finalize")
 	case edge.Operates(ctx, "POST changes the cluster"):
 		if err := operation(wait, ctx.QueryArgs()); err != nil {
 			refuse(ctx, edge.OperatorStatus(err), err.Error())

@@ -24,7 +24,8 @@ const (
 	callTimeout = 2 * time.Second
 )
 
-// Options is what a Node needs. All but Seeds, Found, LogLen, Warnings, Tend and Spread are
+// Options is what a Node needs. All but Seeds, Found, LogLen, KeepFormat, Beyond, Warnings,
+// Tend and Spread are
 // required.
 type Options struct {
 	// Credentials prove this node; its number is in its certificate.
@@ -46,6 +47,13 @@ type Options struct {
 	// LogLen is how many applied entries each group keeps for nodes that are
 	// behind; 0 means the replica's default.
 	LogLen uint64
+	// KeepFormat lets a founder's store keep its format rather than have the newest that
+	// this build knows.
+	KeepFormat bool
+	// Beyond is told when another member writes a format that this build does not know:
+	// this node has no place among them and must end. It must not block, and may be told
+	// again. Can be nil.
+	Beyond func(error)
 	// Warnings is what an operator should know of this node's configuration. Can be
 	// nil.
 	Warnings []string

@@ -17,6 +17,12 @@ type Status struct {
 	Cluster string      `json:"cluster"`
 	Node    chat.NodeID `json:"node"`
 	Nodes   []NodeState `json:"nodes"`
+	// Format is the active format; FormatNext is the newest one that any node knows,
+	// when that is above it: what finalize moves to.
+	Format     persistence.FormatVersion `json:"format"`
+	FormatNext persistence.FormatVersion `json:"format_next,omitempty"`
+	// FormatLacking names the nodes that do not know FormatNext, or do not answer.
+	FormatLacking []chat.NodeID `json:"format_lacking,omitempty"`
 	// Groups are by number; the metadata group comes last, with the number 65535.
 	Groups []GroupState `json:"groups"`
 	// Warnings is what an operator should know of the answering node's configuration.
@@ -32,6 +38,10 @@ type NodeState struct {
 	Live bool `json:"live"`
 	// Leads counts the groups it leads.
 	Leads int `json:"leads"`
+	// Format is what is active as far as the node knows, Formats what its build can
+	// write; zero for one that did not answer.
+	Format  persistence.FormatVersion `json:"format"`
+	Formats persistence.Formats       `json:"formats"`
 }
 
 // GroupState is a group by the account of its leader, or of who knows most where
@@ -53,21 +63,33 @@ type GroupState struct {
 	Behind map[chat.NodeID]uint64 `json:"behind,omitempty"`
 }
 
+// report is what one node knows.
+type report struct {
+	Format  persistence.FormatVersion `json:"format"`
+	Formats persistence.Formats       `json:"formats"`
+	Groups  []replica.Status          `json:"groups"`
+}
+
+// report is this node's.
+func (n *Node) report() report {
+	return report{n.opt.Store.Format(), n.opt.Store.Formats(), n.replica.Status()}
+}
+
 // collect asks all members what they know of the groups; one that does not answer
 // is missing.
-func (n *Node) collect(ctx context.Context, d *persistence.Directory) map[chat.NodeID][]replica.Status {
+func (n *Node) collect(ctx context.Context, d *persistence.Directory) map[chat.NodeID]report {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	reports := map[chat.NodeID][]replica.Status{n.self: n.replica.Status()}
+	reports := map[chat.NodeID]report{n.self: n.report()}
 	for _, m := range d.Nodes() {
 		if m.ID == n.self {
 			continue
 		}
 		wg.Go(func() {
 			status, text, err := n.call(ctx, m.ID, fasthttp.MethodGet, pathStatus, nil)
-			var r []replica.Status
+			var r report
 			if err != nil || status != fasthttp.StatusOK || json.Unmarshal(text, &r) != nil {
 				return
 			}
@@ -92,13 +114,13 @@ func (n *Node) Status(ctx context.Context) (*Status, error) {
 // gather makes one status of what the members say: of two accounts of a group the
 // one of the later term counts, in a term that of the leader, else the one that has
 // applied more.
-func (n *Node) gather(d *persistence.Directory, reports map[chat.NodeID][]replica.Status) *Status {
+func (n *Node) gather(d *persistence.Directory, reports map[chat.NodeID]report) *Status {
 	known, _ := d.Cluster()
 	s := &Status{Cluster: known.ID, Node: n.self, Warnings: n.opt.Warnings}
 	best := map[chat.Group]GroupState{}
 	unshredded := map[chat.Group]map[chat.NodeID]int{}
 	for id, report := range reports {
-		for _, r := range report {
+		for _, r := range report.Groups {
 			if r.Unshredded > 0 {
 				if unshredded[r.Group] == nil {
 					unshredded[r.Group] = map[chat.NodeID]int{}
@@ -140,9 +162,12 @@ func (n *Node) gather(d *persistence.Directory, reports map[chat.NodeID][]replic
 		s.Groups = append(s.Groups, state)
 	}
 	for _, m := range d.Nodes() {
-		_, live := reports[m.ID]
-		s.Nodes = append(s.Nodes, NodeState{ID: m.ID, Addr: m.Addr, Leaving: m.Leaving, Live: live, Leads: led[m.ID]})
+		r, live := reports[m.ID]
+		s.Nodes = append(s.Nodes, NodeState{ID: m.ID, Addr: m.Addr, Leaving: m.Leaving, Live: live, Leads: led[m.ID],
+			Format: r.Format, Formats: r.Formats})
 	}
+	s.Format = known.Format
+	s.FormatNext, s.FormatLacking = next(s)
 	return s
 }
 
@@ -151,14 +176,14 @@ func (n *Node) gather(d *persistence.Directory, reports map[chat.NodeID][]replic
 //
 // A node may come back under the same number with an empty disk. Whoever had not
 // applied its removal by then would count it as the voter it was.
-func leaves(s *Status, reports map[chat.NodeID][]replica.Status, id chat.NodeID) bool {
+func leaves(s *Status, reports map[chat.NodeID]report, id chat.NodeID) bool {
 	for _, m := range s.Nodes {
 		if m.ID != id && !m.Live {
 			return false
 		}
 	}
 	for from, report := range reports {
-		for _, r := range report {
+		for _, r := range report.Groups {
 			if from != id && !r.Left(from) && !r.Left(id) {
 				return false
 			}
