@@ -2,17 +2,17 @@ package manifests
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
-// newer builds an engine that writes the next format: the same sources but for the
-// number.
+// newer builds an engine that knows another format as well: the same sources but for
+// the number.
 func (n *namespace) newer() string {
 	n.t.Helper()
 	file, err := filepath.Abs(filepath.Join(root, "persistence/format.go"))
@@ -43,62 +43,66 @@ func (n *namespace) newer() string {
 	return out
 }
 
-// TestCluster_UpgradesToAnotherFormat does what docs/operations.md says of a version
-// with another format, node after node: those of two formats are down to each other,
-// a majority of either goes on, and nothing that was acknowledged is missing.
+// TestCluster_UpgradesToAnotherFormat does what docs/operations.md says of an upgrade,
+// with a version that knows another format: node after node while the others go on, one
+// of them back to the version of before, and a finalize at the end. Nothing that was
+// acknowledged is missing, and no moment refuses what is posted to a node that is up.
 func TestCluster_UpgradesToAnotherFormat(t *testing.T) {
 	n := newNamespace(t, bootstrap)
 	older, newer := n.chumi, n.newer()
 	found, cluster := render(t, "overlays/found"), render(t, "overlays/cluster")
 	founder := n.begin(found, 1).ready()
-	second, third := n.begin(cluster, 2).ready(), n.begin(cluster, 3).ready()
+	pods := []*pod{founder, n.begin(cluster, 2).ready(), n.begin(cluster, 3).ready()}
 	n.whole(founder, 3)
-	took := func(p *pod, id, text string) {
+	var taken []string
+	took := func(text string) {
 		t.Helper()
-		if code := post(t, p.edge, id, text); code != http.StatusOK {
-			t.Errorf("%s was answered %d", text, code)
+		for _, p := range pods {
+			taken = append(taken, text+" by "+p.name)
+			if code := post(t, p.edge, fmt.Sprint("wamid.", len(taken)), taken[len(taken)-1]); code != http.StatusOK {
+				t.Errorf("%s was answered %d", taken[len(taken)-1], code)
+			}
 		}
 	}
-	took(founder, "wamid.1", "before")
-
-	founder.stop()
-	n.chumi = newer
-	first := n.begin(cluster, 1)
-	eventually(t, "the others refuse the first", func() bool {
-		return strings.Contains(second.said()+third.said(), "run the same version on both")
-	})
-	took(third, "wamid.2", "while one is ahead")
-	second.stop()
-	second = n.begin(cluster, 2)
-	first.ready()
-	second.ready()
-	took(first, "wamid.3", "while one is behind")
-	if code := post(t, third.edge, "wamid.4", "to the one behind"); code != http.StatusServiceUnavailable {
-		t.Errorf("the last one of the older format answers %d", code)
+	restart := func(i int, binary string) {
+		t.Helper()
+		pods[i-1].stop()
+		n.chumi = binary
+		pods[i-1] = n.begin(cluster, i).ready()
+		n.whole(pods[i-1], 3)
 	}
-	third.stop()
-	third = n.begin(cluster, 3).ready()
-	n.whole(third, 3)
-	took(third, "wamid.4", "to the one behind")
-	text := events(t, second.api)
-	for _, want := range []string{"before", "while one is ahead", "while one is behind", "to the one behind"} {
+	finalize := func() string {
+		t.Helper()
+		out, _ := exec.Command(newer, "cluster", "finalize", "--ops-addr", pods[0].ops).CombinedOutput()
+		return string(out)
+	}
+	took("before")
+	for _, step := range []struct {
+		pod    int
+		binary string
+	}{{1, newer}, {2, newer}, {2, older}, {2, newer}} {
+		restart(step.pod, step.binary)
+		took(fmt.Sprint("among two versions, ", len(taken)))
+		if said := finalize(); !strings.Contains(said, "node 3 knows formats up to") {
+			t.Errorf("finalize with an older node: %s", said)
+		}
+	}
+	restart(3, newer)
+	took("before it is finalized")
+	if said := finalize(); said != "format 1000\n" {
+		t.Errorf("finalize: %s", said)
+	}
+	took("after it was")
+	n.whole(pods[1], 3)
+	text := events(t, pods[1].api)
+	for _, want := range taken {
 		if strings.Count(text, `"`+want+`"`) != 1 {
 			t.Errorf("%q is not there once: %s", want, text)
 		}
 	}
-	third.stop()
+	pods[2].stop()
 	n.chumi = older
 	if said := n.begin(cluster, 3).refused(); !strings.Contains(said, "start the newer binary that wrote it") {
 		t.Errorf("the older version takes the newer format: %s", said)
-	}
-}
-
-// eventually waits for what another process is about to do.
-func eventually(t *testing.T, what string, so func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !so(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("it does not come about that %s", what)
-		}
 	}
 }
