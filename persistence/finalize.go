@@ -30,6 +30,9 @@ import (
 // this node knows. It never falls.
 func (s *Store) Format() FormatVersion { return FormatVersion(s.format.Load()) }
 
+// Format is the store's.
+func (d *Directory) Format() FormatVersion { return d.vault.store.Format() }
+
 // Formats is what this build can run under.
 func (s *Store) Formats() Formats { return s.opts.Formats }
 

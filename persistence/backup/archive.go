@@ -96,7 +96,7 @@ func WriteArchive(ctx context.Context, dst io.Writer, k Key, s ArchiveSource) (e
 		return end, err
 	}
 	w := archiveWriter{out: bufio.NewWriterSize(sealed, contentLen), tell: s.Progress}
-	m := ArchiveManifest{ID: NewID(s.Made), Tenant: s.Tenant, Made: s.Made.UTC(), Store: persistence.FormatNewest}
+	m := ArchiveManifest{ID: NewID(s.Made), Tenant: s.Tenant, Made: s.Made.UTC(), Store: s.Store.Format()}
 	w.json(partManifest, m)
 	sum := persistence.NewPieceSum()
 	err = s.Store.TenantPieces(ctx, s.Tenant, func(p persistence.Piece) error {
@@ -108,6 +108,9 @@ func WriteArchive(ctx context.Context, dst io.Writer, k Key, s ArchiveSource) (e
 		}
 		return w.err
 	})
+	if err == nil && s.Store.Format() != m.Store {
+		err = chat.E("backup.WriteArchive", chat.KindConflict, "the format was finalized meanwhile: export again", nil)
+	}
 	if err == nil && s.Media != nil {
 		err = w.media(ctx, s.Media, s.Tenant)
 	}
@@ -436,6 +439,10 @@ func (a *Archive) Import(ctx context.Context, o ImportOptions) (erased int, err 
 	state, err := persistence.ParseStateSum(a.End.State)
 	if err != nil {
 		return 0, a.damaged("the end", err)
+	}
+	if writes := o.Directory.Format(); a.Manifest.Store > writes {
+		return 0, chat.E("backup.Import", chat.KindConflict, fmt.Sprintf("archive %s is of a store of format %d, %d is written here: run chumi cluster finalize, or a node alone without engine.keep_format, first",
+			a.name, a.Manifest.Store, writes), nil)
 	}
 	i, err := o.Directory.Import(ctx, a.Manifest.ID, a.records, a.keys)
 	if err != nil {

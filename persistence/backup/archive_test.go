@@ -509,3 +509,23 @@ func TestArchive_ALateImportWritesNothing(t *testing.T) {
 		t.Error("a late import changed the tenant")
 	}
 }
+
+// TestArchive_WaitsForItsFormat: rows of a newer format must not come into a store where
+// nodes that do not know it still have a place.
+func TestArchive_WaitsForItsFormat(t *testing.T) {
+	from, _ := source(t)
+	to := settled(t, vfs.NewMem())
+	a, err := backup.OpenArchive(t.Context(), bytes.NewReader(from.export("acme")), "acme.archive", archiveKey, nil)
+	to.must(err)
+	if a.Manifest.Store != from.store.Format() {
+		t.Errorf("an archive of format %d", a.Manifest.Store)
+	}
+	a.Manifest.Store = to.store.Format() + 1
+	_, err = a.Import(t.Context(), backup.ImportOptions{Directory: to.directory})
+	if chat.KindOf(err) != chat.KindConflict || !strings.Contains(err.Error(), "format 7, 6 is written here: run chumi cluster finalize") {
+		t.Errorf("imported: %v", err)
+	}
+	if slices.ContainsFunc(to.directory.Tenants(), func(t chat.Tenant) bool { return t.ID == "acme" }) {
+		t.Error("something of the archive came in")
+	}
+}

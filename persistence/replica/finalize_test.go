@@ -168,7 +168,9 @@ func TestCluster_SnapshotHasTheFormat(t *testing.T) {
 	u.change(finalize)
 	for i := range 40 {
 		u.tell(fmt.Sprint("in the new format ", i))
-		u.change(func(c *persistence.Change) error { return c.PutTenant(chat.Tenant{ID: "acme", Name: fmt.Sprint("Acme ", i)}) })
+		u.change(func(c *persistence.Change) error {
+			return c.PutTenant(chat.Tenant{ID: "acme", Name: fmt.Sprint("Acme ", i)})
+		})
 	}
 	// A transport keeps this build from the others, see package peer; without one:
 	u.refused.Store(nil)
