@@ -16,6 +16,9 @@ import (
 // included.
 const residentBytesMax = 1200
 
+// hopAllocsMax bounds what one message allocates in the actors.
+const hopAllocsMax = 16
+
 // TestMemory_ResidentConversation measures heap per resident conversation. The
 // store is one that keeps nothing, so that only the actors are counted.
 func TestMemory_ResidentConversation(t *testing.T) {
@@ -98,33 +101,68 @@ func (s *blankStore) Locate(_ chat.TenantID, ch chat.ChannelID, a []chat.Address
 	return chat.Place{Conversation: id, Contact: chat.ContactID("ct_" + id.Body()), Missing: a}, nil
 }
 
-// BenchmarkDeliver_Hop is the cost of the actors alone: one message per
-// delivery, from the caller through router, tenant and conversation to a store
-// that answers at once, and back.
-func BenchmarkDeliver_Hop(b *testing.B) {
+// hop is the actors on a store that answers at once, and one message for each of a
+// thousand customers.
+func hop(t testing.TB) (*System, [][]chat.Inbound) {
+	t.Helper()
 	store := newBlankStore()
 	store.set.Assistant, store.remember = false, true
 	o := options(store.memStore, nil, &ledgerGraph{})
 	o.Journal, o.Index, o.Directory = store, store, store
 	s, err := New(o)
 	if err != nil {
-		b.Fatal(err)
+		t.Fatal(err)
 	}
-	if err := s.Start(b.Context()); err != nil {
-		b.Fatal(err)
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
 	}
-	const people = 1000
-	updates := make([][]chat.Inbound, people)
+	t.Cleanup(func() {
+		_ = s.Drain(context.WithoutCancel(t.Context()))
+		s.Stop()
+	})
+	updates := make([][]chat.Inbound, 1000)
 	for i := range updates {
 		updates[i] = []chat.Inbound{textFrom(fmt.Sprint(10_000+i), fmt.Sprint("wamid.", i), "hello there")}
 	}
+	return s, updates
+}
+
+// TestDeliver_AllocatesLittle holds one message's way through the actors to what it
+// takes now. The conversations are resident.
+func TestDeliver_AllocatesLittle(t *testing.T) {
+	if raced {
+		t.Skip("the race detector changes what is measured")
+	}
+	s, updates := hop(t)
+	i := 0
+	next := func() {
+		if err := s.Ingress().Deliver(t.Context(), "meta", updates[i%len(updates)]); err != nil {
+			t.Fatal(err)
+		}
+		i++
+	}
+	for range updates {
+		next()
+	}
+	n := testing.AllocsPerRun(2000, next)
+	t.Logf("%v allocations per message", n)
+	if n > hopAllocsMax {
+		t.Errorf("%v allocations per message, at most %v: -bench Deliver_Hop -memprofile shows what grew", n, hopAllocsMax)
+	}
+}
+
+// BenchmarkDeliver_Hop is the cost of the actors alone: one message per
+// delivery, from the caller through router, tenant and conversation to a store
+// that answers at once, and back.
+func BenchmarkDeliver_Hop(b *testing.B) {
+	s, updates := hop(b)
 	b.ReportAllocs()
 	b.SetParallelism(32)
 	began := cpuTime(b)
 	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for i := 0; pb.Next(); i++ {
-			if err := s.Ingress().Deliver(b.Context(), "meta", updates[i%people]); err != nil {
+			if err := s.Ingress().Deliver(b.Context(), "meta", updates[i%len(updates)]); err != nil {
 				b.Error(err)
 				return
 			}
@@ -132,8 +170,6 @@ func BenchmarkDeliver_Hop(b *testing.B) {
 	})
 	b.StopTimer()
 	b.ReportMetric(float64(cpuTime(b)-began)/float64(b.N), "cpu-ns/op")
-	_ = s.Drain(b.Context())
-	s.Stop()
 }
 
 // cpuTime is what this process has used so far.
