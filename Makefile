@@ -15,7 +15,7 @@ CRASH := Crash|PowerCut|Kill|Simulator
 CRASHING = $$(grep -rlE '^func Test[A-Za-z0-9_]*($(CRASH))' --include='*_test.go' . | xargs -n1 dirname | sort -u)
 
 .DEFAULT_GOAL := help
-.PHONY: help run build test race lint gofmt vet gen verify verify-gen verify-mod verify-deploy torture faults nemesis bench peers test-peers retrieval fuzz e2e screenshot alerts cluster clean
+.PHONY: help run build test race lint gofmt vet gen verify verify-gen verify-mod verify-deploy torture faults nemesis bench hotpath peers test-peers retrieval fuzz e2e screenshot alerts cluster clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -119,6 +119,19 @@ FLAGS ?=
 bench: build peers ## measure the engine, bare handlers and peers in the same run, at most 25 minutes; FLAGS=--quick takes 5
 	$(BIN)/chumi bench --within 25m --parts headline,reply,memory,peers --bounds pebble,pebble-tuned --warm 1s --measure 4s \
 		--out $(BIN)/bench $$(test ! -x $(BIN)/chumi-peers || echo --peers $(BIN)/chumi-peers) $(FLAGS)
+
+# What a message costs, part by part. benchstat tells what is noise; it is run in the
+# version named here, or as BENCHSTAT says, and where it is not to be had the figures
+# are written all the same.
+COUNT ?= 6
+BENCHSTAT ?= $(GO) run golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
+HOTPATH = CGO_ENABLED=0 $(GO) test -run '^$$' -benchmem -count $(COUNT)
+hotpath: ## measure allocations and processor time of a message COUNT times (default 6), and compare with docs/hotpath.txt
+	@mkdir -p $(BIN)
+	{ $(HOTPATH) -bench '^BenchmarkHotPath$$' -benchtime 50000x ./cmd/chumi && \
+	  $(HOTPATH) -bench '^Benchmark(Append|Bare)$$' -benchtime 50000x ./persistence && \
+	  $(HOTPATH) -bench '^Benchmark(Deliver_Hop|Handler|Decode_Text|Verify|Step_Message)$$' ./actors ./chat ./transport/meta ./transport/webhook; } > $(BIN)/hotpath.txt
+	@$(BENCHSTAT) docs/hotpath.txt $(BIN)/hotpath.txt || echo "benchstat is not to be had: $(BIN)/hotpath.txt is not compared" >&2
 
 # The peers are a module of their own; without its libraries the engine is measured
 # against bare handlers alone.
