@@ -2,7 +2,6 @@ package edge
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/valyala/fasthttp"
 
@@ -41,13 +40,7 @@ type Archives interface {
 func (o Ops) tenants(ctx *fasthttp.RequestCtx) {
 	path := string(ctx.Path())
 	if path == "/tenants" && ctx.IsGet() {
-		body, err := json.Marshal(o.Archives.State())
-		if err != nil {
-			plain(ctx, fasthttp.StatusInternalServerError, "")
-			return
-		}
-		ctx.SetContentType("application/json")
-		ctx.SetBody(append(body, '\n'))
+		tell(ctx, o.Archives.State())
 		return
 	}
 	if !Operates(ctx, "") {

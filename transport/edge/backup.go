@@ -65,16 +65,21 @@ type Restored interface {
 	Release(ctx context.Context) error
 }
 
+// tell answers with the state of a step.
+func tell(ctx *fasthttp.RequestCtx, s BackupState) {
+	body, err := json.Marshal(s)
+	if err != nil {
+		plain(ctx, fasthttp.StatusInternalServerError, "")
+		return
+	}
+	ctx.SetContentType("application/json")
+	ctx.SetBody(append(body, '\n'))
+}
+
 // backups serves /backup: GET for the state of the latest step, POST to begin one.
 func (o Ops) backups(ctx *fasthttp.RequestCtx) {
 	if ctx.IsGet() {
-		body, err := json.Marshal(o.Backups.State())
-		if err != nil {
-			plain(ctx, fasthttp.StatusInternalServerError, "")
-			return
-		}
-		ctx.SetContentType("application/json")
-		ctx.SetBody(append(body, '\n'))
+		tell(ctx, o.Backups.State())
 		return
 	}
 	if !Operates(ctx, "") {
