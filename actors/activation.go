@@ -238,10 +238,12 @@ func (a *activation) load(m *mail, out sink) error {
 		return nil
 	}
 	if !a.loaded {
+		began := a.core.opt.Clock.Now()
 		state, found, err := a.core.opt.Journal.Load(a.state.Tenant, a.state.ID)
 		if err != nil {
 			return err
 		}
+		a.core.met.Actors.Load.Observe(a.core.opt.Clock.Now().Sub(began).Seconds())
 		if found {
 			// These strings are shared with others; those of the store are not.
 			state.Tenant, state.ID = a.state.Tenant, a.state.ID

@@ -1,12 +1,14 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,13 +19,19 @@ import (
 // ScaleResult is what millions of stored conversations cost. Each has one message and is
 // held by people.
 type ScaleResult struct {
-	// Small and Large are the same load on conversations drawn from all that are stored,
-	// with few and with many stored. CPU and Acks are Large over Small, of the engine's
-	// CPU per message and of acknowledgements per second.
+	// Small and Large are the same load on as many conversations, with few and with many
+	// stored: in Small they are all there are, in Large they lie far apart among the rest.
+	// CPU and Acks are Large over Small, of the engine's CPU per message and of
+	// acknowledgements per second.
 	Small ScaleSide `json:"small"`
 	Large ScaleSide `json:"large"`
 	CPU   float64   `json:"cpu_ratio"`
 	Acks  float64   `json:"acks_ratio"`
+	// Cold is a load on conversations drawn from all of the many, so that nearly each
+	// message makes one resident and, where there are more than may be, another not.
+	Cold ScaleSide `json:"cold"`
+	// Settled is how long the store compacted what the filling wrote, before Large.
+	Settled time.Duration `json:"settled_ns"`
 	// Filled is how long the store took to fill, in webhooks of batchLen messages; Disk
 	// what it then took.
 	Filled time.Duration `json:"filled_ns"`
@@ -46,7 +54,12 @@ type ScaleSide struct {
 	Ack        Quantiles `json:"ack"`
 	ServerCPU  float64   `json:"server_cpu_us_per_message"`
 	Written    float64   `json:"written_bytes_per_message"`
-	Invalid    string    `json:"invalid,omitempty"`
+	// Activated is how many of the acknowledged made a conversation resident, and
+	// Activation how long reading its state took, in ms, by the engine's histogram.
+	Activated     float64 `json:"activated_share"`
+	ActivationP50 float64 `json:"activation_p50_ms"`
+	ActivationP99 float64 `json:"activation_p99_ms"`
+	Invalid       string  `json:"invalid,omitempty"`
 }
 
 const (
@@ -58,13 +71,20 @@ const (
 	batchLen, fillers = 500, 8
 	// scaleRate bounds what a load can be acknowledged a second: bodies are signed before.
 	scaleRate = 30_000
+	// scaleRounds loads are measured of a side; that of the median CPU counts.
+	scaleRounds = 3
+	// A store has settled when settledTimes looks in a row, settleEvery apart, found no
+	// compaction. It is waited for no longer than settleMax.
+	settleEvery, settleMax = 5 * time.Second, 15 * time.Minute
+	settledTimes           = 3
 )
 
 // scale fills a store and measures on it.
 func (r *runner) scale(ctx context.Context) error {
 	side := int(scaleRate * (r.o.Warm + r.o.Measure).Seconds())
+	sides := 2*scaleRounds + 1
 	f := &filler{runner: r, world: r.world, w: Workload{Tenants: r.o.Tenants, Conversations: r.o.Stored / r.o.Tenants, Seed: r.o.Seed},
-		acked: NewBitset(2*r.o.Stored + scaleOwed + 2*side)}
+		acked: NewBitset(2*r.o.Stored + scaleOwed + sides*side)}
 	sims, err := newSimulators(r.world, r.o.Seed, simOptions{})
 	if err != nil {
 		return err
@@ -83,7 +103,7 @@ func (r *runner) scale(ctx context.Context) error {
 		return err
 	}
 	filled := time.Since(began)
-	if result.Small, err = f.measure(ctx, s, side); err != nil {
+	if result.Small, err = f.rounds(ctx, s, side); err != nil {
 		return err
 	}
 	began = time.Now()
@@ -91,7 +111,13 @@ func (r *runner) scale(ctx context.Context) error {
 		return err
 	}
 	result.Filled = filled + time.Since(began)
-	if result.Large, err = f.measure(ctx, s, side); err != nil {
+	if result.Settled, err = f.settled(ctx, s); err != nil {
+		return err
+	}
+	if result.Large, err = f.rounds(ctx, s, side); err != nil {
+		return err
+	}
+	if result.Cold, err = f.measure(ctx, s, side, 1); err != nil {
 		return err
 	}
 	if result.Small.ServerCPU > 0 && result.Small.Throughput > 0 {
@@ -201,16 +227,63 @@ func (p *poster) post(first, i, length int) error {
 	return nil
 }
 
-// measure loads a server with single messages to conversations drawn from all.
-func (f *filler) measure(ctx context.Context, s *server, n int) (ScaleSide, error) {
+// settled waits until a server's store compacts no more, and returns how long that took.
+func (f *filler) settled(ctx context.Context, s *server) (time.Duration, error) {
+	const busy = "chumi_pebble_compactions_in_flight"
+	began := time.Now()
+	for quiet := 0; quiet < settledTimes; {
+		select {
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		case <-time.After(settleEvery):
+		}
+		m, err := Scrape(ctx, s.Ops)
+		if err != nil {
+			return 0, err
+		}
+		if quiet++; m[busy] > 0 {
+			quiet = 0
+			f.logf("scale: the store compacts, %.1f GB to go", m["chumi_pebble_compaction_debt_bytes"]/1e9)
+		}
+		if time.Since(began) > settleMax {
+			return 0, fmt.Errorf("bench: the store still compacts after %v", settleMax)
+		}
+	}
+	return time.Since(began), nil
+}
+
+// rounds loads a server, several times, with single messages to as many conversations as
+// were stored at first: those that lie furthest apart.
+func (f *filler) rounds(ctx context.Context, s *server, n int) (ScaleSide, error) {
+	// One fewer than fit in between has no divisor in common with the number of tenants.
+	every := max(1, f.stored/scaleSmall-1)
+	var sides []ScaleSide
+	for range scaleRounds {
+		side, err := f.measure(ctx, s, n, every)
+		if err != nil {
+			return side, err
+		}
+		sides = append(sides, side)
+	}
+	slices.SortFunc(sides, func(a, b ScaleSide) int { return cmp.Compare(a.ServerCPU, b.ServerCPU) })
+	return sides[len(sides)/2], nil
+}
+
+// measure loads a server with single messages to conversations drawn from each every-th
+// that is stored.
+func (f *filler) measure(ctx context.Context, s *server, n, every int) (ScaleSide, error) {
 	side := ScaleSide{Stored: f.stored}
 	w := f.w
-	w.Conversations, w.First = f.stored/w.Tenants, f.next
+	w.Conversations, w.First, w.Every = f.stored/w.Tenants, f.next, every
 	w.Seed += uint64(f.next)
 	requests := BuildRequests(f.world, w, n, time.Now())
 	settleDisk()
 	var meter *Meter
 	var meterErr error
+	before, err := Scrape(ctx, s.Ops)
+	if err != nil {
+		return side, err
+	}
 	load := Load{Addrs: []string{s.Edge}, Requests: requests, Conns: f.o.Conns, Warm: f.o.Warm, Measure: f.o.Measure,
 		OnMeasure: func() { meter, meterErr = StartMeter(s.options.DataDir, s.Pid()) }}
 	sample, err := load.Run(ctx)
@@ -224,9 +297,15 @@ func (f *filler) measure(ctx context.Context, s *server, n int) (ScaleSide, erro
 	if round.Spent, err = meter.Stop(); err != nil {
 		return side, err
 	}
+	after, err := Scrape(ctx, s.Ops)
+	if err != nil {
+		return side, err
+	}
+	all := 0
 	for i := range n {
 		if sample.Acked.Has(i) {
 			f.acked.Set(f.next + i)
+			all++
 		}
 	}
 	f.next += n
@@ -235,8 +314,13 @@ func (f *filler) measure(ctx context.Context, s *server, n int) (ScaleSide, erro
 		side.ServerCPU = float64(round.Spent.Server.Microseconds()) / float64(sample.Acks)
 		side.Written = float64(round.Spent.Written) / float64(sample.Acks)
 	}
-	f.logf("scale: %d stored: %.0f acks/s, p99 %.1f ms, %.0f us and %.0f B a message %s", side.Stored, side.Throughput, side.Ack.P99,
-		side.ServerCPU, side.Written, side.Invalid)
+	const activation = "chumi_activation_load_seconds"
+	p50, _ := after.Quantile(activation, 0.5, before)
+	p99, _ := after.Quantile(activation, 0.99, before)
+	side.ActivationP50, side.ActivationP99 = p50*1e3, p99*1e3
+	side.Activated = (after[activation+"_count"] - before[activation+"_count"]) / float64(max(all, 1))
+	f.logf("scale: %d stored: %.0f acks/s, p99 %.1f ms, %.0f us and %.0f B a message, %.3f of them to a cold conversation %s", side.Stored,
+		side.Throughput, side.Ack.P99, side.ServerCPU, side.Written, side.Activated, side.Invalid)
 	return side, nil
 }
 
@@ -297,15 +381,17 @@ func (r *ScaleResult) text(b io.Writer) {
 		return
 	}
 	fmt.Fprintf(b, "Stored conversations\n")
-	for _, s := range []*ScaleSide{&r.Small, &r.Large} {
-		fmt.Fprintf(b, "  with %d: %.0f acks/s, p99 %.1f ms; engine %.0f us and %.0f B to disk a message", s.Stored, s.Throughput, s.Ack.P99, s.ServerCPU, s.Written)
+	for _, s := range []*ScaleSide{&r.Small, &r.Large, &r.Cold} {
+		fmt.Fprintf(b, "  with %d: %.0f acks/s, p99 %.1f ms; engine %.0f us and %.0f B to disk a message, %.1f %% of them to a cold conversation",
+			s.Stored, s.Throughput, s.Ack.P99, s.ServerCPU, s.Written, 100*s.Activated)
 		if s.Invalid != "" {
 			fmt.Fprintf(b, "  INVALID: %s", s.Invalid)
 		}
 		fmt.Fprintln(b)
 	}
-	fmt.Fprintf(b, "  many over few: %.2f x the CPU of a message, %.2f x the acks/s\n", r.CPU, r.Acks)
-	fmt.Fprintf(b, "  filled in %v; %.1f GB on disk, %.0f B a conversation\n", r.Filled.Round(time.Second), float64(r.Disk)/1e9, float64(r.Disk)/float64(max(1, r.Large.Stored)))
+	fmt.Fprintf(b, "  many over few, with as many written to: %.2f x the CPU of a message, %.2f x the acks/s\n", r.CPU, r.Acks)
+	fmt.Fprintf(b, "  a cold conversation is read in %.2f ms at p50, %.2f ms at p99\n", r.Cold.ActivationP50, r.Cold.ActivationP99)
+	fmt.Fprintf(b, "  filled in %v; compacted for %v after that; %.1f GB on disk, %.0f B a conversation\n", r.Filled.Round(time.Second), r.Settled.Round(time.Second), float64(r.Disk)/1e9, float64(r.Disk)/float64(max(1, r.Large.Stored)))
 	fmt.Fprintf(b, "  ready %.2f s after a kill, with %d conversations that waited for a turn\n", r.Restart.Seconds(), r.Owed)
 	fmt.Fprintf(b, "  %d resident at once: %.0f B live heap each outside the store's buffers, RSS of the process %.1f GB\n\n", r.Resident, r.Heap, float64(r.RSS)/1e9)
 }

@@ -23,6 +23,9 @@ type Workload struct {
 	Skew float64
 	// InTurn writes to one conversation after the other instead of drawing them.
 	InTurn bool
+	// Every leaves all conversations out but each Every-th, so that few are written to
+	// that lie far apart; 0 leaves none out.
+	Every int
 	// Instagram is the share of conversations on Instagram, 0 to 1.
 	Instagram float64
 	// Noise is how many times as many messages the first tenant gets as each other one;
@@ -56,7 +59,8 @@ func BuildRequests(world *child.World, w Workload, n int, now time.Time) *Reques
 	const sizeGuess = 1400
 	r := &Requests{arena: make([]byte, 0, n*sizeGuess), ends: make([]int, 0, n), convs: make([]uint32, 0, n)}
 	rng := rand.New(rand.NewPCG(w.Seed, 0x62656e6368))
-	total := uint64(w.Tenants * w.Conversations)
+	every := uint64(max(1, w.Every))
+	total := uint64(w.Tenants*w.Conversations) / every
 	pick := func() uint64 { return rng.Uint64N(total) }
 	if w.Skew > 1 {
 		pick = rand.NewZipf(rng, w.Skew, 1, total-1).Uint64
@@ -73,6 +77,7 @@ func BuildRequests(world *child.World, w Workload, n int, now time.Time) *Reques
 		if !w.InTurn {
 			conv = pick()
 		}
+		conv *= every
 		body = w.appendBody(body[:0], world, conv, w.First+i, now)
 		r.arena, sum = appendRequest(r.arena, app.ID, mac, sum, body)
 		r.ends = append(r.ends, len(r.arena))

@@ -98,6 +98,23 @@ func TestRequests_NoiseIsOfTheFirstTenant(t *testing.T) {
 	}
 }
 
+func TestRequests_EveryLeavesConversationsOut(t *testing.T) {
+	const every, n = 7, 200
+	w := Workload{Tenants: 4, Conversations: 35, Every: every, Seed: 1}
+	r := BuildRequests(child.NewWorld(4), w, n, time.Now())
+	seen, tenants := map[int]bool{}, map[int]bool{}
+	for i := range n {
+		c := r.Conversation(i)
+		if c%every != 0 || c >= w.Tenants*w.Conversations {
+			t.Fatalf("request %d writes to conversation %d", i, c)
+		}
+		seen[c], tenants[c%w.Tenants] = true, true
+	}
+	if len(seen) != w.Tenants*w.Conversations/every || len(tenants) != w.Tenants {
+		t.Errorf("%d conversations of %d tenants, want 20 of 4", len(seen), len(tenants))
+	}
+}
+
 func TestRequests_FindTheirIndexInTheRemoteID(t *testing.T) {
 	world := child.NewWorld(1)
 	r := BuildRequests(world, Workload{Tenants: 1, Conversations: 4, InTurn: true, Instagram: 0.5, Seed: 1}, 8, time.Now())

@@ -8,6 +8,8 @@ type Actors struct {
 	Activations *prometheus.GaugeVec
 	// Activated counts activations started; Passivated those stopped for room or idleness.
 	Activated, Passivated prometheus.Counter
+	// Load is how long the state of a cold conversation took to read, in seconds.
+	Load prometheus.Histogram
 	// Busy counts mail refused by a full mailbox, by receiver kind.
 	Busy *prometheus.CounterVec
 	// Fenced counts mail refused because of an old epoch.
@@ -33,6 +35,7 @@ func newActors(reg prometheus.Registerer) Actors {
 	a := Actors{
 		Activated:   counter(reg, "chumi_activations_started_total", "Activations started."),
 		Passivated:  counter(reg, "chumi_activations_passivated_total", "Activations stopped for room or idleness."),
+		Load:        histogram(reg, "chumi_activation_load_seconds", "Reading the state of a cold conversation."),
 		Busy:        counters(reg, "chumi_mail_busy_total", "Mail refused by a full mailbox.", "receiver"),
 		Fenced:      counter(reg, "chumi_mail_fenced_total", "Mail refused because of an old epoch."),
 		Inbound:     words(reg, "chumi_inbound_total", "Updates by outcome.", "outcome"),

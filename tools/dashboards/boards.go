@@ -120,6 +120,7 @@ var actorsBoard = board{uid: "chumi-actors", title: "chumi: actors",
 			{title: "Conversations that come and go", unit: perSecond, queries: []query{
 				{`sum(rate(chumi_activations_started_total{instance=~"$instance"}[$__rate_interval]))`, "started"},
 				{`sum(rate(chumi_activations_passivated_total{instance=~"$instance"}[$__rate_interval]))`, "stopped"}}},
+			{title: "Reading a cold conversation", unit: seconds, queries: quantiles("chumi_activation_load_seconds")},
 			{title: "Mail refused by full mailboxes", unit: perSecond, stacked: true, queries: rateBy("chumi_mail_busy_total", "receiver")},
 			{title: "Mail of an old epoch, and to actors that were gone", unit: perSecond, queries: []query{
 				{`sum(rate(chumi_mail_fenced_total{instance=~"$instance"}[$__rate_interval]))`, "fenced"},
