@@ -65,7 +65,8 @@ const (
 	// models cost, and what is held for those under way. What erased ones cost is exempt.
 	InvariantBudget Invariant = "budget"
 	// InvariantDirectory: a channel has its app, its tenant and an account of
-	// its own; a tenant is in the group that its id leads to.
+	// its own; a tenant is in the group that its id leads to; the store's format is at
+	// or above that of its cluster.
 	InvariantDirectory Invariant = "directory"
 	// InvariantReach: a person of a portfolio is counted in the quarter that the
 	// person's row names, and a quarter counts the persons in it.
@@ -138,8 +139,7 @@ func (s *Store) Check(ctx context.Context, progress func(CheckReport)) (CheckRep
 	if err := errors.Join(ctx.Err(), it.Close()); err != nil {
 		return k.report, chat.E(op, chat.KindCorrupt, "the store cannot be read to its end", err)
 	}
-	k.endDirectory()
-	return k.report, k.endTenant()
+	return k.report, errors.Join(k.endDirectory(), k.endTenant())
 }
 
 // checker is one check under way. Rows come in the order of their keys, so a
@@ -251,8 +251,12 @@ func (k *checker) unsealing(key []byte) (ok bool, err error) {
 }
 
 // endDirectory checks that what the directory names exists.
-func (k *checker) endDirectory() {
+func (k *checker) endDirectory() error {
 	d := k.directory
+	v, _, err := readFormat(k.at)
+	if has := d.cluster.Format; has > formatUnsaid && v < has {
+		k.broken(InvariantDirectory, keyFormat(), "the store has format "+v.String()+", its cluster "+has.String())
+	}
 	for id, t := range d.tenants {
 		if t.group != k.store.Group(id) {
 			k.broken(InvariantDirectory, appendWord(append(appendMeta(nil), rowTenant), string(id)), "names another group than the tenant's")
@@ -266,6 +270,7 @@ func (k *checker) endDirectory() {
 			k.broken(InvariantDirectory, appendWord(append(appendMeta(nil), rowChannel), string(id)), "has no app, no tenant, another's account, or was given up and has one")
 		}
 	}
+	return err
 }
 
 // dueRow checks that an agenda row is the due time of a conversation.

@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/chumiai/chumi/chat"
+	"github.com/chumiai/chumi/persistence/recordpb"
 )
 
 // mustCheck fails the test when the store breaks an invariant.
@@ -182,6 +183,14 @@ func TestCheck_NamesTheBrokenInvariant(t *testing.T) {
 			mustPut(v.T, err)
 			at := vault.metaKey(directoryRow{rowChannel, "lost"})
 			sealed, err := vault.seal(at, channelRecord(waChannel("lost", "nobody", "meta", "1", "")))
+			mustPut(v.T, err)
+			v.put(at, sealed)
+		}},
+		"format below the cluster's": {InvariantDirectory, func(v *vandal) {
+			vault, err := readVault(v.s)
+			mustPut(v.T, err)
+			at := vault.metaKey(directoryRow{kind: rowCluster})
+			sealed, err := vault.seal(at, &recordpb.DirectoryCluster{Id: "home", Format: uint32(FormatNewest + 1)})
 			mustPut(v.T, err)
 			v.put(at, sealed)
 		}},

@@ -117,7 +117,7 @@ func (v FormatVersion) String() string { return strconv.Itoa(int(v)) }
 func (v FormatVersion) record() []byte { return binary.BigEndian.AppendUint32(nil, uint32(v)) }
 
 // readFormat returns a store's format; not found in one that was not made yet.
-func readFormat(db *pebble.DB) (v FormatVersion, found bool, err error) {
+func readFormat(db pebble.Reader) (v FormatVersion, found bool, err error) {
 	row, err := readNode(db, keyFormat())
 	switch {
 	case err != nil || row == nil:
@@ -179,7 +179,7 @@ func openIdentity(db *pebble.DB, readOnly bool) ([]byte, error) {
 }
 
 // readNode returns a copy of a node-local value, nil when there is none.
-func readNode(db *pebble.DB, key []byte) ([]byte, error) {
+func readNode(db pebble.Reader, key []byte) ([]byte, error) {
 	value, closer, err := db.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, nil

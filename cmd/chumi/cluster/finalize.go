@@ -69,16 +69,22 @@ func (n *Node) finalize(ctx context.Context, _ *fasthttp.Args) error {
 	if len(s.FormatLacking) > 0 {
 		return chat.E(op, chat.KindConflict, fmt.Sprintf("format %d is not known to all: %s", s.FormatNext, s.lacking()), nil)
 	}
-	err = d.Change(ctx, func(c *persistence.Change) error {
-		if !slices.Equal(c.Nodes(), asked) {
-			return chat.E(op, chat.KindConflict, "the members of the cluster changed meanwhile: repeat", nil)
-		}
-		return c.Finalize(s.FormatNext)
-	})
+	err = d.Change(ctx, finalizeAmong(asked, s.FormatNext))
 	if err == nil {
 		n.log.Info("the cluster was finalized", "format", s.FormatNext)
 	}
 	return err
+}
+
+// finalizeAmong is a change that raises the format, if the members are still those that
+// were asked whether they know it.
+func finalizeAmong(asked []persistence.Node, to persistence.FormatVersion) func(*persistence.Change) error {
+	return func(c *persistence.Change) error {
+		if !slices.Equal(c.Nodes(), asked) {
+			return chat.E("cluster.Finalize", chat.KindConflict, "the members of the cluster changed meanwhile: repeat", nil)
+		}
+		return c.Finalize(to)
+	}
 }
 
 // lacking says what keeps the nodes of FormatLacking from FormatNext, and the remedy.

@@ -247,6 +247,9 @@ func TestFinalize_RollingUpgrade(t *testing.T) {
 	w.active(thisBuild.Newest)
 	w.start(3, nextBuild)
 	w.whole()
+	d := w.nodes[1].directory
+	w.refuses("one joined after the others were asked", d.Change(t.Context(), finalizeAmong(d.Nodes()[:2], nextBuild.Newest)), chat.KindConflict, "members", "repeat")
+	w.active(thisBuild.Newest)
 	w.must(w.finalize(3), w.finalize(1))
 	w.active(nextBuild.Newest)
 	w.write("in the new format")
