@@ -12,12 +12,15 @@ import (
 
 // Pace of a walker.
 const (
-	// walkEvery is the shortest time between two looks at the agenda. A look that
-	// was slow is followed by a pause walkShare times as long, up to walkRest: a
-	// walker takes a small share of a core whatever the store has to skip.
+	// walkEvery is the shortest time between two looks at the agenda. Looks that
+	// are slow are followed by a pause walkShare times as long, up to walkRest: a
+	// walker takes a small share of a core whatever the store has to skip. Of the
+	// last looksKept the quickest counts: one that waited for a processor took long
+	// without taking anything from anybody.
 	walkEvery = 2 * time.Millisecond
 	walkShare = 16
 	walkRest  = 50 * time.Millisecond
+	looksKept = 4
 	// walkAtLeast is the longest: a missed wake-up costs no more than this.
 	walkAtLeast = time.Second
 	// walkRetry is the pause before a row whose tick failed is fired again.
@@ -47,8 +50,8 @@ type walker struct {
 	// done brings the answers of ticks; its capacity bounds them.
 	done inbox
 	free int
-	// looked is how long the latest look at the agenda took.
-	looked time.Duration
+	// looked are how long the latest looks at the agenda took, the latest first.
+	looked [looksKept]time.Duration
 }
 
 // flight identifies a conversation in a group.
@@ -160,7 +163,8 @@ func (w *walker) fireDue(ctx context.Context) (next time.Time) {
 	for ctx.Err() == nil {
 		began := w.sys.opt.Clock.Now()
 		rows, after, err := w.sys.opt.Agenda.Due(w.group, next, cursor, w.sys.opt.TicksInFlightMax)
-		w.looked = w.sys.opt.Clock.Now().Sub(began)
+		copy(w.looked[1:], w.looked[:])
+		w.looked[0] = w.sys.opt.Clock.Now().Sub(began)
 		if err != nil {
 			w.failed(ctx, err)
 			return now
@@ -269,7 +273,7 @@ func (w *walker) wait(ctx context.Context, next time.Time) {
 			next = until
 		}
 	}
-	if !pause(ctx, w.sys.opt.Clock, min(max(walkEvery, walkShare*w.looked), walkRest)) {
+	if !pause(ctx, w.sys.opt.Clock, min(max(walkEvery, walkShare*slices.Min(w.looked[:])), walkRest)) {
 		return
 	}
 	rest := next.Sub(w.sys.opt.Clock.Now())

@@ -11,8 +11,8 @@ import (
 	"github.com/chumiai/chumi/chat"
 )
 
-// agendaWatch holds the earliest due time that became durable since the agenda
-// was last read from its start, and where that start is.
+// agendaWatch holds the earliest due time that became durable, or was passed by, since
+// the agenda was last read from its start, and where that start is.
 type agendaWatch struct {
 	mu    sync.Mutex
 	min   int64
@@ -94,25 +94,29 @@ func (w *agendaWatch) take(than int64) bool {
 	return true
 }
 
-func (w *agendaWatch) reset() {
+// read forgets the rows noted so far: a walk from the start will find those due up to a
+// time. Of those beyond only the next can be said that there may be one.
+func (w *agendaWatch) read(until int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.armed = false
+	w.min, w.armed = until+1, true
 }
 
 // Due returns up to max rows of g with At <= until that follow the cursor (nil:
 // from the start), oldest first, and the cursor to go on from. It shows durable
 // rows only: one that is on its way to the disk is left out now and makes
 // Earliest return later.
+//
+// It reads nothing beyond until: what a turn owed a minute ahead, for the case that it
+// never ends, is removed when it ends, and a walk to the first row that is left would
+// pass over all of those.
 func (s *Store) Due(g chat.Group, until time.Time, cursor []byte, max int) (rows []chat.Owed, next []byte, err error) {
-	// The first row after `until` is what Earliest shall know of when the rows
-	// noted so far are forgotten; so the walk goes one row further.
 	watch := &s.groupAt(g).agenda
 	first := cursor == nil
-	if first {
-		watch.reset()
-	}
 	limit := until.UnixMilli()
+	if first {
+		watch.read(limit)
+	}
 	next = cursor
 	lower := agendaAfter(g, cursor)
 	var floor int64
@@ -122,13 +126,8 @@ func (s *Store) Due(g chat.Group, until time.Time, cursor []byte, max int) (rows
 		floor, mark, whole = watch.start()
 		lower = appendTime(appendDuePrefix(nil, g), floor)
 	}
-	found, err := s.walkAgenda(g, lower, func(key []byte, at int64, owed chat.Owed, _ bool) bool {
-		if at > limit {
-			if first {
-				watch.add(at)
-			}
-			return false
-		}
+	upper := appendTime(appendDuePrefix(nil, g), limit+1)
+	found, err := s.walkAgenda(lower, upper, func(key []byte, _ int64, owed chat.Owed, _ bool) bool {
 		if len(rows) == max {
 			return false
 		}
@@ -137,7 +136,7 @@ func (s *Store) Due(g chat.Group, until time.Time, cursor []byte, max int) (rows
 		return true
 	})
 	if whole && err == nil {
-		watch.raise(found, mark)
+		watch.raise(min(found, limit+1), mark)
 	}
 	return rows, next, err
 }
@@ -155,7 +154,7 @@ func agendaAfter(g chat.Group, cursor []byte) []byte {
 // way. It shows durable rows only.
 func (s *Store) Live(g chat.Group, cursor []byte, max int) (rows []chat.Owed, next []byte, err error) {
 	next = cursor
-	_, err = s.walkAgenda(g, agendaAfter(g, cursor), func(key []byte, _ int64, owed chat.Owed, live bool) bool {
+	_, err = s.walkAgenda(agendaAfter(g, cursor), prefixEnd(appendDuePrefix(nil, g)), func(key []byte, _ int64, owed chat.Owed, live bool) bool {
 		if len(rows) == max {
 			return false
 		}
@@ -168,9 +167,10 @@ func (s *Store) Live(g chat.Group, cursor []byte, max int) (rows []chat.Owed, ne
 	return rows, next, err
 }
 
-// Earliest blocks until a row of g earlier than `than` became durable, or lay
-// beyond `until`, since Due last read the agenda from its start; or until ctx
-// ends. Each row ends one call. It reads no row.
+// Earliest blocks until a row of g earlier than `than` became durable since Due last
+// read the agenda from its start, or until ctx ends. Each row ends one call. Beyond
+// Due's `until` there may have been one before: one call for a later `than` returns at
+// once. It reads no row.
 func (s *Store) Earliest(ctx context.Context, g chat.Group, than time.Time) error {
 	watch := &s.groupAt(g).agenda
 	limit := int64(math.MaxInt64)
@@ -190,13 +190,13 @@ func (s *Store) Earliest(ctx context.Context, g chat.Group, than time.Time) erro
 	}
 }
 
-// walkAgenda visits the durable rows of g from a key on, in order, until visit
-// returns false, and returns the due time of the first row there is, durable or
+// walkAgenda visits the durable rows from a key on, in order, up to another or until
+// visit returns false, and returns the due time of the first row there is, durable or
 // not: math.MaxInt64 for none. key is valid during the call.
-func (s *Store) walkAgenda(g chat.Group, lower []byte, visit func(key []byte, at int64, owed chat.Owed, live bool) bool) (first int64, err error) {
+func (s *Store) walkAgenda(lower, upper []byte, visit func(key []byte, at int64, owed chat.Owed, live bool) bool) (first int64, err error) {
 	const op = "agenda.Due"
 	first = math.MaxInt64
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: prefixEnd(appendDuePrefix(nil, g))})
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
 	if err != nil {
 		return first, chat.E(op, chat.KindOther, "cannot read the agenda", err)
 	}

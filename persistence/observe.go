@@ -1,6 +1,7 @@
 package persistence
 
 import (
+	"slices"
 	"time"
 
 	"github.com/chumiai/chumi/chat"
@@ -54,8 +55,9 @@ func (s *Store) observeAgenda() {
 		}
 		n := 0
 		floor, _, _ := g.agenda.start()
-		_, err := s.walkAgenda(g.id, appendTime(appendDuePrefix(nil, g.id), floor), func(_ []byte, at int64, _ chat.Owed, _ bool) bool {
-			if at >= now || n == overdueMax {
+		due := appendDuePrefix(nil, g.id)
+		_, err := s.walkAgenda(appendTime(slices.Clone(due), floor), appendTime(due, now), func(_ []byte, at int64, _ chat.Owed, _ bool) bool {
+			if n == overdueMax {
 				return false
 			}
 			n++

@@ -66,7 +66,7 @@ func agendaLive(s *site) {
 
 func agendaEarliest(s *site) {
 	g := s.Group("acme")
-	_, _, err := s.Due(g, began.Add(-time.Hour), nil, 10)
+	_, _, err := s.Due(g, began, nil, 10)
 	s.must(err)
 	soon, cancel := context.WithTimeout(s.Context(), 20*time.Millisecond)
 	defer cancel()
