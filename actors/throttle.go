@@ -18,8 +18,12 @@ const (
 	// of such connections may strain a node by themselves: answers then come at the
 	// floor.
 	strainMax = 5 * time.Millisecond
-	// throttleCut is what a strained beat leaves of the pace. What was begun before
-	// goes on for a while, so the next cut waits for throttlePatience.
+	// throttleStrained beats in a row must be strained before the pace is cut. A single
+	// one is a burst of something else on the machine, or the collector at work, and
+	// over when the cut would show; what it took from answers was seconds.
+	throttleStrained = 2
+	// throttleCut is what a cut leaves of the pace. What was begun before goes on for
+	// a while, so the next cut waits for throttlePatience.
 	throttleCut      = 0.6
 	throttlePatience = 400 * time.Millisecond
 	// throttleGrowth is by how much a beat without strain raises the pace: a third in
@@ -47,9 +51,9 @@ const (
 // repeats those that take too long; what is owed waits in the agenda, which forgets
 // nothing.
 //
-// The measure is how long goroutines that could run wait to run. Each strained beat
-// cuts the pace by a share of what was begun, each other beat raises it, up to what a
-// node could do at all.
+// The measure is how long goroutines that could run wait to run. Strained beats cut the
+// pace by a share of what was begun, each other beat raises it, up to what a node could
+// do at all.
 //
 // Safe for concurrent use.
 type throttle struct {
@@ -67,9 +71,12 @@ type throttle struct {
 	// filled.
 	pace, tokens float64
 	filled       time.Time
-	// begun is what began since beat; cut is when the pace was cut last.
-	begun     float64
-	beat, cut time.Time
+	// begun is what began since beat, before what began in a second of the beat before
+	// it; strained counts the strained beats up to now; cut is when the pace was cut
+	// last.
+	begun, before float64
+	strained      int
+	beat, cut     time.Time
 	// queue holds who waits, in the order they came; timed is true while a timer will
 	// look at them.
 	queue []*applicant
@@ -166,15 +173,18 @@ func (t *throttle) refill() {
 
 // adjust ends a beat. REQUIRES: mu is held.
 func (t *throttle) adjust(now time.Time, since time.Duration) {
-	begun := t.begun / since.Seconds()
-	t.begun, t.beat = 0, now
+	begun, before := t.begun/since.Seconds(), t.before
+	t.begun, t.before, t.beat = 0, begun, now
 	pace := t.pace
+	t.strained++
 	switch {
 	case t.strain() <= strainMax:
+		t.strained = 0
 		pace = min(t.most, pace*math.Pow(throttleGrowth, float64(since)/float64(throttleBeat)))
-	case now.Sub(t.cut) >= throttlePatience:
+	case t.strained >= throttleStrained && now.Sub(t.cut) >= throttlePatience:
 		t.cut = now
-		pace = max(throttleFloor, throttleCut*min(pace, max(begun, throttleIdle)))
+		// In a strained beat less begins than is asked for.
+		pace = max(throttleFloor, throttleCut*min(pace, max(begun, before, throttleIdle)))
 	}
 	if pace != t.pace {
 		t.pace = pace

@@ -29,8 +29,9 @@ func TestWalker_GivesWayToDeliveries(t *testing.T) {
 		for i := range people {
 			deliver(t, s, textFrom(fmt.Sprint(10_000+i), fmt.Sprint("wamid.", i), "hello"))
 		}
-		// Ten seconds until they are due, ten for the pace to fall.
-		settle(20 * time.Second)
+		// Ten seconds until they are due, thirty for the pace to fall and for what was
+		// begun before to leave: the number has a pace too.
+		settle(40 * time.Second)
 		before := len(graph.texts())
 		settle(10 * time.Second)
 		if n := float64(len(graph.texts())-before) / 10; n < throttleFloor-2 || n > throttleFloor+2 {
@@ -82,6 +83,29 @@ func TestThrottle_ClosesAndOpens(t *testing.T) {
 		near("20 s after it", second(), th.most)
 		cancel()
 		synctest.Wait()
+	})
+}
+
+// TestThrottle_OneStrainedBeatCutsNothing: a burst of something else does not hold back
+// answers for seconds.
+func TestThrottle_OneStrainedBeatCutsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		beats := 0
+		th := newThrottle(realClock{}, func() time.Duration {
+			if beats++; beats%2 == 0 {
+				return time.Second
+			}
+			return 0
+		}, func(float64) {})
+		for range 1000 {
+			if !th.pass(t.Context(), costOfCall) {
+				t.Fatal("not let pass")
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if beats < 50 || th.pace != th.most {
+			t.Errorf("after %d beats, each second one strained, the pace is %v, want %v", beats, th.pace, th.most)
+		}
 	})
 }
 
