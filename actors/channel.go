@@ -2,7 +2,6 @@ package actors
 
 import (
 	"context"
-	"sync/atomic"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -40,12 +39,13 @@ type senderActor struct {
 	// it does not.
 	held   string
 	looked time.Time
-	// waba and app are what it shares holds with, heard counts what customers wrote
-	// to it.
+	// waba and app are what it shares holds with, heard is what customers wrote to it
+	// since it asked last, hearings is room for that.
 	waba, app holdKey
 	// portfolio is whose messaging limit it shares.
 	portfolio string
-	heard     *atomic.Int64
+	heard     *heard
+	hearings  []hearing
 	// waiting is what this sender added to the gauge of waiting sends.
 	waiting int
 	// crowded is what it added to the gauge of conversations without a place.
@@ -101,8 +101,7 @@ func (s *senderActor) work(ctx actor.Context, now time.Time, w *sendWork) {
 		born := time.UnixMilli(s.sys.core.reigns[s.group].Load())
 		s.core = NewSenderCore(now, born, w.kind, s.sys.opt.SendWindow)
 		s.gate = newGate(w.kind, s.sys.opt.Clock)
-		s.heard = s.sys.core.ear.count(w.channel)
-		s.heard.Store(0)
+		s.heard = s.sys.core.ear.listen(w.channel)
 	}
 	switch e := w.effect.(type) {
 	case chat.WakeSender:

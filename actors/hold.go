@@ -17,10 +17,16 @@ func (s *senderActor) lookAtPace(now time.Time) {
 			s.core.Rest(until)
 		}
 	}
-	n := int(s.heard.Swap(0))
 	s.core.RestTemplates(s.sys.holds.until(holdKey{portfolio: s.portfolio}))
-	s.core.Heard(now, n)
-	s.gate.hear(now, n)
+	s.hearings = s.heard.take(s.hearings[:0])
+	for _, h := range s.hearings {
+		at := h.at
+		if at.After(now) {
+			at = now
+		}
+		s.core.Heard(at, h.n)
+		s.gate.hear(at, h.n)
+	}
 }
 
 // share makes a hold of more than the channel known to the senders of this node.
@@ -67,45 +73,87 @@ func (h *holds) until(key holdKey) time.Time {
 	return time.Time{}
 }
 
-// ear counts what customers wrote to each channel since its sender last asked. It
-// counts on the node that leads the channel's tenant, where the sender is. Safe for
+// ear notes what customers wrote to each channel since its sender last asked. It
+// listens on the node that leads the channel's tenant, where the sender is. Safe for
 // concurrent use.
 type ear struct {
-	counts atomic.Pointer[map[chat.ChannelID]*atomic.Int64]
-	mu     sync.Mutex // of whoever replaces the map
+	channels atomic.Pointer[map[chat.ChannelID]*heard]
+	mu       sync.Mutex // of whoever replaces the map
 }
 
-// count is the counter of a channel.
-func (e *ear) count(ch chat.ChannelID) *atomic.Int64 {
-	if n := e.find(ch); n != nil {
-		return n
+// hearing is n messages of customers to a channel, none of them later than at.
+type hearing struct {
+	at time.Time
+	n  int
+}
+
+// hearingsMax bounds what is kept of a channel: a sender that does not ask has nothing
+// to send.
+const hearingsMax = 32
+
+// heard is what customers wrote to one channel. It says when: a sender that took it all
+// for written when it asks would find its pace used up by what was over long before.
+type heard struct {
+	mu   sync.Mutex // guards list
+	list []hearing
+}
+
+// note adds a message. One more than there is room for counts as late as it came.
+func (h *heard) note(at time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if n := len(h.list); n == hearingsMax {
+		last := &h.list[n-1]
+		last.n++
+		if at.After(last.at) {
+			last.at = at
+		}
+		return
+	}
+	h.list = append(h.list, hearing{at, 1})
+}
+
+// take moves what was heard into a list.
+func (h *heard) take(into []hearing) []hearing {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	into = append(into, h.list...)
+	h.list = h.list[:0]
+	return into
+}
+
+// listen is what is heard of a channel from now on.
+func (e *ear) listen(ch chat.ChannelID) *heard {
+	if h := e.find(ch); h != nil {
+		h.take(nil)
+		return h
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if n := e.find(ch); n != nil {
-		return n
+	if h := e.find(ch); h != nil {
+		return h
 	}
-	next := map[chat.ChannelID]*atomic.Int64{}
-	if old := e.counts.Load(); old != nil {
+	next := map[chat.ChannelID]*heard{}
+	if old := e.channels.Load(); old != nil {
 		next = maps.Clone(*old)
 	}
-	n := new(atomic.Int64)
-	next[ch] = n
-	e.counts.Store(&next)
-	return n
+	h := new(heard)
+	next[ch] = h
+	e.channels.Store(&next)
+	return h
 }
 
-func (e *ear) find(ch chat.ChannelID) *atomic.Int64 {
-	if counts := e.counts.Load(); counts != nil {
-		return (*counts)[ch]
+func (e *ear) find(ch chat.ChannelID) *heard {
+	if channels := e.channels.Load(); channels != nil {
+		return (*channels)[ch]
 	}
 	return nil
 }
 
-// heard notes a message of a customer. A channel without a sender is not counted:
+// heard notes a message of a customer. A channel without a sender is not listened to:
 // it sends nothing.
-func (e *ear) heard(ch chat.ChannelID) {
-	if n := e.find(ch); n != nil {
-		n.Add(1)
+func (e *ear) heard(ch chat.ChannelID, at time.Time) {
+	if h := e.find(ch); h != nil {
+		h.note(at)
 	}
 }

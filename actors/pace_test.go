@@ -146,6 +146,30 @@ func TestPace_WhoCameLaterHasAWholeBurst(t *testing.T) {
 	}
 }
 
+// What customers wrote is counted when they wrote it: a sender that has nothing to send
+// asks late, and what they wrote a second ago holds back nothing.
+func TestPace_HeardLongAgoHoldsNothingBack(t *testing.T) {
+	var e ear
+	h := e.listen("wa")
+	for i := range 2 * hearingsMax {
+		e.heard("wa", noon.Add(time.Duration(i)*20*time.Millisecond))
+	}
+	e.heard("other", noon)
+	now, n := noon.Add(2*time.Second), 0
+	c := NewSenderCore(noon, noon, chat.WhatsApp, 10)
+	for _, h := range h.take(nil) {
+		n += h.n
+		c.Heard(h.at, h.n)
+	}
+	crowd(c, now, 1, chat.LanePlain)
+	if asks, _ := c.Poll(now); n != 2*hearingsMax || len(asks) != 1 {
+		t.Errorf("of %d messages %d were heard; asked for %d sends, want 1", 2*hearingsMax, n, len(asks))
+	}
+	if left := h.take(nil); len(left) != 0 {
+		t.Errorf("heard again: %v", left)
+	}
+}
+
 // What customers write counts against the throughput of their number, and never
 // takes all of it.
 func TestPace_BothDirectionsCount(t *testing.T) {

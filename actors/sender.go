@@ -173,9 +173,9 @@ func (c *SenderCore) Rate(now time.Time, perSecond int) {
 	}
 }
 
-// Heard tells how many messages customers wrote to the channel since the last
-// time: its throughput counts them too.
-func (c *SenderCore) Heard(now time.Time, n int) { c.pace.hear(now, n) }
+// Heard tells how many messages customers wrote to the channel at a time, those of
+// earlier times before those of later ones: its throughput counts them too.
+func (c *SenderCore) Heard(at time.Time, n int) { c.pace.hear(at, n) }
 
 // Rest lets nothing be asked for before the given time. It never shortens a rest.
 func (c *SenderCore) Rest(until time.Time) {
