@@ -49,7 +49,7 @@ type System struct {
 	// attempts whose outcome is not recorded yet.
 	asking, attempts turnstile
 	workers          workers
-	// crew runs the conversations.
+	// crew runs the conversations, and what workers run.
 	crew crew
 	laps laps
 	// throttle paces what the node does of its own.
@@ -77,6 +77,7 @@ func New(o Options) (*System, error) {
 		return nil, err
 	}
 	s := &System{opt: o, met: o.Metrics, signs: make(chan struct{}, signsMax)}
+	s.workers.crew = &s.crew
 	s.core = newCore(&s.opt)
 	s.turns = newTurns(s)
 	s.throttle = newThrottle(s.opt.Clock, s.opt.Strain, s.met.Actors.OwnPace.Set)

@@ -6,8 +6,11 @@ import (
 	"time"
 )
 
-// workers runs goroutines and waits for them.
+// workers runs functions on goroutines of a crew and waits for them: calls of a model
+// and of Graph are as deep as commits.
 type workers struct {
+	crew *crew
+
 	mu     sync.Mutex // guards closed, so that nothing starts once wait began
 	closed bool
 	wg     sync.WaitGroup
@@ -20,7 +23,11 @@ func (w *workers) run(f func()) bool {
 	if w.closed {
 		return false
 	}
-	w.wg.Go(f)
+	w.wg.Add(1)
+	w.crew.Schedule(func() {
+		defer w.wg.Done()
+		f()
+	})
 	return true
 }
 

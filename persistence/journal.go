@@ -156,6 +156,15 @@ func (s *Store) Events(t chat.TenantID, c chat.ConversationID, after chat.Seq, l
 		return nil, err
 	}
 	const op = "journal.Events"
+	if limit == 1 {
+		e, found, err := s.oneEvent(tn, c, conv, after+1)
+		if err != nil {
+			return nil, err
+		}
+		if found {
+			return []chat.Event{e}, nil
+		}
+	}
 	prefix := tn.realm.events(nil, conv)
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: prefixEnd(prefix)})
 	if err != nil {
@@ -186,6 +195,21 @@ func (s *Store) Events(t chat.TenantID, c chat.ConversationID, after chat.Seq, l
 		return nil, chat.E(op, chat.KindCorrupt, "cannot read events", err)
 	}
 	return out, nil
+}
+
+// oneEvent is the durable event of a conversation with a number, if there is one: to find
+// one row costs less than to make ready for many.
+func (s *Store) oneEvent(tn *tenant, c chat.ConversationID, conv id16, seq chat.Seq) (e chat.Event, found bool, err error) {
+	v, found, err := s.get(tn.realm.event(nil, conv, seq))
+	if err != nil || !found {
+		return e, false, err
+	}
+	row, err := splitEvent(v)
+	if err != nil || row.pos > chat.Pos(tn.durable.Load()) {
+		return e, false, err
+	}
+	e, err = s.openEvent(tn, c, conv, row)
+	return e, err == nil, err
 }
 
 // openEvent unseals a stored event. c is empty for an 'x' row.
