@@ -91,7 +91,7 @@ var walls = []wall{
 	{pkg: "transport/tools/toolstest"},
 	{pkg: "transport/egress", inside: []string{"chat"}},
 	{pkg: "transport/extract", inside: []string{"chat"}, outside: []string{"golang.org/x/net/html", "github.com/ledongthuc/pdf"}},
-	{pkg: "transport/openai", inside: []string{"chat", "metrics", "metrics/failpoint"}, outside: []string{openai, failsafe, jsonschema}},
+	{pkg: "transport/openai", inside: []string{"chat", "metrics", "metrics/failpoint"}, outside: []string{openai, failsafe, jsonschema, fastjson}},
 
 	// The simulators import nothing of what they imitate: a shared mistake would
 	// cancel out.

@@ -1,14 +1,18 @@
 package openai
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/chumiai/chumi/chat"
 	goopenai "github.com/sashabaranov/go-openai"
+	"github.com/valyala/fastjson"
 )
 
 // draft is an answer as it comes in.
@@ -73,8 +77,9 @@ func (c *Client) stream(ctx context.Context, p *provider, a *ask, x *exchange) (
 	defer s.Close()
 	d := draft{most: c.opt.TextMax}
 	for {
-		chunk, err := s.Recv()
+		raw, err := s.RecvRaw()
 		if errors.Is(err, io.EOF) {
+			x.whole = true
 			break
 		}
 		if err != nil && d.finish != "" {
@@ -85,12 +90,90 @@ func (c *Client) stream(ctx context.Context, p *provider, a *ask, x *exchange) (
 			return chat.Answer{}, err
 		}
 		x.first(c.opt.Now())
-		if err := d.chunk(&chunk); err != nil {
+		if err := d.piece(raw); err != nil {
 			return chat.Answer{}, err
 		}
 	}
 	return d.answer(a, &c.validator)
 }
+
+var parsers fastjson.ParserPool
+
+// piece takes one chunk as it came. Nearly all chunks of an answer carry some text and
+// nothing else: those are read without making go-openai's types of them.
+func (d *draft) piece(raw []byte) error {
+	p := parsers.Get()
+	defer parsers.Put(p)
+	if text, finish, ok := d.plain(p, raw); ok {
+		if finish != "" && finish != string(goopenai.FinishReasonNull) {
+			d.finish = goopenai.FinishReason(finish)
+		}
+		return d.write(text)
+	}
+	var chunk goopenai.ChatCompletionStreamResponse
+	if err := json.Unmarshal(raw, &chunk); err != nil {
+		if d.finish != "" {
+			// The answer is complete; only its usage is missing.
+			return nil
+		}
+		return err
+	}
+	return d.chunk(&chunk)
+}
+
+// plain reads a chunk that has text and why the answer ends, or neither, and that names
+// the model and the request, whichever is missing so far. ok is false of any other, and
+// of one that encoding/json would read otherwise; d is then as before.
+func (d *draft) plain(p *fastjson.Parser, raw []byte) (text, finish string, ok bool) {
+	if !utf8.Valid(raw) || bytes.Contains(raw, []byte(`\u`)) {
+		return "", "", false
+	}
+	v, err := p.ParseBytes(raw)
+	if err != nil || !isNull(v.Get("usage")) {
+		return "", "", false
+	}
+	choices := v.GetArray("choices")
+	if len(choices) != 1 {
+		return "", "", false
+	}
+	delta := choices[0].GetObject("delta")
+	if delta == nil {
+		return "", "", false
+	}
+	ok = true
+	// read is a string, "" of null and of nothing.
+	read := func(v *fastjson.Value) string {
+		if isNull(v) {
+			return ""
+		}
+		b, err := v.StringBytes()
+		ok = ok && err == nil
+		return string(b)
+	}
+	finish = read(choices[0].Get("finish_reason"))
+	delta.Visit(func(key []byte, v *fastjson.Value) {
+		switch string(key) {
+		case "content":
+			text = read(v)
+		case "role":
+		default:
+			ok = ok && isNull(v)
+		}
+	})
+	model, request := d.model, d.request
+	if model == "" {
+		model = read(v.Get("model"))
+	}
+	if request == "" {
+		request = read(v.Get("id"))
+	}
+	if ok {
+		d.model, d.request = model, request
+	}
+	return text, finish, ok
+}
+
+func isNull(v *fastjson.Value) bool { return v == nil || v.Type() == fastjson.TypeNull }
 
 func (d *draft) chunk(chunk *goopenai.ChatCompletionStreamResponse) error {
 	if chunk.Model != "" {

@@ -2,6 +2,8 @@ package openai
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -31,12 +33,15 @@ type exchange struct {
 	retryAfter time.Duration
 	// firstAt is when the first piece of the answer came.
 	firstAt time.Time
+	// whole is true once a streamed answer is there, whatever is still to come.
+	whole bool
 }
 
 type exchangeKey struct{}
 
 // doer is go-openai's HTTP client: it names the turn, notes Retry-After, which
-// go-openai's errors lose, refuses redirects and bounds the response.
+// go-openai's errors lose, refuses redirects, bounds the response and keeps its
+// connection.
 type doer struct {
 	http        *http.Client
 	responseMax int64
@@ -51,17 +56,21 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	if x.turn != "" {
 		req.Header.Set(turnHeader, string(x.turn))
 	}
-	resp, err := d.http.Do(req)
+	ctx, end := context.WithCancelCause(context.WithoutCancel(req.Context()))
+	loose := context.AfterFunc(req.Context(), func() { end(context.Cause(req.Context())) })
+	resp, err := d.http.Do(req.WithContext(ctx))
 	if err != nil {
+		loose()
+		end(nil)
 		return nil, err
 	}
+	resp.Body = &bounded{ReadCloser: resp.Body, left: d.responseMax, x: x, stream: streamed(req), loose: loose, end: end}
 	x.status = resp.StatusCode
 	x.retryAfter = retryAfter(resp.Header.Get("Retry-After"))
 	if resp.StatusCode >= 300 && resp.StatusCode < 400 {
 		_ = resp.Body.Close()
 		return nil, errRedirected
 	}
-	resp.Body = &bounded{ReadCloser: resp.Body, left: d.responseMax}
 	if x.keep {
 		if x.raw, err = io.ReadAll(resp.Body); err != nil {
 			_ = resp.Body.Close()
@@ -75,6 +84,8 @@ func (d *doer) Do(req *http.Request) (*http.Response, error) {
 	}
 	return resp, nil
 }
+
+func streamed(req *http.Request) bool { return req.Header.Get("Accept") == "text/event-stream" }
 
 // retryAfter reads seconds or an HTTP date.
 func retryAfter(header string) time.Duration {
@@ -93,10 +104,24 @@ func retryAfter(header string) time.Duration {
 	return min(max(d, 0), retryAfterMax)
 }
 
-// bounded fails once more than left bytes were read.
+// How long and how much is read of a response whose answer is there: a stream ends with
+// a few bytes.
+const (
+	restWait = time.Second
+	restMax  = 4 << 10
+)
+
+// bounded is a body that fails once more than left bytes were read.
 type bounded struct {
 	io.ReadCloser
 	left int64
+	x    *exchange
+	// stream is true of one that ends when the other side is done, ended once it has.
+	stream, ended bool
+	// loose keeps the end of the caller's context from ending the request, and is false
+	// when it has; end ends it.
+	loose func() bool
+	end   context.CancelCauseFunc
 }
 
 // Read implements io.Reader.
@@ -109,5 +134,24 @@ func (b *bounded) Read(p []byte) (int, error) {
 	}
 	n, err := b.ReadCloser.Read(p)
 	b.left -= int64(n)
+	b.ended = b.ended || errors.Is(err, io.EOF)
 	return n, err
+}
+
+// Close implements io.Closer. A connection on which something is still to come cannot be
+// used again, and providers end a stream in a packet of its own, behind what says that it
+// is done: that is waited for, by nobody who needs the answer.
+func (b *bounded) Close() error {
+	if !b.loose() || b.ended || b.stream && !b.x.whole {
+		defer b.end(nil)
+		return b.ReadCloser.Close()
+	}
+	go func() {
+		defer b.end(nil)
+		late := time.AfterFunc(restWait, func() { b.end(nil) })
+		defer late.Stop()
+		_, _ = io.CopyN(io.Discard, b.ReadCloser, restMax)
+		_ = b.ReadCloser.Close()
+	}()
+	return nil
 }

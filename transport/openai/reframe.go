@@ -14,10 +14,10 @@ import (
 // object, as some compatible servers do: the object becomes the stream that was
 // asked for. A stream never begins with a brace.
 func reframeWhole(req *http.Request, resp *http.Response, responses bool) error {
-	if resp.StatusCode != http.StatusOK || req.Header.Get("Accept") != "text/event-stream" {
+	if resp.StatusCode != http.StatusOK || !streamed(req) {
 		return nil
 	}
-	body := bufio.NewReader(resp.Body)
+	body := bufio.NewReaderSize(resp.Body, peekSize)
 	first, err := body.Peek(1)
 	if err != nil || first[0] != '{' {
 		resp.Body = &peeked{Reader: body, Closer: resp.Body}
@@ -29,6 +29,9 @@ func reframeWhole(req *http.Request, resp *http.Response, responses bool) error 
 	}
 	return reframe(resp, body)
 }
+
+// peekSize is the least a bufio.Reader takes: what reads behind it has a buffer of its own.
+const peekSize = 16
 
 // peeked is a body whose first bytes were looked at.
 type peeked struct {

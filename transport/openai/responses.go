@@ -64,6 +64,7 @@ func (c *Client) responses(ctx context.Context, p *provider, a *ask, x *exchange
 			return chat.Answer{}, err
 		}
 	}
+	x.whole = true
 	return d.answer(a, &c.validator)
 }
 
