@@ -76,16 +76,20 @@ func (t *turns) typing(c *call, events []chat.Event) (stop func()) {
 	if t.sys.opt.Presence == nil || !t.sys.opt.Directory.Settings(c.tenant).Typing {
 		return func() {}
 	}
-	sign, ok := t.sys.signTo(c.tenant, c.channel, c.contact, remoteAt(events, c.effect.UpTo))
-	if !ok {
+	message := remoteAt(events, c.effect.UpTo)
+	if message == "" {
 		return func() {}
 	}
-	sign.Typing = true
 	ctx, cancel := context.WithCancel(c.ctx)
 	var later func(time.Duration)
 	later = func(d time.Duration) {
 		halt := t.sys.opt.Clock.AfterFunc(d, func() {
-			if ctx.Err() == nil {
+			if ctx.Err() != nil {
+				return
+			}
+			// Most answers are there before anybody is shown anything.
+			if sign, ok := t.sys.signTo(c.tenant, c.channel, c.contact, message); ok {
+				sign.Typing = true
 				t.sys.show(ctx, sign)
 				later(typingEvery)
 			}
