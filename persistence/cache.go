@@ -10,28 +10,36 @@ const cacheShards = 32
 
 // cache holds values used lately. Safe for concurrent use.
 //
-// Each shard has a young and an old half. What is used moves to the young one;
-// when that is full it becomes the old one, and what stayed there unused is
-// forgotten.
+// Each shard is a clock: what is used is marked, and a hand that goes round takes the
+// marks off and gives away the first place without one. So as many as there is room for
+// stay while no others are asked for, and a crowd that is asked for once passes through.
 type cache[K comparable, V any] struct {
 	seed   maphash.Seed
-	half   int
+	most   int
 	shards [cacheShards]cacheShard[K, V]
 }
 
 type cacheShard[K comparable, V any] struct {
-	mu         sync.Mutex
-	young, old map[K]V
+	mu     sync.Mutex
+	places map[K]int32
+	slots  []cacheSlot[K, V]
+	hand   int
 	// dropped counts drops: a value read from the store before one must not be
 	// put after it.
 	dropped uint64
 }
 
-// newCache holds at least max/2 and at most max values, roughly.
+type cacheSlot[K comparable, V any] struct {
+	key         K
+	value       V
+	taken, used bool
+}
+
+// newCache holds at most max values, roughly.
 func newCache[K comparable, V any](max int) *cache[K, V] {
-	c := &cache[K, V]{seed: maphash.MakeSeed(), half: max/(2*cacheShards) + 1}
+	c := &cache[K, V]{seed: maphash.MakeSeed(), most: max/cacheShards + 1}
 	for i := range c.shards {
-		c.shards[i].young = make(map[K]V)
+		c.shards[i].places = make(map[K]int32)
 	}
 	return c
 }
@@ -45,13 +53,12 @@ func (c *cache[K, V]) get(key K) (value V, found bool, token uint64) {
 	s := c.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if value, found = s.young[key]; found {
-		return value, true, 0
+	i, found := s.places[key]
+	if !found {
+		return value, false, s.dropped
 	}
-	if value, found = s.old[key]; found {
-		c.insert(s, key, value)
-	}
-	return value, found, s.dropped
+	s.slots[i].used = true
+	return s.slots[i].value, true, 0
 }
 
 // put keeps a value unless anything near it was dropped since the token was
@@ -66,10 +73,34 @@ func (c *cache[K, V]) put(key K, value V, token uint64) {
 }
 
 func (c *cache[K, V]) insert(s *cacheShard[K, V], key K, value V) {
-	if len(s.young) >= c.half {
-		s.old, s.young = s.young, make(map[K]V, c.half)
+	i, found := s.places[key]
+	switch {
+	case found:
+	case len(s.slots) < c.most:
+		i = int32(len(s.slots))
+		s.slots = append(s.slots, cacheSlot[K, V]{})
+	default:
+		i = s.evict()
 	}
-	s.young[key] = value
+	s.slots[i] = cacheSlot[K, V]{key: key, value: value, taken: true, used: found}
+	s.places[key] = i
+}
+
+// evict frees the place under the hand that nobody used since it was there last.
+func (s *cacheShard[K, V]) evict() int32 {
+	for {
+		i := s.hand
+		s.hand = (i + 1) % len(s.slots)
+		slot := &s.slots[i]
+		if slot.taken && slot.used {
+			slot.used = false
+			continue
+		}
+		if slot.taken {
+			delete(s.places, slot.key)
+		}
+		return int32(i)
+	}
 }
 
 // clear forgets every value.
@@ -78,8 +109,9 @@ func (c *cache[K, V]) clear() {
 		s := &c.shards[i]
 		s.mu.Lock()
 		s.dropped++
-		clear(s.young)
-		s.old = nil
+		clear(s.places)
+		clear(s.slots)
+		s.slots, s.hand = s.slots[:0], 0
 		s.mu.Unlock()
 	}
 }
@@ -90,6 +122,8 @@ func (c *cache[K, V]) drop(key K) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.dropped++
-	delete(s.young, key)
-	delete(s.old, key)
+	if i, found := s.places[key]; found {
+		s.slots[i] = cacheSlot[K, V]{}
+		delete(s.places, key)
+	}
 }
