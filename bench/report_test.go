@@ -214,12 +214,12 @@ func TestFlight_ReadsTheLimitOfOpenFiles(t *testing.T) {
 // The verdicts that a reader looks for are in the text.
 func TestReport_PrintsTurnsInFlightAndNoise(t *testing.T) {
 	r := &Report{Flight: &FlightResult{Turns: 20000, Descriptors: 298, DescriptorsMax: 20000, Live: 36300, Rise: 10 * time.Second, Fall: 20 * time.Second, Replies: 20000},
-		Scale:  &ScaleResult{Large: ScaleSide{Stored: 5_000_000}, Cold: ScaleSide{ActivationP99: 3.25}, CPU: 1.15, Disk: 10e9, Restart: 1500 * time.Millisecond, Owed: 10_000, Resident: 1_000_000},
+		Scale:  &ScaleResult{Large: ScaleSide{Stored: 5_000_000}, Woken: ScaleSide{ActivationP99: 3.25}, CPU: 1.15, Disk: 10e9, Restart: 1500 * time.Millisecond, Owed: 10_000, Resident: 1_000_000},
 		Outage: &OutageResult{Outage: time.Hour, Peak: 10_000, Goodput: 8_000, Recovery: 2 * time.Second},
 		Noisy:  &NoisyResult{Times: 100, Tenants: 20, Rate: 5, Ratio: 1.25, EngineRatio: 1.4}}
 	text := r.Text()
 	for _, want := range []string{"20000 turns in flight", "298 descriptors open of 20000", "36.3 KB", "2000 turns/s begun", "1000 replies/s", "1.25 x", "1.40 x",
-		"1.15 x the CPU", "3.25 ms at p99", "2000 B a conversation", "ready 1.50 s", "1000000 resident", "0.80 of the peak", "2.0 s after the replay"} {
+		"1.15 x the CPU", "3.25 ms at p99 at 500 a second", "2000 B a conversation", "ready 1.50 s", "1000000 resident", "0.80 of the peak", "2.0 s after the replay"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}

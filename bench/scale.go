@@ -28,8 +28,10 @@ type ScaleResult struct {
 	CPU   float64   `json:"cpu_ratio"`
 	Acks  float64   `json:"acks_ratio"`
 	// Cold is a load on conversations drawn from all of the many, so that nearly each
-	// message makes one resident and, where there are more than may be, another not.
-	Cold ScaleSide `json:"cold"`
+	// message makes one resident and, where there are more than may be, another not;
+	// Woken is the same at a rate that leaves the machine time, coldRate a second.
+	Cold  ScaleSide `json:"cold"`
+	Woken ScaleSide `json:"woken"`
 	// Settled is how long the store compacted what the filling wrote, before Large.
 	Settled time.Duration `json:"settled_ns"`
 	// Filled is how long the store took to fill, in webhooks of batchLen messages; Disk
@@ -71,6 +73,9 @@ const (
 	batchLen, fillers = 500, 8
 	// scaleRate bounds what a load can be acknowledged a second: bodies are signed before.
 	scaleRate = 30_000
+	// coldRate is how many cold conversations are written to a second to see how long
+	// reading one takes.
+	coldRate = 500
 	// scaleRounds loads are measured of a side; that of the median CPU counts.
 	scaleRounds = 3
 	// A store has settled when settledTimes looks in a row, settleEvery apart, found no
@@ -82,7 +87,7 @@ const (
 // scale fills a store and measures on it.
 func (r *runner) scale(ctx context.Context) error {
 	side := int(scaleRate * (r.o.Warm + r.o.Measure).Seconds())
-	sides := 2*scaleRounds + 1
+	sides := 2*scaleRounds + 2
 	f := &filler{runner: r, world: r.world, w: Workload{Tenants: r.o.Tenants, Conversations: r.o.Stored / r.o.Tenants, Seed: r.o.Seed},
 		acked: NewBitset(2*r.o.Stored + scaleOwed + sides*side)}
 	sims, err := newSimulators(r.world, r.o.Seed, simOptions{})
@@ -117,7 +122,10 @@ func (r *runner) scale(ctx context.Context) error {
 	if result.Large, err = f.rounds(ctx, s, side); err != nil {
 		return err
 	}
-	if result.Cold, err = f.measure(ctx, s, side, 1); err != nil {
+	if result.Cold, err = f.measure(ctx, s, side, 1, 0); err != nil {
+		return err
+	}
+	if result.Woken, err = f.measure(ctx, s, side, 1, coldRate); err != nil {
 		return err
 	}
 	if result.Small.ServerCPU > 0 && result.Small.Throughput > 0 {
@@ -259,7 +267,7 @@ func (f *filler) rounds(ctx context.Context, s *server, n int) (ScaleSide, error
 	every := max(1, f.stored/scaleSmall-1)
 	var sides []ScaleSide
 	for range scaleRounds {
-		side, err := f.measure(ctx, s, n, every)
+		side, err := f.measure(ctx, s, n, every, 0)
 		if err != nil {
 			return side, err
 		}
@@ -270,8 +278,8 @@ func (f *filler) rounds(ctx context.Context, s *server, n int) (ScaleSide, error
 }
 
 // measure loads a server with single messages to conversations drawn from each every-th
-// that is stored.
-func (f *filler) measure(ctx context.Context, s *server, n, every int) (ScaleSide, error) {
+// that is stored, rate of them a second or, at 0, as many as it takes.
+func (f *filler) measure(ctx context.Context, s *server, n, every int, rate float64) (ScaleSide, error) {
 	side := ScaleSide{Stored: f.stored}
 	w := f.w
 	w.Conversations, w.First, w.Every = f.stored/w.Tenants, f.next, every
@@ -284,7 +292,7 @@ func (f *filler) measure(ctx context.Context, s *server, n, every int) (ScaleSid
 	if err != nil {
 		return side, err
 	}
-	load := Load{Addrs: []string{s.Edge}, Requests: requests, Conns: f.o.Conns, Warm: f.o.Warm, Measure: f.o.Measure,
+	load := Load{Addrs: []string{s.Edge}, Requests: requests, Conns: f.o.Conns, Rate: rate, Warm: f.o.Warm, Measure: f.o.Measure,
 		OnMeasure: func() { meter, meterErr = StartMeter(s.options.DataDir, s.Pid()) }}
 	sample, err := load.Run(ctx)
 	if err == nil {
@@ -390,7 +398,8 @@ func (r *ScaleResult) text(b io.Writer) {
 		fmt.Fprintln(b)
 	}
 	fmt.Fprintf(b, "  many over few, with as many written to: %.2f x the CPU of a message, %.2f x the acks/s\n", r.CPU, r.Acks)
-	fmt.Fprintf(b, "  a cold conversation is read in %.2f ms at p50, %.2f ms at p99\n", r.Cold.ActivationP50, r.Cold.ActivationP99)
+	fmt.Fprintf(b, "  a cold conversation is read in %.2f ms at p50 and %.2f ms at p99 at %d a second, %.2f and %.2f ms when as many come as it takes\n",
+		r.Woken.ActivationP50, r.Woken.ActivationP99, coldRate, r.Cold.ActivationP50, r.Cold.ActivationP99)
 	fmt.Fprintf(b, "  filled in %v; compacted for %v after that; %.1f GB on disk, %.0f B a conversation\n", r.Filled.Round(time.Second), r.Settled.Round(time.Second), float64(r.Disk)/1e9, float64(r.Disk)/float64(max(1, r.Large.Stored)))
 	fmt.Fprintf(b, "  ready %.2f s after a kill, with %d conversations that waited for a turn\n", r.Restart.Seconds(), r.Owed)
 	fmt.Fprintf(b, "  %d resident at once: %.0f B live heap each outside the store's buffers, RSS of the process %.1f GB\n\n", r.Resident, r.Heap, float64(r.RSS)/1e9)

@@ -115,16 +115,21 @@ func (o *Options) Tune(e *pebble.Options) {
 	e.LBaseMaxBytes = int64(o.MemTableSize)
 	e.CompactionConcurrencyRange = func() (int, int) { return 1, 2 }
 	e.WALMinSyncInterval = func() time.Duration { return o.SyncInterval }
-	// A reader of a conversation wants every value: none is kept aside.
-	e.Experimental.EnableValueBlocks = func() bool { return false }
+	// A reader of a conversation wants every event: none is kept aside, as Pebble does
+	// with what it takes for earlier versions of a key.
+	e.Experimental.SpanPolicyFunc = func([]byte) (pebble.SpanPolicy, []byte, error) {
+		return pebble.SpanPolicy{DisableValueSeparationBySuffix: true}, nil, nil
+	}
 	// A snapshot that is taken in must be in tables when that returns: recent knows
 	// nothing of its keys, so look-ups do not search memtables for them.
 	e.Experimental.DisableIngestAsFlushable = func() bool { return true }
 	// Conditions look for rows that are mostly absent, so the last level has a
-	// filter too. Values are ciphertext: trying to compress them is wasted.
+	// filter too. A cold conversation is single rows, each in a block of its own:
+	// small ones are read and checked sooner. Values are ciphertext: trying to
+	// compress them is wasted.
 	for i := range e.Levels {
 		e.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
-		e.Levels[i].BlockSize = 16 << 10
+		e.Levels[i].BlockSize = 4 << 10
 	}
 	e.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 }

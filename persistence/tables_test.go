@@ -63,3 +63,18 @@ func TestTableReaders_LetGoOfTablesWhenDrained(t *testing.T) {
 		t.Error("a reader of before the drain is kept")
 	}
 }
+
+// TestTune_KeepsEventsInPlace: of the events of a conversation only the first would be
+// where its key is, if Pebble took the others for older versions of it.
+func TestTune_KeepsEventsInPlace(t *testing.T) {
+	s := openMem(t, "acme")
+	k := newTalker(t, s, "acme", 1)
+	for range 20 {
+		k.say(t, "hello")
+	}
+	mustPut(t, s.db.Flush(), s.db.Compact(t.Context(), []byte{0}, []byte{0xff}, false))
+	m := s.db.Metrics().Total()
+	if m.TablesCount == 0 || m.Additional.ValueBlocksSize != 0 {
+		t.Errorf("%d tables, %d bytes of values kept aside", m.TablesCount, m.Additional.ValueBlocksSize)
+	}
+}
