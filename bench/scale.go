@@ -273,6 +273,10 @@ func (f *filler) rounds(ctx context.Context, s *server, n int) (ScaleSide, error
 		}
 		sides = append(sides, side)
 	}
+	// Rounds that something disturbed count only where there is no other.
+	if valid := slices.DeleteFunc(slices.Clone(sides), func(s ScaleSide) bool { return s.Invalid != "" }); len(valid) > 0 {
+		sides = valid
+	}
 	slices.SortFunc(sides, func(a, b ScaleSide) int { return cmp.Compare(a.ServerCPU, b.ServerCPU) })
 	return sides[len(sides)/2], nil
 }
@@ -389,7 +393,7 @@ func (r *ScaleResult) text(b io.Writer) {
 		return
 	}
 	fmt.Fprintf(b, "Stored conversations\n")
-	for _, s := range []*ScaleSide{&r.Small, &r.Large, &r.Cold} {
+	for _, s := range []*ScaleSide{&r.Small, &r.Large, &r.Cold, &r.Woken} {
 		fmt.Fprintf(b, "  with %d: %.0f acks/s, p99 %.1f ms; engine %.0f us and %.0f B to disk a message, %.1f %% of them to a cold conversation",
 			s.Stored, s.Throughput, s.Ack.P99, s.ServerCPU, s.Written, 100*s.Activated)
 		if s.Invalid != "" {

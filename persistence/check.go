@@ -139,7 +139,8 @@ func (s *Store) Check(ctx context.Context, progress func(CheckReport)) (CheckRep
 	if err := errors.Join(ctx.Err(), it.Close()); err != nil {
 		return k.report, chat.E(op, chat.KindCorrupt, "the store cannot be read to its end", err)
 	}
-	return k.report, errors.Join(k.endDirectory(), k.endTenant())
+	err = errors.Join(k.endDirectory(), k.endTenant())
+	return k.report, err
 }
 
 // checker is one check under way. Rows come in the order of their keys, so a
