@@ -44,7 +44,7 @@ type senderActor struct {
 	waba, app holdKey
 	// portfolio is whose messaging limit it shares.
 	portfolio string
-	heard     *heard
+	heard     *earshot
 	hearings  []hearing
 	// waiting is what this sender added to the gauge of waiting sends.
 	waiting int

@@ -30,7 +30,7 @@ func (c *core) countEvent(e *chat.Event) {
 	turns := c.met.Turn.Turns
 	switch e.Kind {
 	case chat.MessageReceived:
-		c.ear.heard(e.Channel, e.Time)
+		c.ear.note(e.Channel, e.Time)
 	case chat.TurnAnswered:
 		turns.WithLabelValues("answered").Inc()
 		c.countTokens(e.Turn.PromptTokens, e.Turn.OutTokens)

@@ -77,7 +77,7 @@ func (h *holds) until(key holdKey) time.Time {
 // listens on the node that leads the channel's tenant, where the sender is. Safe for
 // concurrent use.
 type ear struct {
-	channels atomic.Pointer[map[chat.ChannelID]*heard]
+	channels atomic.Pointer[map[chat.ChannelID]*earshot]
 	mu       sync.Mutex // of whoever replaces the map
 }
 
@@ -91,15 +91,15 @@ type hearing struct {
 // to send.
 const hearingsMax = 32
 
-// heard is what customers wrote to one channel. It says when: a sender that took it all
+// earshot is what customers wrote to one channel. It says when: a sender that took it all
 // for written when it asks would find its pace used up by what was over long before.
-type heard struct {
+type earshot struct {
 	mu   sync.Mutex // guards list
 	list []hearing
 }
 
 // note adds a message. One more than there is room for counts as late as it came.
-func (h *heard) note(at time.Time) {
+func (h *earshot) note(at time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if n := len(h.list); n == hearingsMax {
@@ -114,7 +114,7 @@ func (h *heard) note(at time.Time) {
 }
 
 // take moves what was heard into a list.
-func (h *heard) take(into []hearing) []hearing {
+func (h *earshot) take(into []hearing) []hearing {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	into = append(into, h.list...)
@@ -123,7 +123,7 @@ func (h *heard) take(into []hearing) []hearing {
 }
 
 // listen is what is heard of a channel from now on.
-func (e *ear) listen(ch chat.ChannelID) *heard {
+func (e *ear) listen(ch chat.ChannelID) *earshot {
 	if h := e.find(ch); h != nil {
 		h.take(nil)
 		return h
@@ -133,26 +133,26 @@ func (e *ear) listen(ch chat.ChannelID) *heard {
 	if h := e.find(ch); h != nil {
 		return h
 	}
-	next := map[chat.ChannelID]*heard{}
+	next := map[chat.ChannelID]*earshot{}
 	if old := e.channels.Load(); old != nil {
 		next = maps.Clone(*old)
 	}
-	h := new(heard)
+	h := new(earshot)
 	next[ch] = h
 	e.channels.Store(&next)
 	return h
 }
 
-func (e *ear) find(ch chat.ChannelID) *heard {
+func (e *ear) find(ch chat.ChannelID) *earshot {
 	if channels := e.channels.Load(); channels != nil {
 		return (*channels)[ch]
 	}
 	return nil
 }
 
-// heard notes a message of a customer. A channel without a sender is not listened to:
+// note adds a message of a customer. A channel without a sender is not listened to:
 // it sends nothing.
-func (e *ear) heard(ch chat.ChannelID, at time.Time) {
+func (e *ear) note(ch chat.ChannelID, at time.Time) {
 	if h := e.find(ch); h != nil {
 		h.note(at)
 	}

@@ -152,9 +152,9 @@ func TestPace_HeardLongAgoHoldsNothingBack(t *testing.T) {
 	var e ear
 	h := e.listen("wa")
 	for i := range 2 * hearingsMax {
-		e.heard("wa", noon.Add(time.Duration(i)*20*time.Millisecond))
+		e.note("wa", noon.Add(time.Duration(i)*20*time.Millisecond))
 	}
-	e.heard("other", noon)
+	e.note("other", noon)
 	now, n := noon.Add(2*time.Second), 0
 	c := NewSenderCore(noon, noon, chat.WhatsApp, 10)
 	for _, h := range h.take(nil) {
