@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"math"
+	"math/bits"
 	"runtime"
 	"sync"
 	"time"
@@ -18,10 +19,13 @@ const (
 	// of such connections may strain a node by themselves: answers then come at the
 	// floor.
 	strainMax = 5 * time.Millisecond
-	// throttleStrained beats in a row must be strained before the pace is cut. A single
-	// one is a burst of something else on the machine, or the collector at work, and
-	// over when the cut would show; what it took from answers was seconds.
+	// strainHigh is how long it may not wait in a single beat. One that is strained
+	// less is a burst of something else on the machine, or the collector at work, and
+	// over when a cut would show, which takes seconds from answers: the pace is cut when
+	// it is one of throttleStrained among the last throttleMemory.
+	strainHigh       = 2 * strainMax
 	throttleStrained = 2
+	throttleMemory   = 10
 	// throttleCut is what a cut leaves of the pace. What was begun before goes on for
 	// a while, so the next cut waits for throttlePatience.
 	throttleCut      = 0.6
@@ -72,11 +76,11 @@ type throttle struct {
 	pace, tokens float64
 	filled       time.Time
 	// begun is what began since beat, before what began in a second of the beat before
-	// it; strained counts the strained beats up to now; cut is when the pace was cut
-	// last.
+	// it; cut is when the pace was cut last.
 	begun, before float64
-	strained      int
 	beat, cut     time.Time
+	// strained has a bit for each of the last throttleMemory beats that was strained.
+	strained uint16
 	// queue holds who waits, in the order they came; timed is true while a timer will
 	// look at them.
 	queue []*applicant
@@ -175,13 +179,17 @@ func (t *throttle) refill() {
 func (t *throttle) adjust(now time.Time, since time.Duration) {
 	begun, before := t.begun/since.Seconds(), t.before
 	t.begun, t.before, t.beat = 0, begun, now
-	pace := t.pace
-	t.strained++
+	pace, strain := t.pace, t.strain()
+	t.strained <<= min(since/throttleBeat, throttleMemory)
+	if strain > strainMax {
+		t.strained |= 1
+	}
+	t.strained &= 1<<throttleMemory - 1
 	switch {
-	case t.strain() <= strainMax:
-		t.strained = 0
+	case strain <= strainMax:
 		pace = min(t.most, pace*math.Pow(throttleGrowth, float64(since)/float64(throttleBeat)))
-	case t.strained >= throttleStrained && now.Sub(t.cut) >= throttlePatience:
+	case now.Sub(t.cut) < throttlePatience:
+	case strain > strainHigh || bits.OnesCount16(t.strained) >= throttleStrained:
 		t.cut = now
 		// In a strained beat less begins than is asked for.
 		pace = max(throttleFloor, throttleCut*min(pace, max(begun, before, throttleIdle)))

@@ -86,27 +86,41 @@ func TestThrottle_ClosesAndOpens(t *testing.T) {
 	})
 }
 
-// TestThrottle_OneStrainedBeatCutsNothing: a burst of something else does not hold back
-// answers for seconds.
-func TestThrottle_OneStrainedBeatCutsNothing(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		beats := 0
-		th := newThrottle(realClock{}, func() time.Duration {
-			if beats++; beats%2 == 0 {
-				return time.Second
-			}
-			return 0
-		}, func(float64) {})
-		for range 1000 {
-			if !th.pass(t.Context(), costOfCall) {
-				t.Fatal("not let pass")
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
-		if beats < 50 || th.pace != th.most {
-			t.Errorf("after %d beats, each second one strained, the pace is %v, want %v", beats, th.pace, th.most)
-		}
-	})
+// TestThrottle_ShortStrainCutsNothing: a burst of something else, now and then, does not
+// hold back answers for seconds. What comes more often than that does, and so does one
+// that lasts.
+func TestThrottle_ShortStrainCutsNothing(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		every  int // which beats are strained
+		strain time.Duration
+		cut    bool
+	}{
+		{"one strained beat in a second and more", throttleMemory, strainHigh, false},
+		{"two in a second", throttleMemory - 1, strainMax + 1, true},
+		{"a long one", 50, strainHigh + 1, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				beats, cut := 0, false
+				th := newThrottle(realClock{}, func() time.Duration {
+					if beats++; beats%tc.every == 0 {
+						return tc.strain
+					}
+					return 0
+				}, func(pace float64) { cut = cut || pace < throttlePerProcessor })
+				for range 1000 {
+					if !th.pass(t.Context(), costOfCall) {
+						t.Fatal("not let pass")
+					}
+					time.Sleep(10 * time.Millisecond)
+				}
+				if beats < 50 || cut != tc.cut {
+					t.Errorf("after %d beats, one of %d strained for %v, the pace was cut: %t, want %t", beats, tc.every, tc.strain, cut, tc.cut)
+				}
+			})
+		})
+	}
 }
 
 // TestThrottle_WhoGaveUpCostsNothing: of a crowd that waits and leaves, nothing is
