@@ -206,7 +206,7 @@ func (w *walker) fire(ctx context.Context, rows []Owed) {
 				return
 			}
 		}
-		if !w.sys.throttle.pass(ctx, costOfTick) {
+		if !w.sys.throttle.pass(ctx, row.Tenant, workTick) {
 			return
 		}
 		now = w.sys.opt.Clock.Now()

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"sync"
 	"time"
+
+	"github.com/chumiai/chumi/chat"
 )
 
 // How a throttle closes and opens.
@@ -43,12 +45,23 @@ const (
 	throttleIdle = 100.0
 )
 
-// What work costs: a call of the model, with what leads to it and follows from it, is
-// the unit; most ticks find that somebody is still writing.
+// work is what a node begins of its own.
+type work uint8
+
 const (
-	costOfCall = 1.0
-	costOfTick = 0.1
+	// workCall is a call of the model, with what leads to it and follows from it.
+	workCall work = iota
+	// workTick is a look at what is due in a conversation.
+	workTick
 )
+
+// cost is what work takes, in calls: most ticks find that somebody is still writing.
+func (w work) cost() float64 {
+	if w == workTick {
+		return 0.1
+	}
+	return 1
+}
 
 // throttle paces what a node does of its own, so that deliveries come first where
 // there is not enough processor for everything: Meta measures how long they take, and
@@ -81,15 +94,30 @@ type throttle struct {
 	beat, cut     time.Time
 	// strained has a bit for each of the last throttleMemory beats that was strained.
 	strained uint16
-	// queue holds who waits, in the order they came; timed is true while a timer will
-	// look at them.
-	queue []*applicant
-	timed bool
+	// queues hold who waits; turns are the same, the next to be served first.
+	// timed is true while a timer will look at them.
+	queues map[errand]*applicants
+	turns  []*applicants
+	timed  bool
+}
+
+// applicants wait for the same errand, in the order they came. Errands are
+// served in turns: nobody waits behind a tenant that has more to do than others, and no
+// tick, which holds up all that is due in its group, behind calls. Guarded by the
+// throttle's mu.
+type applicants struct {
+	errand
+	waiting []*applicant
+}
+
+// errand is one kind of work of a tenant.
+type errand struct {
+	tenant chat.TenantID
+	work   work
 }
 
 // applicant waits to begin something. Guarded by the throttle's mu.
 type applicant struct {
-	cost   float64
 	gone   bool
 	opened chan struct{}
 }
@@ -97,26 +125,27 @@ type applicant struct {
 // newThrottle makes one for this process.
 func newThrottle(clock Clock, strain func() time.Duration, report func(float64)) *throttle {
 	now := clock.Now()
-	t := &throttle{clock: clock, strain: strain, report: report, most: throttlePerProcessor * float64(runtime.NumCPU()), beat: now, filled: now}
+	t := &throttle{clock: clock, strain: strain, report: report, most: throttlePerProcessor * float64(runtime.NumCPU()),
+		queues: make(map[errand]*applicants), beat: now, filled: now}
 	t.pace = t.most
 	report(t.pace)
 	return t
 }
 
-// pass returns true when something of a cost may begin, false when ctx ended before.
-func (t *throttle) pass(ctx context.Context, cost float64) bool {
+// pass returns true when work of a tenant may begin, false when ctx ended before.
+func (t *throttle) pass(ctx context.Context, tenant chat.TenantID, w work) bool {
 	if t.strain == nil {
 		return true
 	}
 	t.mu.Lock()
 	t.refill()
-	if len(t.queue) == 0 && t.tokens >= cost {
-		t.spend(cost)
+	if len(t.turns) == 0 && t.tokens >= w.cost() {
+		t.spend(w.cost())
 		t.mu.Unlock()
 		return true
 	}
-	a := &applicant{cost: cost, opened: make(chan struct{})}
-	t.queue = append(t.queue, a)
+	a := &applicant{opened: make(chan struct{})}
+	t.join(errand{tenant, w}, a)
 	t.serve()
 	t.mu.Unlock()
 	select {
@@ -130,26 +159,46 @@ func (t *throttle) pass(ctx context.Context, cost float64) bool {
 	}
 }
 
-// serve lets go whoever may begin and comes again for the others. REQUIRES: mu is
-// held, and the tokens are refilled.
+// join lets an applicant wait. REQUIRES: mu is held.
+func (t *throttle) join(key errand, a *applicant) {
+	q := t.queues[key]
+	if q == nil {
+		q = &applicants{errand: key}
+		t.queues[key] = q
+		t.turns = append(t.turns, q)
+	}
+	q.waiting = append(q.waiting, a)
+}
+
+// serve lets go whoever may begin, a queue at a time, and comes again for the others.
+// REQUIRES: mu is held, and the tokens are refilled.
 func (t *throttle) serve() {
-	for len(t.queue) > 0 {
-		a := t.queue[0]
-		if !a.gone {
-			if t.tokens < a.cost {
+	for len(t.turns) > 0 {
+		q := t.turns[0]
+		for len(q.waiting) > 0 && q.waiting[0].gone {
+			q.leave()
+		}
+		if len(q.waiting) > 0 {
+			if t.tokens < q.work.cost() {
 				break
 			}
-			t.spend(a.cost)
-			close(a.opened)
+			t.spend(q.work.cost())
+			close(q.waiting[0].opened)
+			q.leave()
 		}
-		t.queue[0] = nil
-		t.queue = t.queue[1:]
+		t.turns[0] = nil
+		t.turns = t.turns[1:]
+		if len(q.waiting) > 0 {
+			t.turns = append(t.turns, q)
+		} else {
+			delete(t.queues, q.errand)
+		}
 	}
-	if len(t.queue) == 0 || t.timed {
+	if len(t.turns) == 0 || t.timed {
 		return
 	}
 	t.timed = true
-	wait := time.Duration((t.queue[0].cost - t.tokens) / t.pace * float64(time.Second))
+	wait := time.Duration((t.turns[0].work.cost() - t.tokens) / t.pace * float64(time.Second))
 	t.clock.AfterFunc(min(max(wait, time.Millisecond), throttleBeat), func() {
 		t.mu.Lock()
 		defer t.mu.Unlock()
@@ -157,6 +206,12 @@ func (t *throttle) serve() {
 		t.refill()
 		t.serve()
 	})
+}
+
+// leave takes the first out of a queue.
+func (q *applicants) leave() {
+	q.waiting[0] = nil
+	q.waiting = q.waiting[1:]
 }
 
 func (t *throttle) spend(cost float64) {
@@ -171,7 +226,7 @@ func (t *throttle) refill() {
 	if since := now.Sub(t.beat); since >= throttleBeat {
 		t.adjust(now, since)
 	}
-	t.tokens = min(t.tokens+t.pace*now.Sub(t.filled).Seconds(), max(costOfCall, t.pace*throttleBeat.Seconds()))
+	t.tokens = min(t.tokens+t.pace*now.Sub(t.filled).Seconds(), max(workCall.cost(), t.pace*throttleBeat.Seconds()))
 	t.filled = now
 }
 

@@ -57,7 +57,7 @@ func TestThrottle_ClosesAndOpens(t *testing.T) {
 		var begun atomic.Int64
 		for range 50 {
 			go func() {
-				for th.pass(ctx, costOfCall) {
+				for th.pass(ctx, "acme", workCall) {
 					begun.Add(1)
 				}
 			}()
@@ -110,7 +110,7 @@ func TestThrottle_ShortStrainCutsNothing(t *testing.T) {
 					return 0
 				}, func(pace float64) { cut = cut || pace < throttlePerProcessor })
 				for range 1000 {
-					if !th.pass(t.Context(), costOfCall) {
+					if !th.pass(t.Context(), "acme", workCall) {
 						t.Fatal("not let pass")
 					}
 					time.Sleep(10 * time.Millisecond)
@@ -130,17 +130,54 @@ func TestThrottle_WhoGaveUpCostsNothing(t *testing.T) {
 		th := newThrottle(realClock{}, func() time.Duration { return time.Second }, func(float64) {})
 		ctx, cancel := context.WithCancel(t.Context())
 		for th.pace > throttleFloor {
-			th.pass(ctx, costOfCall)
+			th.pass(ctx, "acme", workCall)
 		}
 		for range 1000 {
-			go th.pass(ctx, costOfCall)
+			go th.pass(ctx, "acme", workCall)
 		}
 		synctest.Wait()
 		cancel()
 		synctest.Wait()
 		began := time.Now()
-		if !th.pass(t.Context(), costOfCall) || time.Since(began) > time.Second {
+		if !th.pass(t.Context(), "acme", workCall) || time.Since(began) > time.Second {
 			t.Errorf("waited %v behind people who had left", time.Since(began))
+		}
+	})
+}
+
+// TestThrottle_TenantsTakeTurns: who has little to do does not wait behind who has much,
+// and ticks not behind calls.
+func TestThrottle_TenantsTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		th := newThrottle(realClock{}, func() time.Duration { return time.Second }, func(float64) {})
+		ctx, cancel := context.WithCancel(t.Context())
+		for th.pace > throttleFloor {
+			th.pass(ctx, "busy", workCall)
+		}
+		for range 1000 {
+			go th.pass(ctx, "busy", workCall)
+		}
+		synctest.Wait()
+		began := time.Now()
+		for range 10 {
+			th.pass(ctx, "quiet", workCall)
+		}
+		// One of the busy tenant's between two, and one that was under way.
+		if took, most := time.Since(began), 22*time.Second/throttleFloor; took > most {
+			t.Errorf("ten calls took %v beside a tenant with a thousand, want at most %v", took, most)
+		}
+		began = time.Now()
+		th.pass(ctx, "busy", workTick)
+		if took, most := time.Since(began), 3*time.Second/throttleFloor; took > most {
+			t.Errorf("a tick waited %v behind calls, want at most %v", took, most)
+		}
+		cancel()
+		synctest.Wait()
+		th.pass(t.Context(), "quiet", workCall)
+		th.mu.Lock()
+		defer th.mu.Unlock()
+		if len(th.queues) != 0 || len(th.turns) != 0 {
+			t.Errorf("%d queues and %d turns are left of people who have gone", len(th.queues), len(th.turns))
 		}
 	})
 }

@@ -224,7 +224,7 @@ func (t *turns) work(c *call) {
 		return
 	}
 	failpoint.Hit(failpoint.TurnRequested)
-	if !t.sys.throttle.pass(c.ctx, costOfCall) || t.stale(c) {
+	if !t.sys.throttle.pass(c.ctx, c.tenant, workCall) || t.stale(c) {
 		return
 	}
 	met := &t.sys.met.Turn
