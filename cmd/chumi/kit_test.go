@@ -135,7 +135,7 @@ func signature(secret string, body []byte) string {
 }
 
 // get reads a URL and returns status and body.
-func get(t *testing.T, url, key string) (int, string) {
+func get(t testing.TB, url, key string) (int, string) {
 	t.Helper()
 	req, err := http.NewRequest(http.MethodGet, url, nil)
 	if err != nil {

@@ -72,9 +72,9 @@ func (s *stage) sent() (out []metasim.Send) {
 }
 
 // metric is the value of a series on the ops page, "0" for none.
-func (s *stage) metric(series string) string {
-	s.t.Helper()
-	_, page := get(s.t, "http://"+s.ops+"/metrics", "")
+func (e *engine) metric(series string) string {
+	e.t.Helper()
+	_, page := get(e.t, "http://"+e.ops+"/metrics", "")
 	for line := range strings.Lines(page) {
 		if value, ok := strings.CutPrefix(line, series+" "); ok {
 			return strings.TrimSpace(value)
