@@ -21,10 +21,10 @@ const (
 	// of such connections may strain a node by themselves: answers then come at the
 	// floor.
 	strainMax = 5 * time.Millisecond
-	// strainHigh is how long it may not wait in a single beat. One that is strained
-	// less is a burst of something else on the machine, or the collector at work, and
-	// over when a cut would show, which takes seconds from answers: the pace is cut when
-	// it is one of throttleStrained among the last throttleMemory.
+	// strainHigh in a single beat cuts the pace. A beat that is strained less is a burst
+	// of something else on the machine, or the collector at work, and over when a cut
+	// would show, which takes seconds from answers: it cuts when it is one of
+	// throttleStrained among the last throttleMemory.
 	strainHigh       = 2 * strainMax
 	throttleStrained = 2
 	throttleMemory   = 10
@@ -94,17 +94,16 @@ type throttle struct {
 	beat, cut     time.Time
 	// strained has a bit for each of the last throttleMemory beats that was strained.
 	strained uint16
-	// queues hold who waits; turns are the same, the next to be served first.
-	// timed is true while a timer will look at them.
+	// queues hold who waits; turns are the same, the next to be served first. timed is
+	// true while a timer will look at them.
 	queues map[errand]*applicants
 	turns  []*applicants
 	timed  bool
 }
 
-// applicants wait for the same errand, in the order they came. Errands are
-// served in turns: nobody waits behind a tenant that has more to do than others, and no
-// tick, which holds up all that is due in its group, behind calls. Guarded by the
-// throttle's mu.
+// applicants wait for the same errand, in the order they came. Errands are served in
+// turns: nobody waits behind a tenant that has more to do than others, and no tick, which
+// holds up all that is due in its group, behind calls. Guarded by the throttle's mu.
 type applicants struct {
 	errand
 	waiting []*applicant

@@ -134,6 +134,18 @@ func signature(secret string, body []byte) string {
 	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
 }
 
+// metric is the value of a series on the ops page, "0" for none.
+func (e *engine) metric(series string) string {
+	e.t.Helper()
+	_, page := get(e.t, "http://"+e.ops+"/metrics", "")
+	for line := range strings.Lines(page) {
+		if value, ok := strings.CutPrefix(line, series+" "); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "0"
+}
+
 // get reads a URL and returns status and body.
 func get(t testing.TB, url, key string) (int, string) {
 	t.Helper()

@@ -17,10 +17,10 @@ import (
 
 // TestBudget_KillsLeakNothing has fifty customers write to an engine with money for
 // forty calls, and kills its process four times: with all calls under way, twice while
-// answers come in, the first time after one was recorded, and while it resumes. Every request at the model was counted before
-// it was made, the bound was never passed, and what is counted in the end is what the
-// model reckons for the answers that were recorded and the estimate for each call that
-// was lost.
+// answers come in, the first time after one was recorded, and while it resumes. Every
+// request at the model was counted before it was made, the bound was never passed, and
+// what is counted in the end is what the model reckons for the answers that were recorded
+// and the estimate for each call that was lost.
 func TestBudget_KillsLeakNothing(t *testing.T) {
 	const customers, first, budgeted = 50, 10, 40
 	const estimate = chat.DefaultPromptTokens * 1000

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -69,18 +68,6 @@ func (s *stage) sent() (out []metasim.Send) {
 		}
 	}
 	return out
-}
-
-// metric is the value of a series on the ops page, "0" for none.
-func (e *engine) metric(series string) string {
-	e.t.Helper()
-	_, page := get(e.t, "http://"+e.ops+"/metrics", "")
-	for line := range strings.Lines(page) {
-		if value, ok := strings.CutPrefix(line, series+" "); ok {
-			return strings.TrimSpace(value)
-		}
-	}
-	return "0"
 }
 
 // turnLine is what of a turn event the API shows.
