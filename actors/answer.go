@@ -96,7 +96,7 @@ func (a *modelCall) events() ([]chat.Event, error) {
 	if back := chat.Seq(chat.PromptEventMax - promptAhead); c.effect.UpTo > back {
 		after = c.effect.UpTo - back
 	}
-	return a.turns.sys.opt.Journal.Events(c.tenant, c.conversation, after, chat.PromptEventMax)
+	return a.turns.sys.opt.Histories.History(c.tenant, c.conversation, after, c.effect.From, chat.PromptEventMax)
 }
 
 // started is when the call was decided: the time that its prompt speaks of.

@@ -62,7 +62,7 @@ func (g *ledgerGraph) texts() (texts []string) {
 
 // options pairs a store with everything else a System needs.
 func options(s *memStore, model Model, graph Graph) Options {
-	return Options{Journal: s, Pairs: s, Index: s, Contacts: s, Documents: s, Barrier: s, Directory: s, Quarantine: s,
+	return Options{Journal: s, Histories: s, Pairs: s, Index: s, Contacts: s, Documents: s, Barrier: s, Directory: s, Quarantine: s,
 		Leadership: s, Elections: s, Agenda: s, Model: model, Graph: graph, Clock: realClock{},
 		Rand: func() float64 { return 1 }}
 }

@@ -28,7 +28,7 @@ func TestMemory_ResidentConversation(t *testing.T) {
 	const people, post = DefaultResidentMax - 1000, 1000
 	store := newBlankStore()
 	o := options(store.memStore, nil, &ledgerGraph{})
-	o.Journal, o.Index, o.Directory = store, store, store
+	o.Journal, o.Histories, o.Index, o.Directory = store, store, store, store
 	s := started(t, o)
 	heap := func() uint64 {
 		runtime.GC()
@@ -108,7 +108,7 @@ func hop(t testing.TB) (*System, [][]chat.Inbound) {
 	store := newBlankStore()
 	store.set.Assistant, store.remember = false, true
 	o := options(store.memStore, nil, &ledgerGraph{})
-	o.Journal, o.Index, o.Directory = store, store, store
+	o.Journal, o.Histories, o.Index, o.Directory = store, store, store, store
 	s, err := New(o)
 	if err != nil {
 		t.Fatal(err)

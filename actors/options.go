@@ -31,6 +31,7 @@ type Options struct {
 	// and messages with files of the engine fail. Presence may be nil:
 	// nothing is shown to customers.
 	Journal    Journal
+	Histories  Histories
 	Pairs      Pairs
 	Index      Index
 	Contacts   Contacts
@@ -167,7 +168,7 @@ func (o *Options) Validate() error {
 		name    string
 		missing bool
 	}{
-		{"Journal", o.Journal == nil}, {"Pairs", o.Pairs == nil}, {"Index", o.Index == nil}, {"Contacts", o.Contacts == nil}, {"Documents", o.Documents == nil},
+		{"Journal", o.Journal == nil}, {"Histories", o.Histories == nil}, {"Pairs", o.Pairs == nil}, {"Index", o.Index == nil}, {"Contacts", o.Contacts == nil}, {"Documents", o.Documents == nil},
 		{"Barrier", o.Barrier == nil}, {"Directory", o.Directory == nil}, {"Quarantine", o.Quarantine == nil},
 		{"Leadership", o.Leadership == nil}, {"Elections", o.Elections == nil}, {"Agenda", o.Agenda == nil}, {"Graph", o.Graph == nil},
 		{"Clock", o.Clock == nil},

@@ -127,7 +127,7 @@ func TestOverload_TenMinutes(t *testing.T) {
 				graph := &strictGraph{pacer: metasim.NewPacer(metasim.StrictPace), r: rand.New(rand.NewPCG(seed, 1)),
 					injected: map[int]int{}, unlucky: map[string]int{}, accepted: map[string][]acceptedSend{}, refused: map[int]int{}}
 				o := options(store.memStore, nil, graph)
-				o.Journal, o.Agenda = store, store
+				o.Journal, o.Histories, o.Agenda = store, store, store
 				s := started(t, o)
 				l := &load{t: t, s: s, graph: graph, r: r, numbers: map[string]int{}}
 				for i := range wide + heavy {

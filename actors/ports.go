@@ -27,6 +27,14 @@ type Journal interface {
 	Events(t chat.TenantID, c chat.ConversationID, after chat.Seq, limit int) ([]chat.Event, error)
 }
 
+// Histories reads what prompts are made of.
+type Histories interface {
+	// History is Journal.Events for a prompt that answers what stands at from and after it: of
+	// events before from whose kind is not chat.Recalled it tells only Seq, Pos, Kind,
+	// Tenant and Conversation.
+	History(t chat.TenantID, c chat.ConversationID, after, from chat.Seq, limit int) ([]chat.Event, error)
+}
+
 // Pairs makes the commits of two conversations of one tenant durable together, or
 // neither. WrongSeq may be of either; else it is like Journal.Append.
 type Pairs interface {

@@ -145,7 +145,7 @@ func (r *road) open() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	o := actors.Options{Journal: r.store, Pairs: r.store, Index: r.store, Contacts: r.store, Documents: r.store, Barrier: r.store,
+	o := actors.Options{Journal: r.store, Histories: r.store, Pairs: r.store, Index: r.store, Contacts: r.store, Documents: r.store, Barrier: r.store,
 		Directory: r.dir, Quarantine: r.dir.Quarantine(), Leadership: r.store, Elections: r.store, Agenda: r.store,
 		Model: r.model, Graph: r.graph, Clock: clock{}, Models: unnamed{}}
 	if r.tune != nil {

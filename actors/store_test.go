@@ -211,6 +211,17 @@ func (s *memStore) Events(_ chat.TenantID, id chat.ConversationID, after chat.Se
 	return slices.Clone(all[after:min(int(after)+limit, len(all))]), nil
 }
 
+// History implements Histories.
+func (s *memStore) History(t chat.TenantID, id chat.ConversationID, after, from chat.Seq, limit int) ([]chat.Event, error) {
+	events, err := s.Events(t, id, after, limit)
+	for i, e := range events {
+		if e.Seq < from && !chat.Recalled(e.Kind) {
+			events[i] = chat.Event{Seq: e.Seq, Pos: e.Pos, Kind: e.Kind, Tenant: e.Tenant, Conversation: e.Conversation}
+		}
+	}
+	return events, err
+}
+
 // hashed is a conversation id made from words.
 func hashed(words ...string) chat.ConversationID {
 	h := fnv.New128a()

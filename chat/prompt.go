@@ -56,6 +56,18 @@ const (
 	PromptEventMax = 400
 )
 
+// Recalled reports whether a prompt looks at what events of a kind say about the time
+// before the messages it answers. Of others it needs no more than that they were: of what
+// a turn does with its own answer everything comes after those messages.
+func Recalled(k EventKind) bool {
+	switch k {
+	case MessageReceived, MessageEchoed, MessageQueued, MessageEdited, MessageRevoked, MessageImported,
+		ToolEnded, SummaryMade, MediaStored, MediaTranscribed:
+		return true
+	}
+	return false
+}
+
 func promptLine(e *Event, upTo Seq, texts map[MessageID]*Event) (PromptLine, bool) {
 	if e.Message == nil || e.Message.Revoked || e.Message.Group != "" || !answerable(e.Message.Type, e.Message.Content) ||
 		!answers(e.Message.Type) {

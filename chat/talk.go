@@ -13,7 +13,8 @@ type Talk struct {
 	Conversation ConversationID
 	// Settings hold the assistant that the turn runs on.
 	Settings *Settings
-	// Events are the latest of the conversation, up to the talk's horizon.
+	// Events are the latest of the conversation, up to the talk's horizon. Of those
+	// before From that are not Recalled, what their kind names may be missing.
 	Events []Event
 	// Turn and Call are of the call; it answers the customer messages From..UpTo.
 	// Customer messages after them belong to the next turn.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/chumiai/chumi/chat"
@@ -216,20 +217,53 @@ type eventRow struct {
 	record *recordpb.Event
 }
 
+// posLen is the length of the position that the value of an 'e' or 'x' row begins with.
+const posLen = 8
+
+// posOfEvent is the position in a value of posLen bytes or more.
+func posOfEvent(v []byte) chat.Pos { return chat.Pos(binary.BigEndian.Uint64(v)) }
+
 // splitEvent parts the value of an 'e' or 'x' row: pos64, then recordpb.Event.
 // An unknown kind is an error, never a skip.
 func splitEvent(v []byte) (eventRow, error) {
-	if len(v) < 8 {
+	if len(v) < posLen {
 		return eventRow{}, errRecord("an event is too short")
 	}
 	r := new(recordpb.Event)
-	if proto.Unmarshal(v[8:], r) != nil {
+	if proto.Unmarshal(v[posLen:], r) != nil {
 		return eventRow{}, errRecord("an event is unreadable")
 	}
-	if payloadOf(chat.EventKind(r.Kind)) == payloadUnknown || r.Kind > 0xffff {
-		return eventRow{}, errRecord("an event has a kind this version does not know; start the newer binary that wrote it")
+	if err := knownKind(uint64(r.Kind)); err != nil {
+		return eventRow{}, err
 	}
-	return eventRow{pos: chat.Pos(binary.BigEndian.Uint64(v)), record: r}, nil
+	return eventRow{pos: posOfEvent(v), record: r}, nil
+}
+
+// headOfEvent is what the record in the value of an 'e' row begins with: its kind, which is
+// one that this version knows, and its number.
+func headOfEvent(v []byte) (chat.EventKind, chat.Seq, error) {
+	rest := v[posLen:]
+	var head [2]uint64
+	for i := range head {
+		num, typ, n := protowire.ConsumeTag(rest)
+		if n < 0 || num != protowire.Number(i+1) || typ != protowire.VarintType {
+			return 0, 0, errRecord("an event is unreadable")
+		}
+		field, m := protowire.ConsumeVarint(rest[n:])
+		if m < 0 {
+			return 0, 0, errRecord("an event is unreadable")
+		}
+		head[i], rest = field, rest[n+m:]
+	}
+	return chat.EventKind(head[0]), chat.Seq(head[1]), knownKind(head[0]) // #nosec G115 -- what knownKind lets pass fits
+}
+
+// knownKind is nil for the number of a kind that this version knows.
+func knownKind(k uint64) error {
+	if k > 0xffff || payloadOf(chat.EventKind(k)) == payloadUnknown {
+		return errRecord("an event has a kind this version does not know; start the newer binary that wrote it")
+	}
+	return nil
 }
 
 // event joins public and private parts. t and c come from the row's key; c is

@@ -227,10 +227,34 @@ func TestEvent_UnknownKindIsAnError(t *testing.T) {
 		if _, err := splitEvent(append(make([]byte, 8), record...)); chat.KindOf(err) != chat.KindCorrupt {
 			t.Errorf("kind %d: %v, want corrupt", kind, err)
 		}
+		if _, _, err := headOfEvent(append(make([]byte, 8), record...)); chat.KindOf(err) != chat.KindCorrupt {
+			t.Errorf("the head of kind %d: %v, want corrupt", kind, err)
+		}
 	}
 	e := chat.Event{Kind: 1 << 15}
 	if _, err := encodeEvent(new(arena), &e, nil, testBox(t), nil); chat.KindOf(err) != chat.KindInvalid {
 		t.Errorf("encoding an unknown kind: %v, want invalid", err)
+	}
+}
+
+// The head of each event is what its record says, and a record that ends within it has
+// none.
+func TestEvent_HasAHead(t *testing.T) {
+	for _, e := range everyEvent() {
+		e.Seq = 300
+		record, err := encodeEvent(new(arena), &e, nil, testBox(t), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		value := append(make([]byte, posLen), record...)
+		if kind, seq, err := headOfEvent(value); kind != e.Kind || seq != e.Seq || err != nil {
+			t.Errorf("%s at %d: %d at %d, %v", e.Kind, e.Seq, kind, seq, err)
+		}
+		for n := range 5 {
+			if _, _, err := headOfEvent(value[:posLen+n]); chat.KindOf(err) != chat.KindCorrupt {
+				t.Errorf("%s: %d bytes of it: %v, want corrupt", e.Kind, n, err)
+			}
+		}
 	}
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"github.com/chumiai/chumi/chat"
 	"github.com/chumiai/chumi/metrics/failpoint"
 )
@@ -146,94 +144,6 @@ func (s *Store) place(t chat.TenantID, c chat.ConversationID) (*tenant, id16, er
 		return nil, id16{}, chat.E("journal.Load", chat.KindNotFound, "there is no such conversation", nil)
 	}
 	return tn, conv, nil
-}
-
-// Events returns up to limit events with seq > after, in order, unsealed. It
-// never shows what is not durable.
-func (s *Store) Events(t chat.TenantID, c chat.ConversationID, after chat.Seq, limit int) ([]chat.Event, error) {
-	tn, conv, err := s.place(t, c)
-	if err != nil {
-		return nil, err
-	}
-	const op = "journal.Events"
-	if limit == 1 {
-		e, found, err := s.oneEvent(tn, c, conv, after+1)
-		if err != nil {
-			return nil, err
-		}
-		if found {
-			return []chat.Event{e}, nil
-		}
-	}
-	prefix := tn.realm.events(nil, conv)
-	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: prefixEnd(prefix)})
-	if err != nil {
-		return nil, chat.E(op, chat.KindOther, "cannot read events", err)
-	}
-	defer it.Close()
-	durable := chat.Pos(tn.durable.Load())
-	var out []chat.Event
-	for ok := it.SeekPrefixGE(tn.realm.event(nil, conv, after+1)); ok && len(out) < limit; ok = it.Next() {
-		v, err := it.ValueAndErr()
-		if err != nil {
-			break
-		}
-		row, err := splitEvent(v)
-		if err != nil {
-			return nil, err
-		}
-		if row.pos > durable {
-			break
-		}
-		e, err := s.openEvent(tn, c, conv, row)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, e)
-	}
-	if err := it.Error(); err != nil {
-		return nil, chat.E(op, chat.KindCorrupt, "cannot read events", err)
-	}
-	return out, nil
-}
-
-// oneEvent is the durable event of a conversation with a number, if there is one: to find
-// one row costs less than to make ready for many.
-func (s *Store) oneEvent(tn *tenant, c chat.ConversationID, conv id16, seq chat.Seq) (e chat.Event, found bool, err error) {
-	v, found, err := s.get(tn.realm.event(nil, conv, seq))
-	if err != nil || !found {
-		return e, false, err
-	}
-	row, err := splitEvent(v)
-	if err != nil || row.pos > chat.Pos(tn.durable.Load()) {
-		return e, false, err
-	}
-	e, err = s.openEvent(tn, c, conv, row)
-	return e, err == nil, err
-}
-
-// openEvent unseals a stored event. c is empty for an 'x' row.
-func (s *Store) openEvent(t *tenant, c chat.ConversationID, conv id16, row eventRow) (chat.Event, error) {
-	var box opener = t.box
-	if len(row.record.Keeper) > 0 && len(row.record.Sealed) > 0 {
-		if len(row.record.Keeper) != idLen {
-			return chat.Event{}, errRecord("a contact id has the wrong length")
-		}
-		key, found, err := s.storedKey(t, id16(row.record.Keeper))
-		if err != nil {
-			return chat.Event{}, err
-		}
-		if !found {
-			return chat.Event{}, errRecord("an event's key is missing")
-		}
-		box = key.box
-	}
-	var room [128]byte
-	p, err := openPrivate(box, row.record.Sealed, appendEventPlace(room[:0], t.id, conv, chat.Seq(row.record.Seq)))
-	if err != nil {
-		return chat.Event{}, err
-	}
-	return row.event(t.id, c, p)
 }
 
 // Contact returns a person, unsealed; KindNotFound when there is none or it was

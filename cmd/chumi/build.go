@@ -132,7 +132,7 @@ func (s *Server) buildActors(ctx context.Context) error {
 		return err
 	}
 	o := actors.Options{
-		Journal: s.store, Pairs: s.store, Index: s.store, Contacts: s.store, Documents: s.store, Counters: s.store, Barrier: s.store,
+		Journal: s.store, Histories: s.store, Pairs: s.store, Index: s.store, Contacts: s.store, Documents: s.store, Counters: s.store, Barrier: s.store,
 		Directory: s.directory, Quarantine: s.directory.Quarantine(),
 		Leadership: s.store, Elections: s.store, Agenda: s.store,
 		Talks: s.store.Views(), Graph: graph, Presence: graph, Media: graph, Files: s.files, Opener: s.files, Persons: graph, Strikes: s.strikes, Clock: wallClock{}, Rand: rand.Float64, Strain: newStrain().since,

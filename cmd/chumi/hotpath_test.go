@@ -111,7 +111,7 @@ func newHotPath(b *testing.B) *hotPath {
 	}))
 	strikes, err := persistence.OpenStrikes(b.TempDir()+"/strikes", time.Now())
 	must(err)
-	system, err := actors.New(actors.Options{Journal: store, Pairs: store, Index: store, Contacts: store, Documents: store,
+	system, err := actors.New(actors.Options{Journal: store, Histories: store, Pairs: store, Index: store, Contacts: store, Documents: store,
 		Barrier: store, Directory: directory, Quarantine: directory.Quarantine(), Leadership: store, Elections: store,
 		Agenda: store, Strikes: strikes, Graph: silentGraph{}, Clock: wallClock{}, Models: &AssistantConfig{}, Metrics: met, Logger: log})
 	must(err)

@@ -25,6 +25,7 @@ func Test(t *testing.T, options func(testing.TB) persistence.Options) {
 func TestOpened(t *testing.T, options func(testing.TB) persistence.Options, opener func(testing.TB) Opener) {
 	for name, test := range map[string]func(*site){
 		"Journal_SurvivesReopening":           journalSurvives,
+		"Journal_RecallsHistory":              journalRecalls,
 		"Journal_SixAnswers":                  journalAnswers,
 		"Journal_RefusedCommitsChangeNothing": journalRefusals,
 		"Journal_TenantsAreApart":             journalTenants,
@@ -82,6 +83,34 @@ func journalSurvives(s *site) {
 	s.must(err)
 	if len(page) != 2 || page[0].Seq != 2 || page[1].Seq != 3 {
 		s.Errorf("events after 1, two at most: %+v", page)
+	}
+}
+
+func journalRecalls(s *site) {
+	p := s.person("acme", 1)
+	for _, text := range []string{"one", "two", "three"} {
+		p.say(text)
+	}
+	want, err := s.Events("acme", p.Place.Conversation, 0, 100)
+	s.must(err)
+	whole, err := s.History("acme", p.Place.Conversation, 0, 1, 100)
+	s.must(err)
+	if diff := cmp.Diff(want, whole); diff != "" {
+		s.Errorf("a history from the first event on is not all events:\n%s", diff)
+	}
+	if want[0].Kind != chat.ConversationStarted || want[0].Contact == nil {
+		s.Fatalf("the first event: %+v", want[0])
+	}
+	head := chat.Event{Seq: 1, Pos: want[0].Pos, Kind: want[0].Kind, Tenant: "acme", Conversation: p.Place.Conversation}
+	some, err := s.History("acme", p.Place.Conversation, 0, 4, 3)
+	s.must(err)
+	if diff := cmp.Diff([]chat.Event{head, want[1], want[2]}, some); diff != "" {
+		s.Errorf("three events of a history from the last on:\n%s", diff)
+	}
+	late, err := s.History("acme", p.Place.Conversation, 2, 2, 100)
+	s.must(err)
+	if diff := cmp.Diff(want[2:], late); diff != "" {
+		s.Errorf("a history after what is answered:\n%s", diff)
 	}
 }
 

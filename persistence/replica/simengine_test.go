@@ -65,7 +65,7 @@ func newEngine(w *town, n *simNode) *engine {
 		epochs: map[chat.Group]chat.Epoch{}, senders: map[chat.ChannelID]*simSender{}, calls: map[chat.TurnID]*modelCall{}, tools: map[toolUse]*toolCall{},
 		flying: map[firing]time.Time{}, resumed: map[chat.Group]chat.Epoch{}, underWay: map[chat.RemoteID]bool{}}
 	port := simStore{e}
-	solos, err := actors.NewSolos(actors.Options{Journal: port, Pairs: port, Index: port, Contacts: port, Documents: port, Barrier: port, Leadership: port,
+	solos, err := actors.NewSolos(actors.Options{Journal: port, Histories: port, Pairs: port, Index: port, Contacts: port, Documents: port, Barrier: port, Leadership: port,
 		Elections: port, Agenda: port, Directory: w, Quarantine: port, Graph: port, Clock: port, Boot: 1,
 		Metrics: townInstruments, Logger: w.sim.logger})
 	if err != nil {

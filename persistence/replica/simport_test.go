@@ -22,6 +22,7 @@ var ended = func() context.Context {
 
 var (
 	_ actors.Journal    = simStore{}
+	_ actors.Histories  = simStore{}
 	_ actors.Pairs      = simStore{}
 	_ actors.Index      = simStore{}
 	_ actors.Contacts   = simStore{}
@@ -92,6 +93,14 @@ func (p simStore) Events(t chat.TenantID, c chat.ConversationID, after chat.Seq,
 		return nil, errDown
 	}
 	return p.node.store.Events(t, c, after, limit)
+}
+
+// History implements actors.Histories.
+func (p simStore) History(t chat.TenantID, c chat.ConversationID, after, from chat.Seq, limit int) ([]chat.Event, error) {
+	if !p.alive() {
+		return nil, errDown
+	}
+	return p.node.store.History(t, c, after, from, limit)
 }
 
 // Locate implements actors.Index.

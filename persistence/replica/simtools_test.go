@@ -185,7 +185,7 @@ func (e *engine) askModel(t chat.TenantID, id chat.ConversationID, c *modelCall,
 		if e.hit(f, failpoint.TurnRequested, c.group) || c.cancelled || !e.alive() || e.node.store.Epoch(c.group) != c.epoch {
 			return
 		}
-		events, err := e.node.store.Events(t, id, 0, chat.PromptEventMax)
+		events, err := e.node.store.History(t, id, 0, start.From, chat.PromptEventMax)
 		if err != nil {
 			e.town.sim.violate("n%d: %v", e.node.id, err)
 			return
@@ -194,7 +194,7 @@ func (e *engine) askModel(t chat.TenantID, id chat.ConversationID, c *modelCall,
 			From: start.From, UpTo: start.UpTo}
 		step := turnStep{turn: start.Turn}
 		for i := range events {
-			if ev := &events[i]; ev.Kind == chat.TurnCalled && ev.Turn.ID == start.Turn {
+			if ev := &events[i]; ev.Kind == chat.TurnCalled && ev.Seq >= start.From && ev.Turn.ID == start.Turn {
 				step.n++
 			}
 		}
