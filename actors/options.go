@@ -92,9 +92,9 @@ type Options struct {
 	// Tracer may be nil: nothing is then traced.
 	Tracer Tracer
 
-	// Strain is how long work that could run has waited for a processor since the last
-	// call; nil for a node whose own work never gives way to deliveries.
-	Strain func() time.Duration
+	// Strain tells how long work waited for a processor since the last call; nil for a
+	// node whose own work never gives way to deliveries.
+	Strain func() Strain
 
 	// Boot tells this process from every other that asked for its node: answers to
 	// an earlier one may still be on their way. 0 draws one.

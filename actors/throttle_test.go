@@ -15,11 +15,11 @@ import (
 func TestWalker_GivesWayToDeliveries(t *testing.T) {
 	const people = 3000
 	var strained atomic.Bool
-	strain := func() time.Duration {
+	strain := func() Strain {
 		if strained.Load() {
-			return 50 * time.Millisecond
+			return Strain{Usual: time.Millisecond, Long: 50 * time.Millisecond}
 		}
-		return 0
+		return Strain{}
 	}
 	inBubble(t, func(o *Options) { o.Strain = strain }, func(t *testing.T, s *System, store *memStore, graph *ledgerGraph) {
 		store.mu.Lock()
@@ -52,7 +52,7 @@ func TestThrottle_ClosesAndOpens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var strain atomic.Int64
 		var pace float64
-		th := newThrottle(realClock{}, func() time.Duration { return time.Duration(strain.Load()) }, func(p float64) { pace = p })
+		th := newThrottle(realClock{}, func() Strain { return Strain{Usual: 2 * usualMax, Long: time.Duration(strain.Load())} }, func(p float64) { pace = p })
 		ctx, cancel := context.WithCancel(t.Context())
 		var begun atomic.Int64
 		for range 50 {
@@ -88,26 +88,33 @@ func TestThrottle_ClosesAndOpens(t *testing.T) {
 
 // TestThrottle_ShortStrainCutsNothing: a burst of something else, now and then, does not
 // hold back answers for seconds. What comes more often than that does, and so does one
-// that lasts.
+// that lasts, on a node that is full.
 func TestThrottle_ShortStrainCutsNothing(t *testing.T) {
 	for _, tc := range []struct {
-		name   string
-		every  int // which beats are strained
-		strain time.Duration
-		cut    bool
+		name     string
+		every    int // which beats are strained
+		strain   time.Duration
+		notEvery int // which beats have room
+		cut      bool
 	}{
-		{"one strained beat in a second and more", throttleMemory, strainHigh, false},
-		{"two in a second", throttleMemory - 1, strainMax + 1, true},
-		{"a long one", 50, strainHigh + 1, true},
+		{"one strained beat in a second and more", throttleMemory, strainHigh, 1000, false},
+		{"two in a second", throttleMemory - 1, strainMax + 1, 1000, true},
+		{"a long one", 50, strainHigh + 1, 1000, true},
+		{"a long one, half of the time full", 50, strainHigh + 1, 2, true},
+		{"long ones where there is room", 3, 10 * strainHigh, 1, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				beats, cut := 0, false
-				th := newThrottle(realClock{}, func() time.Duration {
+				th := newThrottle(realClock{}, func() (now Strain) {
 					if beats++; beats%tc.every == 0 {
-						return tc.strain
+						now.Long = tc.strain
 					}
-					return 0
+					now.Usual = usualMax
+					if beats%tc.notEvery != 0 {
+						now.Usual++
+					}
+					return now
 				}, func(pace float64) { cut = cut || pace < throttlePerProcessor })
 				for range 1000 {
 					if !th.pass(t.Context(), "acme", workCall) {
@@ -127,7 +134,7 @@ func TestThrottle_ShortStrainCutsNothing(t *testing.T) {
 // paid for when others come.
 func TestThrottle_WhoGaveUpCostsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := newThrottle(realClock{}, func() time.Duration { return time.Second }, func(float64) {})
+		th := newThrottle(realClock{}, func() Strain { return Strain{time.Second, time.Second} }, func(float64) {})
 		ctx, cancel := context.WithCancel(t.Context())
 		for th.pace > throttleFloor {
 			th.pass(ctx, "acme", workCall)
@@ -149,7 +156,7 @@ func TestThrottle_WhoGaveUpCostsNothing(t *testing.T) {
 // and ticks not behind calls.
 func TestThrottle_TenantsTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		th := newThrottle(realClock{}, func() time.Duration { return time.Second }, func(float64) {})
+		th := newThrottle(realClock{}, func() Strain { return Strain{time.Second, time.Second} }, func(float64) {})
 		ctx, cancel := context.WithCancel(t.Context())
 		for th.pace > throttleFloor {
 			th.pass(ctx, "busy", workCall)

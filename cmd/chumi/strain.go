@@ -4,11 +4,17 @@ import (
 	"runtime/metrics"
 	"sync"
 	"time"
+
+	"github.com/chumiai/chumi/actors"
 )
 
-// strainQuantile of the waits for a processor decides: one wait in ten may be longer
-// without anything being wrong, as while garbage is collected.
-const strainQuantile = 0.9
+// Which of the waits for a processor are told: three of four are no longer than usual
+// where there is room, and one in ten may be longer than long without anything being
+// wrong, as while garbage is collected.
+const (
+	usualQuantile = 0.75
+	longQuantile  = 0.9
+)
 
 // strain tells how long goroutines that could run waited for a processor.
 // Safe for concurrent use.
@@ -23,22 +29,22 @@ func newStrain() *strain {
 	return &strain{sample: [1]metrics.Sample{{Name: "/sched/latencies:seconds"}}}
 }
 
-// since returns what nine of ten waits since the last call did not exceed, 0 for
-// none; the first call counts from the start of the process.
-func (s *strain) since() time.Duration {
+// since returns the strain since the last call; the first call counts from the start of
+// the process.
+func (s *strain) since() (now actors.Strain) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	metrics.Read(s.sample[:])
 	if s.sample[0].Value.Kind() != metrics.KindFloat64Histogram {
-		return 0
+		return now
 	}
 	h := s.sample[0].Value.Float64Histogram()
 	if len(s.before) != len(h.Counts) {
 		s.before = make([]uint64, len(h.Counts))
 	}
-	wait := quantileSince(h, s.before, strainQuantile)
+	now = actors.Strain{Usual: quantileSince(h, s.before, usualQuantile), Long: quantileSince(h, s.before, longQuantile)}
 	copy(s.before, h.Counts)
-	return wait
+	return now
 }
 
 // quantileSince is the lower bound of the bucket that holds quantile q of what was
