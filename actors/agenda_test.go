@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/chumiai/chumi/chat"
 )
 
@@ -109,4 +111,25 @@ func TestWalker_BurstLargerThanItsWindow(t *testing.T) {
 				t.Errorf("%d replies, want 60", n)
 			}
 		})
+}
+
+// TestWalker_WritingOnTakesNoTick: each message of somebody who goes on writing brings its
+// due time with it; a tick that came too early would cost a commit of its own.
+func TestWalker_WritingOnTakesNoTick(t *testing.T) {
+	inBubble(t, nil, func(t *testing.T, s *System, store *memStore, _ *ledgerGraph) {
+		store.mu.Lock()
+		store.set.QuietPeriod, store.set.RestartWindow = 2*time.Second, time.Minute
+		store.mu.Unlock()
+		for i := range 20 {
+			deliver(t, s, textFrom("10000", fmt.Sprint("wamid.", i), "and"))
+			settle(time.Second)
+		}
+		if n := testutil.ToFloat64(s.met.Actors.Ticks); n != 0 {
+			t.Errorf("%v ticks while a customer wrote a message a second", n)
+		}
+		settle(2 * time.Second)
+		if n := testutil.ToFloat64(s.met.Actors.Ticks); n != 1 {
+			t.Errorf("%v ticks when the customer had ended, want one", n)
+		}
+	})
 }

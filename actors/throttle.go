@@ -32,7 +32,8 @@ const (
 	// processor for it: while deliveries come from 64 connections that never rest three
 	// of four take up to 0.3 to 0.5 ms, with 500 messages a second that are answered
 	// less than 0.1. Where fewer than throttleFull of the last throttleMemory beats are
-	// above it, long waits are of something else, which ends sooner than a cut would.
+	// above it, the node is not full: long waits are of something else, which ends
+	// sooner than a cut would.
 	usualMax     = 200 * time.Microsecond
 	throttleFull = 4
 	// throttleCut is what a cut leaves of the pace. What was begun before goes on for
@@ -40,8 +41,10 @@ const (
 	throttleCut      = 0.6
 	throttlePatience = 400 * time.Millisecond
 	// throttleGrowth is by how much a beat without strain raises the pace: a third in
-	// a second, slower than what was begun takes to show.
+	// a second, slower than what was begun takes to show. On a node that is full it is
+	// fullGrowth, a thirtieth in a second: deliveries come first.
 	throttleGrowth = 1.03
+	fullGrowth     = 1.003
 	// throttlePerProcessor a second is the highest pace, for each processor: an answer
 	// takes one of them longer than a millisecond.
 	throttlePerProcessor = 1000.0
@@ -247,10 +250,15 @@ func (t *throttle) adjust(now time.Time, since time.Duration) {
 	pace, strain, beats := t.pace, t.strain(), since/throttleBeat
 	t.strained.add(beats, strain.Long > strainMax)
 	t.full.add(beats, strain.Usual > usualMax)
+	full := t.full.count() >= throttleFull
 	switch {
 	case strain.Long <= strainMax:
-		pace = min(t.most, pace*math.Pow(throttleGrowth, float64(since)/float64(throttleBeat)))
-	case now.Sub(t.cut) < throttlePatience || t.full.count() < throttleFull:
+		growth := throttleGrowth
+		if full {
+			growth = fullGrowth
+		}
+		pace = min(t.most, pace*math.Pow(growth, float64(since)/float64(throttleBeat)))
+	case now.Sub(t.cut) < throttlePatience || !full:
 	case strain.Long > strainHigh || t.strained.count() >= throttleStrained:
 		t.cut = now
 		// In a strained beat less begins than is asked for.

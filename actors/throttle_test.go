@@ -47,12 +47,12 @@ func TestWalker_GivesWayToDeliveries(t *testing.T) {
 }
 
 // TestThrottle_ClosesAndOpens: strain brings the pace down to the floor, its end
-// brings it back to the highest.
+// brings it back to the highest, slowly while the node is full.
 func TestThrottle_ClosesAndOpens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var strain atomic.Int64
+		var strain, usual atomic.Int64
 		var pace float64
-		th := newThrottle(realClock{}, func() Strain { return Strain{Usual: 2 * usualMax, Long: time.Duration(strain.Load())} }, func(p float64) { pace = p })
+		th := newThrottle(realClock{}, func() Strain { return Strain{time.Duration(usual.Load()), time.Duration(strain.Load())} }, func(p float64) { pace = p })
 		ctx, cancel := context.WithCancel(t.Context())
 		var begun atomic.Int64
 		for range 50 {
@@ -75,12 +75,18 @@ func TestThrottle_ClosesAndOpens(t *testing.T) {
 			}
 		}
 		near("without strain", second(), th.most)
+		usual.Store(int64(usualMax + 1))
 		strain.Store(int64(strainMax + 1))
 		settle(10 * time.Second)
 		near("after 10 s of strain", second(), throttleFloor)
 		strain.Store(int64(strainMax))
-		settle(20 * time.Second)
-		near("20 s after it", second(), th.most)
+		settle(10 * time.Second)
+		if n := second(); n < 1.2*throttleFloor || n > 2*throttleFloor {
+			t.Errorf("%v began in a second, after 10 s without strain on a node that is full; pace %v", n, pace)
+		}
+		usual.Store(int64(usualMax))
+		settle(18 * time.Second)
+		near("18 s after it is not full any more", second(), th.most)
 		cancel()
 		synctest.Wait()
 	})

@@ -179,7 +179,8 @@ func (p *step) duplicate() { p.d.Verdict.Kind = VerdictDuplicate }
 func (p *step) refuse(reason string) { p.d.Verdict = Verdict{Kind: VerdictRefused, Reason: reason} }
 
 // due is the due time to store. Moving it later is lazy: the stored row fires
-// early and this arms it again. A row whose time has come stays until its tick.
+// early and this arms it again. A row whose time has come stays until its tick. Not so
+// where nothing is owed but a turn, and somebody is still writing.
 func (p *step) due() time.Time {
 	at, ok := p.owed()
 	if !ok {
@@ -190,10 +191,25 @@ func (p *step) due() time.Time {
 		at = p.now.Add(RewakeAfter)
 	}
 	armed := p.was.Armed
+	if p.stillWriting(at) && at.Sub(armed) >= at.Sub(p.now)/quietShare {
+		return at
+	}
 	if !armed.IsZero() && !at.Before(armed) && (!tick || armed.After(p.now)) {
 		return armed
 	}
 	return at
+}
+
+// quietShare is the part of a quiet period for which the row of a conversation in which
+// somebody is writing is moved: each message of a burst would else move it.
+const quietShare = 4
+
+// stillWriting reports whether a message has put off the turn that is all that is owed at
+// a time to come. The row goes with the commit of the message then: a tick that finds
+// that it came too early costs a commit of its own, as much as the message.
+func (p *step) stillWriting(at time.Time) bool {
+	t := p.c.Turn
+	return t.Phase == TurnWaiting && at.Equal(t.At) && at.After(p.now)
 }
 
 // owed is the earliest time the conversation must be looked at. A send whose
