@@ -97,11 +97,11 @@ func TestThrottle_ClosesAndOpens(t *testing.T) {
 // that lasts, on a node that is full.
 func TestThrottle_ShortStrainCutsNothing(t *testing.T) {
 	for _, tc := range []struct {
-		name     string
-		every    int // which beats are strained
-		strain   time.Duration
-		notEvery int // which beats have room
-		cut      bool
+		name   string
+		every  int // which beats are strained
+		strain time.Duration
+		roomy  int // which beats have room
+		cut    bool
 	}{
 		{"one strained beat in a second and more", throttleMemory, strainHigh, 1000, false},
 		{"two in a second", throttleMemory - 1, strainMax + 1, 1000, true},
@@ -117,7 +117,7 @@ func TestThrottle_ShortStrainCutsNothing(t *testing.T) {
 						now.Long = tc.strain
 					}
 					now.Usual = usualMax
-					if beats%tc.notEvery != 0 {
+					if beats%tc.roomy != 0 {
 						now.Usual++
 					}
 					return now
