@@ -204,9 +204,9 @@ func (p *step) due() time.Time {
 // somebody is writing is moved: each message of a burst would else move it.
 const quietShare = 4
 
-// stillWriting reports whether all that is owed, at a time to come, is the turn that waits
-// for its customer to end, or to be tried again. The row goes with the commit of the message then: a tick that finds
-// that it came too early costs a commit of its own, as much as the message.
+// stillWriting reports whether what is owed first, at a time to come, is the turn, which
+// waits for its customer to end or to be tried again. The row goes with the commit then: a
+// tick that finds that it came too early costs a commit of its own, as much as a message.
 func (p *step) stillWriting(at time.Time) bool {
 	t := p.c.Turn
 	return t.Phase == TurnWaiting && at.Equal(t.At) && at.After(p.now)
